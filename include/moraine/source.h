@@ -1,0 +1,116 @@
+// The Kafka side: a consumer group member that hands over chunks of records, never blocks on anybody
+// and takes its offsets from the table; and the embedded broker of the demo.
+#ifndef MORAINE_SOURCE_H
+#define MORAINE_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moraine/base/memory.h"
+#include "moraine/base/record.h"
+#include "moraine/base/status.h"
+
+// Consecutive records [offset_first, offset_next) of one Kafka partition. Offsets inside the range
+// without a record are gaps (control records, aborted transactions, compaction). Owns the librdkafka
+// messages its records point into.
+struct mor_chunk {
+    int32_t partition;
+    int32_t leader_epoch; // of the last record, -1 when not known
+    int64_t generation;   // which assignment of the partition it came from
+    int64_t offset_first;
+    int64_t offset_next;
+    struct mor_record *records;
+    size_t record_count;
+    size_t size_bytes;    // keys and values
+    void *messages;       // private to source/
+};
+void mor_chunk_free(struct mor_chunk *chunk); // any thread, before mor_source_free
+
+struct mor_source_partition {
+    int32_t partition;
+    int64_t offset;        // in assign: filled by the callback; MOR_OFFSET_NONE = the table has none yet
+    int32_t leader_epoch;  // -1 when not known
+    int64_t generation;    // filled by the callback
+};
+#define MOR_OFFSET_NONE (-1)
+
+struct mor_source_identity {
+    char cluster_id[128];
+    char topic_id[64]; // "" when the client or broker cannot tell
+};
+
+enum mor_source_start { MOR_START_EARLIEST, MOR_START_LATEST };
+
+struct mor_source_property {
+    const char *name;
+    const char *value;
+};
+
+// All callbacks come from the source's own thread and must not wait for a commit.
+struct mor_source_options {
+    const char *topic;
+    const char *group_id;
+    const struct mor_source_property *properties; // handed to librdkafka as they are
+    size_t property_count;
+    enum mor_source_start start;  // for partitions without an offset in the table
+    struct mor_budget *budget;    // intake stops above pause_percent of it
+    int32_t pause_percent;        // 0 = 80
+    size_t queue_bytes_max;       // librdkafka's own queue
+    void *context;
+    // The topic's identity as the broker states it, before the first assignment and whenever it was
+    // asked again (every 30 s). FATAL ends the source ("the topic was recreated").
+    enum mor_status (*identity)(void *context, const struct mor_source_identity *identity, struct mor_error *err);
+    // Fill offset, leader_epoch and generation of each partition.
+    enum mor_status (*assign)(void *context, struct mor_source_partition *partitions, size_t count, struct mor_error *err);
+    void (*revoke)(void *context, const struct mor_source_partition *partitions, size_t count, bool lost);
+    // Takes the chunk and returns true, or leaves it with the source (no room: the partition is paused
+    // and the chunk offered again).
+    bool (*deliver)(void *context, struct mor_chunk *chunk);
+    // End of the source: partition -1 = the whole topic.
+    void (*failure)(void *context, int32_t partition, const struct mor_error *err);
+};
+
+// Positions for lag: one row per assigned partition.
+struct mor_source_lag {
+    int32_t partition;
+    int64_t low, high; // -1 when not known yet
+    int64_t position;  // next offset to be handed over
+    bool paused;
+};
+
+struct mor_source;
+// Connects, checks the topic (FATAL with words when it does not exist), starts the thread.
+enum mor_status mor_source_open(const struct mor_source_options *options, struct mor_source **ret_source,
+                                struct mor_error *err) MOR_CHECKED;
+// Any thread: asks the source to give the partition up and assign it again (its offset is asked anew).
+void mor_source_reassign(struct mor_source *source, int32_t partition);
+// Any thread: remembers group offsets to commit as a hint for lag tools (next offset per partition).
+void mor_source_commit_hint(struct mor_source *source, const struct mor_source_partition *partitions, size_t count);
+// Any thread. Returns the number of rows written to ret_lag, at most `capacity`.
+size_t mor_source_lag(struct mor_source *source, struct mor_source_lag *ret_lag, size_t capacity);
+// Any thread: no more chunks are delivered after it returns; partitions stay assigned.
+void mor_source_stop(struct mor_source *source);
+// Commits the last hints, leaves the group and joins the thread. All chunks must have been freed.
+void mor_source_free(struct mor_source *source);
+
+// One line per protection that the linked librdkafka lacks; returns the number of lines.
+size_t mor_source_missing_protections(const char *ret_lines[], size_t capacity);
+// "librdkafka 2.15.1 (built from ...)".
+const char *mor_source_library_version(void);
+
+// ---- embedded broker ----------------------------------------------------------------------------
+
+// librdkafka's mock cluster: in memory, about 5 MiB or 100,000 batches kept per partition.
+struct mor_demo_broker;
+enum mor_status mor_demo_broker_start(const char *topic, int32_t partition_count, struct mor_demo_broker **ret_broker,
+                                      struct mor_error *err) MOR_CHECKED;
+const char *mor_demo_broker_address(const struct mor_demo_broker *broker); // "127.0.0.1:port"
+// Produces one record and waits only when the client's queue is full. value NULL = tombstone.
+enum mor_status mor_demo_broker_produce(struct mor_demo_broker *broker, int32_t partition, const void *key, size_t key_size,
+                                        const void *value, size_t value_size, int64_t timestamp_ms,
+                                        struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_demo_broker_flush(struct mor_demo_broker *broker, struct mor_error *err) MOR_CHECKED;
+void mor_demo_broker_free(struct mor_demo_broker *broker);
+
+#endif

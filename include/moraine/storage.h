@@ -1,0 +1,70 @@
+// Object storage behind one small interface: local file system now, S3 beside it.
+//
+// Keys are relative to the store's root, '/' separated, no leading slash. What a successful put has
+// returned is durable and whole: a reader sees the complete object or none.
+#ifndef MORAINE_STORAGE_H
+#define MORAINE_STORAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moraine/base/memory.h"
+#include "moraine/base/status.h"
+
+struct mor_store; // any thread may call with its own output arguments
+
+struct mor_object_info {
+    char *key; // full key below the root
+    int64_t size_bytes;
+    int64_t modified_ms;
+    bool is_prefix; // a "directory" of a non-recursive listing; key without trailing slash
+};
+
+// Opens "file:///path" or a plain path; creates the root when `create`. FATAL with words when the
+// scheme is unknown or the root cannot be used.
+enum mor_status mor_store_open(const char *location, bool create, struct mor_store **ret_store,
+                               struct mor_error *err) MOR_CHECKED;
+void mor_store_free(struct mor_store *store);
+const char *mor_store_location(const struct mor_store *store);
+
+// Whole object; DATA when it is larger than limit_bytes, NOT_FOUND when absent.
+enum mor_status mor_store_get(struct mor_store *store, const char *key, size_t limit_bytes, struct mor_buffer *ret_bytes,
+                              struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_store_info(struct mor_store *store, const char *key, struct mor_object_info *ret_info,
+                               struct mor_error *err) MOR_CHECKED; // ret_info->key stays NULL
+// Put-if-absent, the atomic point of every commit: CONFLICT when the key exists, UNKNOWN when the
+// outcome is not known. Local: temporary name, fsync, link without replace, fsync of the directory.
+enum mor_status mor_store_put_new(struct mor_store *store, const char *key, const void *bytes, size_t size_bytes,
+                                  struct mor_error *err) MOR_CHECKED;
+// Deletes; absent is success. Durable only when `durable` (else with the next durable operation).
+enum mor_status mor_store_delete(struct mor_store *store, const char *key, bool durable, struct mor_error *err) MOR_CHECKED;
+// Objects below `prefix` ("" = root), not sorted. recursive false: one level, directories as prefixes.
+// Temporary names of unfinished puts are never listed. Result lives in `arena`. An absent prefix is empty.
+enum mor_status mor_store_list(struct mor_store *store, const char *prefix, bool recursive, struct mor_arena *arena,
+                               struct mor_object_info **ret_objects, size_t *ret_count, struct mor_error *err) MOR_CHECKED;
+
+// ---- streaming write ----------------------------------------------------------------------------
+
+// An object written front to back: invisible until finish, gone when freed unfinished. One thread.
+struct mor_sink;
+enum mor_status mor_store_create(struct mor_store *store, const char *key, struct mor_sink **ret_sink,
+                                 struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_sink_write(struct mor_sink *sink, const void *bytes, size_t size_bytes, struct mor_error *err) MOR_CHECKED;
+int64_t mor_sink_position(const struct mor_sink *sink);
+// Durable and published under its key (put-if-absent). The sink must still be freed.
+enum mor_status mor_sink_finish(struct mor_sink *sink, struct mor_error *err) MOR_CHECKED;
+void mor_sink_free(struct mor_sink *sink); // NULL allowed; removes what is unfinished
+
+// ---- ranged read --------------------------------------------------------------------------------
+
+struct mor_reader;
+enum mor_status mor_store_open_object(struct mor_store *store, const char *key, struct mor_reader **ret_reader,
+                                      struct mor_error *err) MOR_CHECKED;
+int64_t mor_reader_size_bytes(const struct mor_reader *reader);
+// Exactly [offset, offset + size); DATA when the object is shorter. Any thread.
+enum mor_status mor_reader_read(struct mor_reader *reader, int64_t offset, void *ret_bytes, size_t size_bytes,
+                                struct mor_error *err) MOR_CHECKED;
+void mor_reader_free(struct mor_reader *reader);
+
+#endif
