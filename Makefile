@@ -1,0 +1,40 @@
+# Front door. Every target installs what it needs (Debian 12 or newer; elsewhere CMake names what is
+# missing) and builds into build/, where the program is build/moraine. The build itself is CMake's:
+# `cmake --preset release && cmake --build build` does the same by hand.
+#
+#   make            the program                    make test       unit tests
+#   make lint       format, clang-tidy, clang      make install    to PREFIX (default /usr/local)
+#   make clean      removes the build folders
+#
+# JOBS=2 limits parallel compilation, CMAKE_FLAGS="-D..." reaches CMake,
+# MORAINE_LIBRDKAFKA=system keeps the distribution's librdkafka whatever its age.
+
+BUILD       := build
+PREFIX      ?= /usr/local
+JOBS        ?= $(shell nproc)
+CMAKE_FLAGS ?=
+
+.DEFAULT_GOAL := all
+.PHONY: all configure test lint install clean
+
+all: configure
+	@cmake --build $(BUILD) --parallel $(JOBS)
+
+# Run every time (about a second): the chosen librdkafka may have changed.
+configure:
+	@.ci/install-packages build
+	@root="$$(.ci/build-librdkafka | tail -n 1)" && \
+	cmake --preset release -B $(BUILD) -DMORAINE_LIBRDKAFKA_ROOT="$$root" $(CMAKE_FLAGS) >$(BUILD).log 2>&1 || \
+	  { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }; rm -f $(BUILD).log
+
+test: all
+	@ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS)
+
+lint:
+	@.ci/lint
+
+install: all
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean:
+	@rm -rf $(BUILD) build-lint
