@@ -1,0 +1,82 @@
+#include "moraine/base/hash.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+uint64_t mor_hash64(const void *bytes, size_t size_bytes)
+{
+    return XXH3_64bits(bytes, size_bytes);
+}
+
+struct mor_hash128 mor_hash128(const void *bytes, size_t size_bytes)
+{
+    XXH128_hash_t hash = XXH3_128bits(bytes, size_bytes);
+    return (struct mor_hash128){hash.low64, hash.high64};
+}
+
+struct mor_hash128 mor_hash128_seed(const void *bytes, size_t size_bytes, uint64_t seed)
+{
+    XXH128_hash_t hash = XXH3_128bits_withSeed(bytes, size_bytes, seed);
+    return (struct mor_hash128){hash.low64, hash.high64};
+}
+
+// Eight tables, so that eight bytes are taken at a time ("slicing by 8").
+static uint32_t crc_tables[8][256];
+
+__attribute__((constructor)) static void make_crc_tables(void)
+{
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc >> 1) ^ ((crc & 1) ? 0xEDB88320u : 0);
+        crc_tables[0][i] = crc;
+    }
+    for (uint32_t i = 0; i < 256; i++)
+        for (int table = 1; table < 8; table++)
+            crc_tables[table][i] =
+                (crc_tables[table - 1][i] >> 8) ^ crc_tables[0][crc_tables[table - 1][i] & 0xFF];
+}
+
+uint32_t mor_crc32(uint32_t crc, const void *bytes, size_t size_bytes)
+{
+    const uint8_t *at = bytes;
+    crc = ~crc;
+    while (size_bytes >= 8) {
+        uint32_t low, high;
+        memcpy(&low, at, 4);
+        memcpy(&high, at + 4, 4);
+        low ^= crc;
+        crc = crc_tables[7][low & 0xFF] ^ crc_tables[6][(low >> 8) & 0xFF] ^
+              crc_tables[5][(low >> 16) & 0xFF] ^ crc_tables[4][low >> 24] ^ crc_tables[3][high & 0xFF] ^
+              crc_tables[2][(high >> 8) & 0xFF] ^ crc_tables[1][(high >> 16) & 0xFF] ^
+              crc_tables[0][high >> 24];
+        at += 8;
+        size_bytes -= 8;
+    }
+    while (size_bytes-- > 0)
+        crc = (crc >> 8) ^ crc_tables[0][(crc ^ *at++) & 0xFF];
+    return ~crc;
+}
+
+int32_t mor_hash_java_string(const char *text, size_t size_bytes)
+{
+    const uint8_t *at = (const uint8_t *)text;
+    const uint8_t *end = at + size_bytes;
+    uint32_t hash = 0;
+    while (at < end) {
+        uint32_t point = *at++;
+        int more = point < 0x80 ? 0 : point < 0xE0 ? 1 : point < 0xF0 ? 2 : 3;
+        if (more > 0)
+            point &= 0x3Fu >> more;
+        while (more-- > 0 && at < end)
+            point = (point << 6) | (*at++ & 0x3F);
+        if (point >= 0x10000) { // two UTF-16 units
+            point -= 0x10000;
+            hash = 31 * hash + (0xD800 + (point >> 10));
+            hash = 31 * hash + (0xDC00 + (point & 0x3FF));
+        } else {
+            hash = 31 * hash + point;
+        }
+    }
+    return (int32_t)hash;
+}
