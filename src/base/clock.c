@@ -179,8 +179,9 @@ size_t mor_format_timestamp(int64_t us, char *ret_text, size_t capacity)
         days--;
     }
     struct mor_civil date = mor_civil_from_days(days);
-    int length = snprintf(ret_text, capacity, "%04d-%02d-%02dT%02d:%02d:%02d", date.year, date.month, date.day,
-                          (int)(rest / 3600), (int)(rest / 60 % 60), (int)(rest % 60));
+    int length =
+        snprintf(ret_text, capacity, "%04d-%02d-%02dT%02d:%02d:%02d", date.year, date.month,
+                 date.day, (int)(rest / 3600), (int)(rest / 60 % 60), (int)(rest % 60));
     if (length > 0 && fraction != 0)
         length += snprintf(ret_text + length, capacity - (size_t)length, ".%06d", (int)fraction);
     if (length > 0)

@@ -63,15 +63,19 @@ enum mor_status mor_fault_init(struct mor_error *err)
     char *copy = strdup(setting);
     char *rest = copy;
     enum mor_status status = MOR_OK;
-    for (char *one = strsep(&rest, ";"); one != NULL && status == MOR_OK; one = strsep(&rest, ";")) {
+    for (char *one = strsep(&rest, ";"); one != NULL && status == MOR_OK;
+         one = strsep(&rest, ";")) {
         if (*one == '\0')
             continue;
         long at = one - copy;
         if (point_count == FAULT_POINTS_MAX)
-            status = mor_error_set(err, MOR_FATAL, "MORAINE_FAILPOINTS: more than %d points", FAULT_POINTS_MAX);
+            status = mor_error_set(err, MOR_FATAL, "MORAINE_FAILPOINTS: more than %d points",
+                                   FAULT_POINTS_MAX);
         else if (!parse_point(one, &points[point_count]))
-            status = mor_error_set(err, MOR_FATAL,
-                                   "MORAINE_FAILPOINTS: character %ld: expected name=kill|stop|error|delay:MS[@N]", at);
+            status = mor_error_set(
+                err, MOR_FATAL,
+                "MORAINE_FAILPOINTS: character %ld: expected name=kill|stop|error|delay:MS[@N]",
+                at);
         else
             point_count++;
     }

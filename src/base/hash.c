@@ -47,9 +47,9 @@ uint32_t mor_crc32(uint32_t crc, const void *bytes, size_t size_bytes)
         memcpy(&high, at + 4, 4);
         low ^= crc;
         crc = crc_tables[7][low & 0xFF] ^ crc_tables[6][(low >> 8) & 0xFF] ^
-              crc_tables[5][(low >> 16) & 0xFF] ^ crc_tables[4][low >> 24] ^ crc_tables[3][high & 0xFF] ^
-              crc_tables[2][(high >> 8) & 0xFF] ^ crc_tables[1][(high >> 16) & 0xFF] ^
-              crc_tables[0][high >> 24];
+              crc_tables[5][(low >> 16) & 0xFF] ^ crc_tables[4][low >> 24] ^
+              crc_tables[3][high & 0xFF] ^ crc_tables[2][(high >> 8) & 0xFF] ^
+              crc_tables[1][(high >> 16) & 0xFF] ^ crc_tables[0][high >> 24];
         at += 8;
         size_bytes -= 8;
     }

@@ -13,8 +13,8 @@
 #define LINES_PER_SECOND_MAX 20
 #define EVENTS_MAX           256
 
-// How often an event was written in the current second. Event names are constants of the program, so
-// they are compared by address and the table stays small.
+// How often an event was written in the current second. Event names are constants of the program,
+// so they are compared by address and the table stays small.
 struct event_rate {
     const char *event;
     int64_t second;
@@ -80,7 +80,8 @@ static bool is_bare(const char *text)
     return true;
 }
 
-static void append_field(struct mor_buffer *line, bool json, const char *name, const char *text, int64_t number)
+static void append_field(struct mor_buffer *line, bool json, const char *name, const char *text,
+                         int64_t number)
 {
     if (json)
         mor_buffer_printf(line, "%s\"%s\":", line->size_bytes > 1 ? "," : "", name);
@@ -123,7 +124,8 @@ static bool admit(const char *event, int64_t *ret_suppressed)
     return true;
 }
 
-void mor_log_write(enum mor_log_level level, const char *event, const struct mor_log_field *fields, unsigned long count)
+void mor_log_write(enum mor_log_level level, const char *event, const struct mor_log_field *fields,
+                   unsigned long count)
 {
     bool json = atomic_load(&log_format) == MOR_LOG_JSON;
     MOR_AUTO_BUFFER line = {0};
@@ -143,7 +145,8 @@ void mor_log_write(enum mor_log_level level, const char *event, const struct mor
     if (suppressed > 0)
         append_field(&line, json, "suppressed", NULL, suppressed);
     if (level >= MOR_LOG_WARN)
-        (void)snprintf(last_problem, sizeof last_problem, "%.*s", (int)line.size_bytes, (const char *)line.data);
+        (void)snprintf(last_problem, sizeof last_problem, "%.*s", (int)line.size_bytes,
+                       (const char *)line.data);
     if (json)
         mor_buffer_append_u8(&line, '}');
     mor_buffer_append_u8(&line, '\n');

@@ -24,7 +24,8 @@ static size_t find_slot(const struct mor_map *map, const void *key, size_t key_s
         if (index == 0)
             return slot;
         const struct mor_map_entry *entry = &map->entries[index - 1];
-        if (entry->hash == hash && entry->key_size == key_size && memcmp(entry->key, key, key_size) == 0)
+        if (entry->hash == hash && entry->key_size == key_size &&
+            memcmp(entry->key, key, key_size) == 0)
             return slot;
     }
 }
@@ -56,7 +57,8 @@ static void rehash(struct mor_map *map)
     }
 }
 
-struct mor_map_entry *mor_map_put(struct mor_map *map, const void *key, size_t key_size, bool *ret_added)
+struct mor_map_entry *mor_map_put(struct mor_map *map, const void *key, size_t key_size,
+                                  bool *ret_added)
 {
     if ((map->count + 1) * 2 > map->slot_count)
         rehash(map);
@@ -71,7 +73,8 @@ struct mor_map_entry *mor_map_put(struct mor_map *map, const void *key, size_t k
         map->entries = mor_realloc(map->entries, map->capacity * sizeof *map->entries);
     }
     struct mor_map_entry *entry = &map->entries[map->count++];
-    *entry = (struct mor_map_entry){.key = mor_strndup(key, key_size), .key_size = key_size, .hash = hash};
+    *entry = (struct mor_map_entry){
+        .key = mor_strndup(key, key_size), .key_size = key_size, .hash = hash};
     map->slots[slot] = (uint32_t)map->count;
     return entry;
 }

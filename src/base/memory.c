@@ -10,7 +10,8 @@ static void out_of_memory(size_t size_bytes) __attribute__((noreturn));
 static void out_of_memory(size_t size_bytes)
 {
     char line[96];
-    int length = snprintf(line, sizeof line, "moraine: out of memory: %zu bytes were refused\n", size_bytes);
+    int length =
+        snprintf(line, sizeof line, "moraine: out of memory: %zu bytes were refused\n", size_bytes);
     if (length > 0 && write(STDERR_FILENO, line, (size_t)length) < 0)
         _exit(71);
     _exit(71); // EX_OSERR
@@ -78,10 +79,12 @@ void mor_budget_take(struct mor_budget *budget, size_t bytes)
 {
     if (budget == NULL || bytes == 0)
         return;
-    size_t used = atomic_fetch_add_explicit(&budget->used_bytes, bytes, memory_order_relaxed) + bytes;
+    size_t used =
+        atomic_fetch_add_explicit(&budget->used_bytes, bytes, memory_order_relaxed) + bytes;
     size_t peak = atomic_load_explicit(&budget->peak_bytes, memory_order_relaxed);
-    while (used > peak && !atomic_compare_exchange_weak_explicit(&budget->peak_bytes, &peak, used,
-                                                                 memory_order_relaxed, memory_order_relaxed)) {
+    while (used > peak &&
+           !atomic_compare_exchange_weak_explicit(&budget->peak_bytes, &peak, used,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
     }
 }
 
@@ -109,7 +112,8 @@ struct mor_arena_chunk {
 void mor_arena_init(struct mor_arena *arena, size_t chunk_size_bytes, struct mor_budget *budget)
 {
     *arena = (struct mor_arena){.budget = budget,
-                                .chunk_size_bytes = chunk_size_bytes > 0 ? chunk_size_bytes : ARENA_CHUNK_DEFAULT};
+                                .chunk_size_bytes =
+                                    chunk_size_bytes > 0 ? chunk_size_bytes : ARENA_CHUNK_DEFAULT};
 }
 
 static void free_chunk(struct mor_arena *arena, struct mor_arena_chunk *chunk)

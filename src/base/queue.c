@@ -11,8 +11,8 @@ struct item {
     size_t size_bytes;
 };
 
-// A ring that grows only for forced pushes; pushes and pops share one mutex because items are chunks
-// of thousands of records.
+// A ring that grows only for forced pushes; pushes and pops share one mutex because items are
+// chunks of thousands of records.
 struct mor_queue {
     pthread_mutex_t mutex;
     pthread_cond_t filled;
@@ -60,7 +60,8 @@ static bool has_room(const struct mor_queue *queue, size_t size_bytes)
 {
     if (queue->count >= queue->item_limit)
         return false;
-    return queue->byte_limit == 0 || queue->count == 0 || queue->bytes + size_bytes <= queue->byte_limit;
+    return queue->byte_limit == 0 || queue->count == 0 ||
+           queue->bytes + size_bytes <= queue->byte_limit;
 }
 
 static void put(struct mor_queue *queue, void *item, size_t size_bytes)

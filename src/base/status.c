@@ -3,7 +3,8 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum mor_status mor_error_set(struct mor_error *err, enum mor_status status, const char *format, ...)
+enum mor_status mor_error_set(struct mor_error *err, enum mor_status status, const char *format,
+                              ...)
 {
     err->status = status;
     err->os_errno = 0;

@@ -3,8 +3,8 @@
 #include <signal.h>
 #include <stdio.h>
 
-enum mor_status mor_thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *argument,
-                                 struct mor_error *err)
+enum mor_status mor_thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *),
+                                 void *argument, struct mor_error *err)
 {
     sigset_t all, before;
     sigfillset(&all);

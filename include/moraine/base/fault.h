@@ -1,4 +1,5 @@
-// Failpoints: named places on the path of a record where a test can kill, fail or delay the process.
+// Failpoints: named places on the path of a record where a test can kill, fail or delay the
+// process.
 //
 //   MORAINE_FAILPOINTS="commit.after_publish=kill;parquet.fsync=error@3;source.poll=delay:200"
 //

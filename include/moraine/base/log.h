@@ -1,7 +1,8 @@
-// One line per event, logfmt or JSON, to standard error. Only pipeline/, serve/ and cli/ log; below,
-// errors are returned.
+// One line per event, logfmt or JSON, to standard error. Only pipeline/, serve/ and cli/ log;
+// below, errors are returned.
 //
-//   MOR_LOG(INFO, "commit_done", MOR_STR("topic", topic), MOR_INT("rows", n), MOR_STR("msg", "..."));
+//   MOR_LOG(INFO, "commit_done", MOR_STR("topic", topic), MOR_INT("rows", n), MOR_STR("msg",
+//   "..."));
 #ifndef MORAINE_BASE_LOG_H
 #define MORAINE_BASE_LOG_H
 
@@ -17,11 +18,13 @@ struct mor_log_field {
     int64_t number;
 };
 
-#define MOR_STR(name_, text_)   ((struct mor_log_field){.name = (name_), .text = (text_) ? (text_) : ""})
-#define MOR_INT(name_, number_) ((struct mor_log_field){.name = (name_), .number = (int64_t)(number_)})
+#define MOR_STR(name_, text_)                                                                      \
+    ((struct mor_log_field){.name = (name_), .text = (text_) ? (text_) : ""})
+#define MOR_INT(name_, number_)                                                                    \
+    ((struct mor_log_field){.name = (name_), .number = (int64_t)(number_)})
 
-// Writes `event` with its fields when `level` is enabled. Any thread; one write(2) per line. Lines of
-// one event beyond 20 in a second are counted and reported once ("suppressed").
+// Writes `event` with its fields when `level` is enabled. Any thread; one write(2) per line. Lines
+// of one event beyond 20 in a second are counted and reported once ("suppressed").
 #define MOR_LOG(level_, event_, ...)                                                               \
     do {                                                                                           \
         if (mor_log_enabled(MOR_LOG_##level_)) {                                                   \
@@ -33,7 +36,8 @@ struct mor_log_field {
 
 void mor_log_configure(enum mor_log_level level, enum mor_log_format format);
 bool mor_log_enabled(enum mor_log_level level);
-void mor_log_write(enum mor_log_level level, const char *event, const struct mor_log_field *fields, unsigned long count);
+void mor_log_write(enum mor_log_level level, const char *event, const struct mor_log_field *fields,
+                   unsigned long count);
 bool mor_log_level_parse(const char *text, enum mor_log_level *ret_level);
 // The last event written at WARN or above, copied; for status pages.
 void mor_log_last_problem(char *ret_text, unsigned long capacity);

@@ -31,7 +31,8 @@ void mor_map_done(struct mor_map *map); // does not free the values
 struct mor_map_entry *mor_map_find(const struct mor_map *map, const void *key, size_t key_size);
 struct mor_map_entry *mor_map_find_text(const struct mor_map *map, const char *key);
 // Finds or adds (value zeroed); *ret_added tells which, may be NULL.
-struct mor_map_entry *mor_map_put(struct mor_map *map, const void *key, size_t key_size, bool *ret_added);
+struct mor_map_entry *mor_map_put(struct mor_map *map, const void *key, size_t key_size,
+                                  bool *ret_added);
 struct mor_map_entry *mor_map_put_text(struct mor_map *map, const char *key, bool *ret_added);
 
 #endif

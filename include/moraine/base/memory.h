@@ -45,7 +45,9 @@ void mor_budget_take(struct mor_budget *budget, size_t bytes);
 void mor_budget_give(struct mor_budget *budget, size_t bytes);
 static inline size_t mor_budget_used(const struct mor_budget *budget)
 {
-    return budget ? atomic_load_explicit(&((struct mor_budget *)budget)->used_bytes, memory_order_relaxed) : 0;
+    return budget ? atomic_load_explicit(&((struct mor_budget *)budget)->used_bytes,
+                                         memory_order_relaxed)
+                  : 0;
 }
 
 // ---- arena --------------------------------------------------------------------------------------
@@ -56,7 +58,7 @@ struct mor_arena {
     struct mor_arena_chunk *chunks; // newest first
     struct mor_budget *budget;      // borrowed, may be NULL
     size_t chunk_size_bytes;
-    size_t total_bytes;             // sum of chunk sizes
+    size_t total_bytes; // sum of chunk sizes
 };
 
 // chunk_size_bytes 0 means 64 KiB.
@@ -65,10 +67,12 @@ void mor_arena_done(struct mor_arena *arena);
 // Gives everything back but the newest chunk, which is reused.
 void mor_arena_reset(struct mor_arena *arena);
 // 16-byte aligned, uninitialised.
-void *mor_arena_alloc(struct mor_arena *arena, size_t size_bytes) __attribute__((returns_nonnull, malloc));
+void *mor_arena_alloc(struct mor_arena *arena, size_t size_bytes)
+    __attribute__((returns_nonnull, malloc));
 void *mor_arena_calloc(struct mor_arena *arena, size_t count, size_t size_bytes)
     __attribute__((returns_nonnull, malloc));
-char *mor_arena_strndup(struct mor_arena *arena, const char *text, size_t length) __attribute__((returns_nonnull));
+char *mor_arena_strndup(struct mor_arena *arena, const char *text, size_t length)
+    __attribute__((returns_nonnull));
 char *mor_arena_strdup(struct mor_arena *arena, const char *text) __attribute__((returns_nonnull));
 char *mor_arena_printf(struct mor_arena *arena, const char *format, ...)
     __attribute__((returns_nonnull, format(printf, 2, 3)));
@@ -102,7 +106,8 @@ static inline void mor_buffer_reserve(struct mor_buffer *buffer, size_t more_byt
     if (buffer->capacity_bytes - buffer->size_bytes < more_bytes)
         mor_buffer_grow(buffer, more_bytes);
 }
-static inline void mor_buffer_append(struct mor_buffer *buffer, const void *bytes, size_t size_bytes)
+static inline void mor_buffer_append(struct mor_buffer *buffer, const void *bytes,
+                                     size_t size_bytes)
 {
     mor_buffer_reserve(buffer, size_bytes);
     if (size_bytes > 0)
@@ -118,7 +123,8 @@ static inline void mor_buffer_append_text(struct mor_buffer *buffer, const char 
 {
     mor_buffer_append(buffer, text, strlen(text));
 }
-void mor_buffer_printf(struct mor_buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void mor_buffer_printf(struct mor_buffer *buffer, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void mor_buffer_append_be32(struct mor_buffer *buffer, uint32_t value);
 void mor_buffer_append_be64(struct mor_buffer *buffer, uint64_t value);
 void mor_buffer_append_le32(struct mor_buffer *buffer, uint32_t value);

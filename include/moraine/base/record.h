@@ -6,7 +6,7 @@
 #include <stdint.h>
 
 struct mor_record {
-    const uint8_t *key; // NULL = no key
+    const uint8_t *key;   // NULL = no key
     const uint8_t *value; // NULL = tombstone
     size_t key_size_bytes;
     size_t value_size_bytes;

@@ -1,8 +1,8 @@
 // Status classes and the error that travels with them.
 //
-// A function that can fail returns enum mor_status and takes `struct mor_error *err` last (never NULL
-// inside the library). Callers branch on the class only; the message is for people. The first cause
-// wins, outer layers prepend what they were doing with mor_error_wrap.
+// A function that can fail returns enum mor_status and takes `struct mor_error *err` last (never
+// NULL inside the library). Callers branch on the class only; the message is for people. The first
+// cause wins, outer layers prepend what they were doing with mor_error_wrap.
 #ifndef MORAINE_BASE_STATUS_H
 #define MORAINE_BASE_STATUS_H
 
@@ -45,8 +45,8 @@ struct mor_error {
     } while (0)
 
 // Fills *err and returns `status`, so that `return mor_error_set(...)` reads well. Any thread.
-enum mor_status mor_error_set(struct mor_error *err, enum mor_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+enum mor_status mor_error_set(struct mor_error *err, enum mor_status status, const char *format,
+                              ...) __attribute__((format(printf, 3, 4)));
 
 // Same, with errno `os_errno` and its text appended (": No space left on device"). The class is
 // chosen from os_errno: ENOSPC, EDQUOT, EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM, EIO -> RETRY,

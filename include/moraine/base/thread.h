@@ -7,8 +7,8 @@
 #include "moraine/base/status.h"
 
 // Starts `run(argument)` with all signals blocked and the name (15 characters are kept).
-enum mor_status mor_thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *), void *argument,
-                                 struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_thread_start(pthread_t *ret_thread, const char *name, void *(*run)(void *),
+                                 void *argument, struct mor_error *err) MOR_CHECKED;
 
 static inline void mor_unlock_cleanup(pthread_mutex_t **mutex)
 {
