@@ -29,42 +29,75 @@ void mor_store_free(struct mor_store *store);
 const char *mor_store_location(const struct mor_store *store);
 
 // Whole object; DATA when it is larger than limit_bytes, NOT_FOUND when absent.
-enum mor_status mor_store_get(struct mor_store *store, const char *key, size_t limit_bytes, struct mor_buffer *ret_bytes,
-                              struct mor_error *err) MOR_CHECKED;
-enum mor_status mor_store_info(struct mor_store *store, const char *key, struct mor_object_info *ret_info,
+enum mor_status mor_store_get(struct mor_store *store, const char *key, size_t limit_bytes,
+                              struct mor_buffer *ret_bytes, struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_store_info(struct mor_store *store, const char *key,
+                               struct mor_object_info *ret_info,
                                struct mor_error *err) MOR_CHECKED; // ret_info->key stays NULL
 // Put-if-absent, the atomic point of every commit: CONFLICT when the key exists, UNKNOWN when the
 // outcome is not known. Local: temporary name, fsync, link without replace, fsync of the directory.
-enum mor_status mor_store_put_new(struct mor_store *store, const char *key, const void *bytes, size_t size_bytes,
-                                  struct mor_error *err) MOR_CHECKED;
-// Deletes; absent is success. Durable only when `durable` (else with the next durable operation).
-enum mor_status mor_store_delete(struct mor_store *store, const char *key, bool durable, struct mor_error *err) MOR_CHECKED;
-// Objects below `prefix` ("" = root), not sorted. recursive false: one level, directories as prefixes.
-// Temporary names of unfinished puts are never listed. Result lives in `arena`. An absent prefix is empty.
-enum mor_status mor_store_list(struct mor_store *store, const char *prefix, bool recursive, struct mor_arena *arena,
-                               struct mor_object_info **ret_objects, size_t *ret_count, struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_store_put_new(struct mor_store *store, const char *key, const void *bytes,
+                                  size_t size_bytes, struct mor_error *err) MOR_CHECKED;
+// Same, but the durability of the name is left to the next mor_store_sync: for many objects of one
+// commit that are published by a last one.
+enum mor_status mor_store_put_new_deferred(struct mor_store *store, const char *key,
+                                           const void *bytes, size_t size_bytes,
+                                           struct mor_error *err) MOR_CHECKED;
+// Makes every name durable that any thread published deferred before the call, and every deletion
+// that was not `durable`. Names whose directory could not be made durable stay pending.
+enum mor_status mor_store_sync(struct mor_store *store, struct mor_error *err) MOR_CHECKED;
+// Deletes; absent is success. Durable when `durable`, else with the next mor_store_sync.
+enum mor_status mor_store_delete(struct mor_store *store, const char *key, bool durable,
+                                 struct mor_error *err) MOR_CHECKED;
+// Removes the temporary names below the root that processes left which do not run any more (those
+// of other machines after a day). *ret_count may be NULL.
+enum mor_status mor_store_clean_temporary(struct mor_store *store, int64_t *ret_count,
+                                          struct mor_error *err) MOR_CHECKED;
+// Objects below `prefix` ("" = root), not sorted. recursive false: one level, directories as
+// prefixes. Temporary names of unfinished puts are never listed. Result lives in `arena`. An absent
+// prefix is empty.
+enum mor_status mor_store_list(struct mor_store *store, const char *prefix, bool recursive,
+                               struct mor_arena *arena, struct mor_object_info **ret_objects,
+                               size_t *ret_count, struct mor_error *err) MOR_CHECKED;
 
 // ---- streaming write ----------------------------------------------------------------------------
 
 // An object written front to back: invisible until finish, gone when freed unfinished. One thread.
 struct mor_sink;
-enum mor_status mor_store_create(struct mor_store *store, const char *key, struct mor_sink **ret_sink,
-                                 struct mor_error *err) MOR_CHECKED;
-enum mor_status mor_sink_write(struct mor_sink *sink, const void *bytes, size_t size_bytes, struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_store_create(struct mor_store *store, const char *key,
+                                 struct mor_sink **ret_sink, struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_sink_write(struct mor_sink *sink, const void *bytes, size_t size_bytes,
+                               struct mor_error *err) MOR_CHECKED;
 int64_t mor_sink_position(const struct mor_sink *sink);
 // Durable and published under its key (put-if-absent). The sink must still be freed.
 enum mor_status mor_sink_finish(struct mor_sink *sink, struct mor_error *err) MOR_CHECKED;
+// Same; the bytes are durable, the name with the next mor_store_sync.
+enum mor_status mor_sink_finish_deferred(struct mor_sink *sink, struct mor_error *err) MOR_CHECKED;
 void mor_sink_free(struct mor_sink *sink); // NULL allowed; removes what is unfinished
+
+// ---- locks --------------------------------------------------------------------------------------
+
+// An exclusive lock that ends with the process (flock on the file `key`, made when absent).
+// `holder` is written into the file for people. RETRY with the other holder's text when it is
+// taken, also by this process. wait_ms: how long to try, 0 = once.
+struct mor_lock;
+enum mor_status mor_store_lock(struct mor_store *store, const char *key, const char *holder,
+                               int64_t wait_ms, struct mor_lock **ret_lock,
+                               struct mor_error *err) MOR_CHECKED;
+// FENCED when the lock's file was removed or replaced since: somebody else may hold another one.
+enum mor_status mor_lock_check(const struct mor_lock *lock, struct mor_error *err) MOR_CHECKED;
+void mor_lock_free(struct mor_lock *lock); // NULL allowed; unlocks
 
 // ---- ranged read --------------------------------------------------------------------------------
 
 struct mor_reader;
-enum mor_status mor_store_open_object(struct mor_store *store, const char *key, struct mor_reader **ret_reader,
+enum mor_status mor_store_open_object(struct mor_store *store, const char *key,
+                                      struct mor_reader **ret_reader,
                                       struct mor_error *err) MOR_CHECKED;
 int64_t mor_reader_size_bytes(const struct mor_reader *reader);
 // Exactly [offset, offset + size); DATA when the object is shorter. Any thread.
-enum mor_status mor_reader_read(struct mor_reader *reader, int64_t offset, void *ret_bytes, size_t size_bytes,
-                                struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_reader_read(struct mor_reader *reader, int64_t offset, void *ret_bytes,
+                                size_t size_bytes, struct mor_error *err) MOR_CHECKED;
 void mor_reader_free(struct mor_reader *reader);
 
 #endif

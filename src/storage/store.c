@@ -1,0 +1,203 @@
+#include "store.h"
+
+#include <string.h>
+
+enum mor_status mor_store_key_check(const char *key, bool empty_allowed, struct mor_error *err)
+{
+    if (*key == '\0') {
+        if (empty_allowed)
+            return MOR_OK;
+        return mor_error_set(err, MOR_FATAL, "object key is empty");
+    }
+    if (strlen(key) > MOR_STORE_KEY_BYTES_MAX)
+        return mor_error_set(err, MOR_FATAL, "object key is longer than %d bytes",
+                             MOR_STORE_KEY_BYTES_MAX);
+    for (const char *segment = key;;) {
+        const char *end = strchrnul(segment, '/');
+        size_t length = (size_t)(end - segment);
+        if (length == 0 || length > MOR_STORE_SEGMENT_BYTES_MAX)
+            return mor_error_set(err, MOR_FATAL,
+                                 "object key '%s' has a segment of %zu bytes, allowed are 1 to %d",
+                                 key, length, MOR_STORE_SEGMENT_BYTES_MAX);
+        if ((length == 1 && segment[0] == '.') ||
+            (length == 2 && segment[0] == '.' && segment[1] == '.'))
+            return mor_error_set(err, MOR_FATAL, "object key '%s' has a segment '%.*s'", key,
+                                 (int)length, segment);
+        if (*end == '\0')
+            return MOR_OK;
+        segment = end + 1;
+    }
+}
+
+enum mor_status mor_store_open(const char *location, bool create, struct mor_store **ret_store,
+                               struct mor_error *err)
+{
+    const char *path = location;
+    const char *scheme_end = strstr(location, "://");
+    if (scheme_end) {
+        if (strncmp(location, "file://", 7) != 0)
+            return mor_error_set(err, MOR_FATAL,
+                                 "location '%s': no store for the scheme '%.*s', known is file",
+                                 location, (int)(scheme_end - location), location);
+        path = location + 7;
+        if (*path != '/')
+            return mor_error_set(err, MOR_FATAL,
+                                 "location '%s': write file:///path with three slashes", location);
+    } else if (strncmp(location, "file:/", 6) == 0) {
+        path = location + 5;
+    }
+    if (*path == '\0')
+        return mor_error_set(err, MOR_FATAL, "location is empty");
+    return mor_store_local_open(path, location, create, ret_store, err);
+}
+
+void mor_store_free(struct mor_store *store)
+{
+    if (!store)
+        return;
+    char *location = store->location;
+    store->ops->free(store);
+    free(location);
+}
+
+const char *mor_store_location(const struct mor_store *store)
+{
+    return store->location;
+}
+
+enum mor_status mor_store_get(struct mor_store *store, const char *key, size_t limit_bytes,
+                              struct mor_buffer *ret_bytes, struct mor_error *err)
+{
+    MOR_TRY(mor_store_key_check(key, false, err));
+    return store->ops->get(store, key, limit_bytes, ret_bytes, err);
+}
+
+enum mor_status mor_store_info(struct mor_store *store, const char *key,
+                               struct mor_object_info *ret_info, struct mor_error *err)
+{
+    MOR_TRY(mor_store_key_check(key, false, err));
+    return store->ops->info(store, key, ret_info, err);
+}
+
+enum mor_status mor_store_put_new(struct mor_store *store, const char *key, const void *bytes,
+                                  size_t size_bytes, struct mor_error *err)
+{
+    MOR_TRY(mor_store_key_check(key, false, err));
+    return store->ops->put_new(store, key, bytes, size_bytes, false, err);
+}
+
+enum mor_status mor_store_put_new_deferred(struct mor_store *store, const char *key,
+                                           const void *bytes, size_t size_bytes,
+                                           struct mor_error *err)
+{
+    MOR_TRY(mor_store_key_check(key, false, err));
+    return store->ops->put_new(store, key, bytes, size_bytes, true, err);
+}
+
+enum mor_status mor_store_sync(struct mor_store *store, struct mor_error *err)
+{
+    return store->ops->sync(store, err);
+}
+
+enum mor_status mor_store_delete(struct mor_store *store, const char *key, bool durable,
+                                 struct mor_error *err)
+{
+    MOR_TRY(mor_store_key_check(key, false, err));
+    return store->ops->remove(store, key, durable, err);
+}
+
+enum mor_status mor_store_clean_temporary(struct mor_store *store, int64_t *ret_count,
+                                          struct mor_error *err)
+{
+    int64_t count = 0;
+    MOR_TRY(store->ops->clean_temporary(store, &count, err));
+    if (ret_count)
+        *ret_count = count;
+    return MOR_OK;
+}
+
+enum mor_status mor_store_list(struct mor_store *store, const char *prefix, bool recursive,
+                               struct mor_arena *arena, struct mor_object_info **ret_objects,
+                               size_t *ret_count, struct mor_error *err)
+{
+    MOR_TRY(mor_store_key_check(prefix, true, err));
+    return store->ops->list(store, prefix, recursive, arena, ret_objects, ret_count, err);
+}
+
+enum mor_status mor_store_create(struct mor_store *store, const char *key,
+                                 struct mor_sink **ret_sink, struct mor_error *err)
+{
+    MOR_TRY(mor_store_key_check(key, false, err));
+    return store->ops->create(store, key, ret_sink, err);
+}
+
+enum mor_status mor_sink_write(struct mor_sink *sink, const void *bytes, size_t size_bytes,
+                               struct mor_error *err)
+{
+    MOR_TRY(sink->ops->write(sink, bytes, size_bytes, err));
+    sink->position += (int64_t)size_bytes;
+    return MOR_OK;
+}
+
+int64_t mor_sink_position(const struct mor_sink *sink)
+{
+    return sink->position;
+}
+
+enum mor_status mor_sink_finish(struct mor_sink *sink, struct mor_error *err)
+{
+    return sink->ops->finish(sink, false, err);
+}
+
+enum mor_status mor_sink_finish_deferred(struct mor_sink *sink, struct mor_error *err)
+{
+    return sink->ops->finish(sink, true, err);
+}
+
+void mor_sink_free(struct mor_sink *sink)
+{
+    if (sink)
+        sink->ops->free(sink);
+}
+
+enum mor_status mor_store_open_object(struct mor_store *store, const char *key,
+                                      struct mor_reader **ret_reader, struct mor_error *err)
+{
+    MOR_TRY(mor_store_key_check(key, false, err));
+    return store->ops->open_object(store, key, ret_reader, err);
+}
+
+int64_t mor_reader_size_bytes(const struct mor_reader *reader)
+{
+    return reader->size_bytes;
+}
+
+enum mor_status mor_reader_read(struct mor_reader *reader, int64_t offset, void *ret_bytes,
+                                size_t size_bytes, struct mor_error *err)
+{
+    return reader->ops->read(reader, offset, ret_bytes, size_bytes, err);
+}
+
+void mor_reader_free(struct mor_reader *reader)
+{
+    if (reader)
+        reader->ops->free(reader);
+}
+
+enum mor_status mor_store_lock(struct mor_store *store, const char *key, const char *holder,
+                               int64_t wait_ms, struct mor_lock **ret_lock, struct mor_error *err)
+{
+    MOR_TRY(mor_store_key_check(key, false, err));
+    return store->ops->lock(store, key, holder, wait_ms, ret_lock, err);
+}
+
+enum mor_status mor_lock_check(const struct mor_lock *lock, struct mor_error *err)
+{
+    return lock->ops->check(lock, err);
+}
+
+void mor_lock_free(struct mor_lock *lock)
+{
+    if (lock)
+        lock->ops->free(lock);
+}

@@ -1,0 +1,153 @@
+#include "storage_test.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+
+static enum mor_status put(struct storage_fixture *fixture, const char *key, const char *text)
+{
+    return mor_store_put_new(fixture->store, key, text, strlen(text), &fixture->err);
+}
+
+static void put_object_is_read_back_and_never_replaced(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    assert_int_equal(put(fixture, "a/b/c.txt", "hello"), MOR_OK);
+    assert_int_equal(put(fixture, "a/b/c.txt", "other"), MOR_CONFLICT);
+    struct mor_buffer bytes = {0};
+    assert_int_equal(mor_store_get(fixture->store, "a/b/c.txt", 100, &bytes, &fixture->err),
+                     MOR_OK);
+    assert_int_equal(bytes.size_bytes, 5);
+    assert_memory_equal(bytes.data, "hello", 5);
+    mor_buffer_done(&bytes);
+    struct mor_object_info info;
+    assert_int_equal(mor_store_info(fixture->store, "a/b/c.txt", &info, &fixture->err), MOR_OK);
+    assert_int_equal(info.size_bytes, 5);
+    assert_false(info.is_prefix);
+}
+
+static void object_over_the_limit_is_data_and_absent_is_not_found(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    struct mor_buffer bytes = {0};
+    assert_int_equal(put(fixture, "x", "hello"), MOR_OK);
+    assert_int_equal(mor_store_get(fixture->store, "x", 4, &bytes, &fixture->err), MOR_DATA);
+    assert_int_equal(mor_store_get(fixture->store, "y", 4, &bytes, &fixture->err), MOR_NOT_FOUND);
+    assert_int_equal(mor_store_get(fixture->store, "d/y", 4, &bytes, &fixture->err), MOR_NOT_FOUND);
+    mor_buffer_done(&bytes);
+}
+
+static void symbolic_link_out_of_the_root_is_not_followed(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    char link[128];
+    snprintf(link, sizeof link, "%s/out", fixture->root);
+    assert_int_equal(symlink("/etc", link), 0);
+    struct mor_buffer bytes = {0};
+    assert_int_not_equal(
+        mor_store_get(fixture->store, "out/passwd", 1 << 20, &bytes, &fixture->err), MOR_OK);
+    assert_int_not_equal(put(fixture, "out/moraine-test", "x"), MOR_OK);
+    mor_buffer_done(&bytes);
+}
+
+static size_t count_listed(struct storage_fixture *fixture, const char *prefix, bool recursive,
+                           size_t *ret_prefixes)
+{
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    struct mor_object_info *objects = NULL;
+    size_t count = 0, prefixes = 0;
+    assert_int_equal(
+        mor_store_list(fixture->store, prefix, recursive, &arena, &objects, &count, &fixture->err),
+        MOR_OK);
+    for (size_t i = 0; i < count; i++)
+        prefixes += objects[i].is_prefix;
+    *ret_prefixes = prefixes;
+    mor_arena_done(&arena);
+    return count;
+}
+
+static void listing_shows_objects_and_prefixes_but_no_unfinished_put(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    assert_int_equal(put(fixture, "a/1", "x"), MOR_OK);
+    assert_int_equal(put(fixture, "a/b/2", "x"), MOR_OK);
+    assert_int_equal(put(fixture, "3", "x"), MOR_OK);
+    struct mor_sink *sink = NULL;
+    assert_int_equal(mor_store_create(fixture->store, "a/4", &sink, &fixture->err), MOR_OK);
+    size_t prefixes;
+    assert_int_equal(count_listed(fixture, "", true, &prefixes), 3);
+    assert_int_equal(prefixes, 0);
+    assert_int_equal(count_listed(fixture, "", false, &prefixes), 2);
+    assert_int_equal(prefixes, 1);
+    assert_int_equal(count_listed(fixture, "a", false, &prefixes), 2);
+    assert_int_equal(count_listed(fixture, "absent", true, &prefixes), 0);
+    mor_sink_free(sink);
+}
+
+static void deleted_object_is_gone_and_deleting_twice_is_success(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    assert_int_equal(put(fixture, "a/1", "x"), MOR_OK);
+    assert_int_equal(mor_store_delete(fixture->store, "a/1", true, &fixture->err), MOR_OK);
+    assert_int_equal(mor_store_delete(fixture->store, "a/1", true, &fixture->err), MOR_OK);
+    assert_int_equal(mor_store_delete(fixture->store, "b/1", false, &fixture->err), MOR_OK);
+    struct mor_object_info info;
+    assert_int_equal(mor_store_info(fixture->store, "a/1", &info, &fixture->err), MOR_NOT_FOUND);
+}
+
+struct race {
+    struct storage_fixture *fixture;
+    atomic_int winners, conflicts;
+};
+
+static void *race_run(void *argument)
+{
+    struct race *race = argument;
+    for (int i = 0; i < 50; i++) {
+        char key[32];
+        struct mor_error err = MOR_ERROR_INIT;
+        snprintf(key, sizeof key, "slots/%d", i);
+        enum mor_status status = mor_store_put_new(race->fixture->store, key, "x", 1, &err);
+        atomic_fetch_add(status == MOR_OK ? &race->winners : &race->conflicts, 1);
+        if (status != MOR_OK && status != MOR_CONFLICT)
+            atomic_fetch_add(&race->winners, 1000);
+    }
+    return NULL;
+}
+
+static void racing_puts_of_one_key_have_exactly_one_winner(void **state)
+{
+    struct race race = {.fixture = *state};
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, race_run, &race), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&race.winners), 50);
+    assert_int_equal(atomic_load(&race.conflicts), 150);
+}
+
+static void deferred_puts_are_made_durable_by_sync(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    assert_int_equal(mor_store_put_new_deferred(fixture->store, "p/q/1", "x", 1, &fixture->err),
+                     MOR_OK);
+    assert_int_equal(mor_store_sync(fixture->store, &fixture->err), MOR_OK);
+    assert_int_equal(mor_store_sync(fixture->store, &fixture->err), MOR_OK);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, storage_setup, storage_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(put_object_is_read_back_and_never_replaced),
+        TEST(object_over_the_limit_is_data_and_absent_is_not_found),
+        TEST(symbolic_link_out_of_the_root_is_not_followed),
+        TEST(listing_shows_objects_and_prefixes_but_no_unfinished_put),
+        TEST(deleted_object_is_gone_and_deleting_twice_is_success),
+        TEST(racing_puts_of_one_key_have_exactly_one_winner),
+        TEST(deferred_puts_are_made_durable_by_sync),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
