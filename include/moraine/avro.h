@@ -12,23 +12,34 @@
 
 // ---- schemas ------------------------------------------------------------------------------------
 
-// A parsed Avro schema, names resolved; immutable, any thread. Limits: text 1 MiB, depth 32, 5000 fields.
+// A parsed Avro schema, names resolved; immutable, any thread. Limits: text 1 MiB, depth 32, 5000
+// fields, symbols and branches. DATA with the path of the fault. Defaults are kept as text and
+// checked only when one is used.
 struct mor_avro_schema;
-enum mor_status mor_avro_schema_parse(const char *json, size_t size_bytes, struct mor_avro_schema **ret_schema,
+enum mor_status mor_avro_schema_parse(const char *json, size_t size_bytes,
+                                      struct mor_avro_schema **ret_schema,
                                       struct mor_error *err) MOR_CHECKED;
 void mor_avro_schema_free(struct mor_avro_schema *schema);
 
-// The table schema that a writer schema (a record) maps to: unions with null become nullable fields,
-// logical types become their types, enum and other strings STRING-like. DATA with the field's path for
-// what a table cannot hold (unions of several branches, recursive types).
-enum mor_status mor_avro_schema_to_table(const struct mor_avro_schema *schema, struct mor_schema **ret_schema,
+// The table schema that a writer schema (a record) maps to: unions with null become nullable
+// fields, logical types become their types, enum ENUM, fixed FIXED, the attributes field-id and
+// element-id, value-id become field ids. The child of a LIST is named "element", those of a MAP
+// "key" and "value". DATA with the field's path for what a table cannot hold (unions of several
+// types, recursive types, null, records without fields, decimals of more than 38 digits). Free with
+// mor_schema_free.
+enum mor_status mor_avro_schema_to_table(const struct mor_avro_schema *schema,
+                                         struct mor_schema **ret_schema,
                                          struct mor_error *err) MOR_CHECKED;
 
-// JSON text of a table schema in the form that Hudi's Spark writer uses: every field ["null", T] with
-// default null when nullable, nested record, fixed and namespace names as in Spark's SchemaConverters
-// (record `name`, namespace `namespace`; nested: namespace + "." + record name ...). Zero-terminated.
-enum mor_status mor_avro_schema_from_table(const struct mor_schema *schema, const char *name, const char *namespace_,
-                                           struct mor_buffer *ret_json, struct mor_error *err) MOR_CHECKED;
+// Appends the JSON text (compact, as Java prints it) of a table schema in the form that Hudi's
+// Spark writer uses (Spark's SchemaConverters): every field ["null", T] with default null when
+// nullable; struct field f is a record f in namespace "<namespace>.<name>"; a decimal is a fixed
+// named "fixed" in "<namespace>.<name>.<field>"; doc only where the field has one. UUID, ENUM and
+// JSON become string, FIXED becomes bytes: Spark has no such types. Zero-terminated (not counted).
+// DATA for a name that Avro does not allow.
+enum mor_status mor_avro_schema_from_table(const struct mor_schema *schema, const char *name,
+                                           const char *namespace_, struct mor_buffer *ret_json,
+                                           struct mor_error *err) MOR_CHECKED;
 
 // ---- decoding into columns ----------------------------------------------------------------------
 
@@ -37,47 +48,102 @@ enum mor_status mor_avro_schema_from_table(const struct mor_schema *schema, cons
 // columns that the writer lacks get null; numeric promotion int->long->float->double,
 // string<->bytes, date/time/timestamp unit changes. Immutable, any thread.
 struct mor_avro_plan;
-enum mor_status mor_avro_plan_new(const struct mor_avro_schema *writer, const struct mor_schema *table,
-                                  struct mor_avro_plan **ret_plan, struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_avro_plan_new(const struct mor_avro_schema *writer,
+                                  const struct mor_schema *table, struct mor_avro_plan **ret_plan,
+                                  struct mor_error *err) MOR_CHECKED;
 void mor_avro_plan_free(struct mor_avro_plan *plan);
 
 // Decodes one datum to the end of `columns` (columns[i] for table field i; column_count of them).
 // On DATA the columns are cut back to where they were. *ret_used: bytes of the datum, may be NULL
 // (then trailing bytes are DATA). Every length, count and index is checked against what is left.
-enum mor_status mor_avro_plan_decode(const struct mor_avro_plan *plan, const uint8_t *bytes, size_t size_bytes,
-                                     struct mor_vector *columns, size_t *ret_used, struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_avro_plan_decode(const struct mor_avro_plan *plan, const uint8_t *bytes,
+                                     size_t size_bytes, struct mor_vector *columns,
+                                     size_t *ret_used, struct mor_error *err) MOR_CHECKED;
 
 // ---- encoding from columns ----------------------------------------------------------------------
 
-// Appends row `row` of `columns` as a datum of the schema that mor_avro_schema_from_table writes for
-// `schema` (nullable = union branch 1). Fixed order, no schema lookup. Any thread.
-void mor_avro_encode_row(const struct mor_schema *schema, const struct mor_vector *columns, size_t row,
-                         struct mor_buffer *ret_bytes);
-void mor_avro_put_long(struct mor_buffer *bytes, int64_t value);             // zig-zag varint
-void mor_avro_put_bytes(struct mor_buffer *bytes, const void *data, size_t size_bytes); // length + bytes
+// Appends row `row` of `columns` as a datum of the schema that mor_avro_schema_from_table writes
+// for `schema` (nullable = union branch 1). Fixed order, no schema lookup, no allocation but the
+// buffer's growth. Any thread.
+void mor_avro_encode_row(const struct mor_schema *schema, const struct mor_vector *columns,
+                         size_t row, struct mor_buffer *ret_bytes);
+void mor_avro_put_long(struct mor_buffer *bytes, int64_t value); // zig-zag varint
+void mor_avro_put_bytes(struct mor_buffer *bytes, const void *data,
+                        size_t size_bytes); // length + bytes
 
 // ---- generic values (control data) --------------------------------------------------------------
 
-// Encodes / decodes a jansson-style JSON text against a schema for control records such as Hudi's
-// commit metadata: JSON null picks the null branch, a value picks the first branch that fits.
-enum mor_status mor_avro_json_to_datum(const struct mor_avro_schema *schema, const char *json, size_t size_bytes,
-                                       struct mor_buffer *ret_datum, struct mor_error *err) MOR_CHECKED;
-// Unions are written bare (no {"type": value} wrapper), bytes and fixed as base64.
-enum mor_status mor_avro_datum_to_json(const struct mor_avro_schema *schema, const uint8_t *bytes, size_t size_bytes,
-                                       struct mor_buffer *ret_json, struct mor_error *err) MOR_CHECKED;
+// Appends the datum of a JSON text, for control records such as Hudi's commit metadata. A field
+// that the object lacks gets its default, else null; a key that the record lacks is DATA. In a
+// union JSON null picks the null branch, a value the first branch that fits. Bytes and fixed are
+// base64. Any thread.
+enum mor_status mor_avro_json_to_datum(const struct mor_avro_schema *schema, const char *json,
+                                       size_t size_bytes, struct mor_buffer *ret_datum,
+                                       struct mor_error *err) MOR_CHECKED;
+// Appends the JSON text of a datum, zero-terminated (not counted). Unions are written bare (no
+// {"type": value} wrapper), bytes and fixed as base64, NaN and infinities as strings. Any thread.
+enum mor_status mor_avro_datum_to_json(const struct mor_avro_schema *schema, const uint8_t *bytes,
+                                       size_t size_bytes, struct mor_buffer *ret_json,
+                                       struct mor_error *err) MOR_CHECKED;
 
 // ---- object container files ---------------------------------------------------------------------
 
-// One block with the given data, null codec, metadata key avro.schema = schema_json (verbatim).
-void mor_avro_container_write(const char *schema_json, const struct mor_buffer *data, int64_t datum_count,
-                              struct mor_buffer *ret_file);
+enum mor_avro_codec {
+    MOR_AVRO_CODEC_NULL,
+    MOR_AVRO_CODEC_DEFLATE,
+    MOR_AVRO_CODEC_SNAPPY,
+    MOR_AVRO_CODEC_ZSTANDARD,
+};
 
-// Reads a whole container (codecs null, deflate, zstandard, snappy): the writer schema and each datum
-// in turn. visit returns a status; not MOR_OK ends the reading with it.
+struct mor_avro_metadata {
+    const char *key;
+    const void *value;
+    size_t value_size_bytes;
+};
+
+struct mor_avro_container_options {
+    const char *schema_json; // written verbatim as avro.schema
+    enum mor_avro_codec codec;
+    const struct mor_avro_metadata *metadata; // besides avro.schema and avro.codec
+    size_t metadata_count;
+};
+
+// Appends a whole file: header and, unless datum_count is 0, one block with `data`. FATAL when the
+// codec fails. Any thread.
+enum mor_status mor_avro_container_encode(const struct mor_avro_container_options *options,
+                                          const struct mor_buffer *data, int64_t datum_count,
+                                          struct mor_buffer *ret_file,
+                                          struct mor_error *err) MOR_CHECKED;
+
+// The same with the null codec and no metadata besides avro.schema (as Hudi writes its files).
+void mor_avro_container_write(const char *schema_json, const struct mor_buffer *data,
+                              int64_t datum_count, struct mor_buffer *ret_file);
+
+// Gets the writer schema and one datum of a container (both borrowed for the call); a status that
+// is not MOR_OK ends the reading with it.
+typedef enum mor_status mor_avro_datum_fn(void *context, const struct mor_avro_schema *schema,
+                                          const uint8_t *datum, size_t size_bytes,
+                                          struct mor_error *err);
+
+// Reads a whole container (codecs null, deflate, snappy, zstandard) and visits each datum in turn.
+// DATA with the file offset when it is damaged. Any thread.
 enum mor_status mor_avro_container_read(const uint8_t *file, size_t size_bytes,
-                                        enum mor_status (*visit)(void *context, const struct mor_avro_schema *schema,
-                                                                 const uint8_t *datum, size_t size_bytes,
-                                                                 struct mor_error *err),
-                                        void *context, struct mor_error *err) MOR_CHECKED;
+                                        mor_avro_datum_fn *visit, void *context,
+                                        struct mor_error *err) MOR_CHECKED;
+
+// Value of a metadata key, borrowed from `file`. NOT_FOUND when the file has none.
+enum mor_status mor_avro_container_metadata(const uint8_t *file, size_t size_bytes, const char *key,
+                                            const uint8_t **ret_value, size_t *ret_size_bytes,
+                                            struct mor_error *err) MOR_CHECKED;
+
+// ---- text ---------------------------------------------------------------------------------------
+
+// True when the bytes are UTF-8 as RFC 3629 has it (no overlong forms, no surrogates).
+bool mor_avro_utf8_valid(const void *bytes, size_t size_bytes);
+// Appends base64 (RFC 4648, section 4, padded).
+void mor_avro_base64_encode(const void *bytes, size_t size_bytes, struct mor_buffer *ret_text);
+// Appends the bytes of base64 text, either alphabet of RFC 4648, padding optional. False (nothing
+// appended) when it is not base64.
+bool mor_avro_base64_decode(const void *text, size_t size_bytes, struct mor_buffer *ret_bytes);
 
 #endif
