@@ -1,7 +1,8 @@
 // The neutral table: what a lakehouse table is to the rest of the program, whatever its format.
 //
-// Above this header no code asks which format it has; a format is a folder under src/table/ and one row
-// in its registry. The module knows nothing of Kafka: offsets and ledger travel as opaque properties.
+// Above this header no code asks which format it has; a format is a folder under src/table/ and one
+// row in its registry. The module knows nothing of Kafka: offsets and ledger travel as opaque
+// properties.
 //
 // Life of a commit: mor_write_begin -> mor_write_group (many, in parallel) -> mor_write_commit.
 #ifndef MORAINE_TABLE_H
@@ -19,7 +20,13 @@
 
 enum mor_table_format { MOR_FORMAT_HUDI, MOR_FORMAT_ICEBERG, MOR_FORMAT_DELTA };
 
-enum mor_transform { MOR_TRANSFORM_IDENTITY, MOR_TRANSFORM_YEAR, MOR_TRANSFORM_MONTH, MOR_TRANSFORM_DAY, MOR_TRANSFORM_HOUR };
+enum mor_transform {
+    MOR_TRANSFORM_IDENTITY,
+    MOR_TRANSFORM_YEAR,
+    MOR_TRANSFORM_MONTH,
+    MOR_TRANSFORM_DAY,
+    MOR_TRANSFORM_HOUR
+};
 
 struct mor_partition_field {
     const char *column;
@@ -29,35 +36,41 @@ struct mor_partition_field {
 // What a new table shall be; compared with an existing one at open.
 struct mor_table_options {
     enum mor_table_format format;
-    const char *location;             // "file:///path" or path
-    const char *database;             // NULL = "default"
-    const char *name;                 // NULL = last part of the location
-    const struct mor_schema *schema;  // rows as the pipeline builds them (borrowed for the call)
-    const char *const *key_columns;   // none = append-only
+    const char *location;            // "file:///path" or path
+    const char *database;            // NULL = "default"
+    const char *name;                // NULL = last part of the location
+    const struct mor_schema *schema; // rows as the pipeline builds them (borrowed for the call)
+    const char *const *key_columns;  // none = append-only
     size_t key_column_count;
-    const char *ordering_column;      // NULL only for append-only tables
+    const char *ordering_column; // NULL only for append-only tables
     const struct mor_partition_field *partition_fields;
     size_t partition_field_count;
-    int32_t bucket_count;             // keyed tables
-    int32_t hudi_table_version;       // 6 or 9
-    struct mor_budget *budget;        // borrowed
+    int32_t bucket_count;       // keyed tables
+    int32_t hudi_table_version; // 6 or 9; 0 = 6
+    const char *instance;      // written into the lock and the commits for people; NULL = host name
+    struct mor_budget *budget; // borrowed
 };
 
 struct mor_table;
 
 // The types in which a format stores columns: e.g. for Hudi timestamps in microseconds and UUIDs as
 // strings. The pipeline decodes straight into the returned schema.
-enum mor_status mor_table_normalise_schema(enum mor_table_format format, const struct mor_schema *schema,
-                                           struct mor_schema **ret_schema, struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_table_normalise_schema(enum mor_table_format format,
+                                           const struct mor_schema *schema,
+                                           struct mor_schema **ret_schema,
+                                           struct mor_error *err) MOR_CHECKED;
 
-// Opens for writing, creating the table when it does not exist. Takes the table's writer lock (RETRY
-// with the holder's name when somebody has it), rolls back what failed writers left. FATAL with words
-// when the existing table does not fit the options (key, partitioning, buckets, version, column types).
-// A schema that only adds nullable columns to the table's is taken over with the next commit.
-enum mor_status mor_table_open_write(const struct mor_table_options *options, struct mor_table **ret_table,
+// Opens for writing, creating the table when it does not exist. Takes the table's writer lock
+// (RETRY with the holder's name when somebody has it), rolls back what failed writers left. FATAL
+// with words when the existing table does not fit the options (key, partitioning, buckets, version,
+// column types). A schema that only adds nullable columns to the table's is taken over with the
+// next commit.
+enum mor_status mor_table_open_write(const struct mor_table_options *options,
+                                     struct mor_table **ret_table,
                                      struct mor_error *err) MOR_CHECKED;
 // Opens whatever table is at `location` for reading. NOT_FOUND when there is none.
-enum mor_status mor_table_open_read(const char *location, struct mor_budget *budget, struct mor_table **ret_table,
+enum mor_status mor_table_open_read(const char *location, struct mor_budget *budget,
+                                    struct mor_table **ret_table,
                                     struct mor_error *err) MOR_CHECKED;
 void mor_table_free(struct mor_table *table); // releases the lock
 
@@ -67,10 +80,11 @@ const struct mor_schema *mor_table_schema(const struct mor_table *table);
 const char *mor_table_name(const struct mor_table *table);
 bool mor_table_is_keyed(const struct mor_table *table);
 
-// Property `key` of the newest commit that carries it, copied into the arena; NOT_FOUND when no commit
-// does. Reads the table again (strongly) when `refresh`.
-enum mor_status mor_table_property(struct mor_table *table, const char *key, bool refresh, struct mor_arena *arena,
-                                   char **ret_value, struct mor_error *err) MOR_CHECKED;
+// Property `key` of the newest commit that carries it, copied into the arena; NOT_FOUND when no
+// commit does. Reads the table again (strongly) when `refresh`.
+enum mor_status mor_table_property(struct mor_table *table, const char *key, bool refresh,
+                                   struct mor_arena *arena, char **ret_value,
+                                   struct mor_error *err) MOR_CHECKED;
 
 // ---- routing ------------------------------------------------------------------------------------
 
@@ -78,23 +92,27 @@ enum mor_status mor_table_property(struct mor_table *table, const char *key, boo
 struct mor_router;
 struct mor_router *mor_router_new(const struct mor_table *table);
 void mor_router_free(struct mor_router *router);
-// For rows [first, first + count): ret_groups[i] = group id, ret_keys[i] = 128-bit hash of the record
-// key (keyed tables; may be NULL for append-only). DATA is reported per row: ret_groups[i] = UINT32_MAX
-// when the row has no key, no ordering value, or a partition value that cannot be a path.
-// keys_only[i] (may be NULL = none) marks tombstones, which only have their key columns: their group is
-// MOR_GROUP_ANY_PARTITION | bucket.
+// For rows [first, first + count): ret_groups[i] = group id, ret_keys[i] = 128-bit hash of the
+// record key (keyed tables; may be NULL for append-only). DATA is reported per row: ret_groups[i] =
+// UINT32_MAX when the row has no key, no ordering value, or a partition value that cannot be a
+// path. keys_only[i] (may be NULL = none) marks tombstones, which only have their key columns:
+// their group is MOR_GROUP_ANY_PARTITION | bucket.
 #define MOR_GROUP_INVALID       UINT32_MAX
 #define MOR_GROUP_ANY_PARTITION 0x80000000u
-void mor_router_route(struct mor_router *router, const struct mor_batch *batch, size_t first, size_t count,
-                      const bool *keys_only, uint32_t *ret_groups, struct mor_hash128 *ret_keys);
+void mor_router_route(struct mor_router *router, const struct mor_batch *batch, size_t first,
+                      size_t count, const bool *keys_only, uint32_t *ret_groups,
+                      struct mor_hash128 *ret_keys);
 // Why the row at `row` was invalid, in words.
-void mor_router_explain(struct mor_router *router, const struct mor_batch *batch, size_t row, struct mor_error *err);
+void mor_router_explain(struct mor_router *router, const struct mor_batch *batch, size_t row,
+                        struct mor_error *err);
 // Table partition ("" = none) and bucket (-1 = none) of a group id; borrowed from the router.
-void mor_router_group(const struct mor_router *router, uint32_t group, const char **ret_partition, int32_t *ret_bucket);
-// Partitions of the table in which bucket `bucket` has a file group (for tombstones that do not know
-// theirs). Borrowed array in the arena. Committer thread only.
-void mor_table_partitions_with_bucket(struct mor_table *table, int32_t bucket, struct mor_arena *arena,
-                                      const char ***ret_partitions, size_t *ret_count);
+void mor_router_group(const struct mor_router *router, uint32_t group, const char **ret_partition,
+                      int32_t *ret_bucket);
+// Partitions of the table in which bucket `bucket` has a file group (for tombstones that do not
+// know theirs). Borrowed array in the arena. Committer thread only.
+void mor_table_partitions_with_bucket(struct mor_table *table, int32_t bucket,
+                                      struct mor_arena *arena, const char ***ret_partitions,
+                                      size_t *ret_count);
 
 // ---- writing ------------------------------------------------------------------------------------
 
@@ -126,11 +144,12 @@ struct mor_property {
     const char *key;
     const char *value;
 };
-// Source position as text for other ingestion tools; each format stores it under its own convention.
+// Source position as text for other ingestion tools; each format stores it under its own
+// convention.
 #define MOR_PROPERTY_CHECKPOINT "checkpoint"
 
 struct mor_commit_result {
-    char version[64];       // name of the commit: instant time, snapshot id, version number
+    char version[64]; // name of the commit: instant time, snapshot id, version number
     int64_t file_count;
     int64_t bytes_written;
     int64_t log_file_count; // of file_count: delta files
@@ -139,18 +158,19 @@ struct mor_commit_result {
 // One commit in preparation. One at a time per table.
 struct mor_write;
 // Announces the commit (files carry batch_id or an instant that belongs to it).
-enum mor_status mor_write_begin(struct mor_table *table, const struct mor_uuid *batch_id, struct mor_write **ret_write,
-                                struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_write_begin(struct mor_table *table, const struct mor_uuid *batch_id,
+                                struct mor_write **ret_write, struct mor_error *err) MOR_CHECKED;
 // Writes the files of one group, durable but invisible. Any thread, several groups at once.
 // *ret_existed: the file group existed before (its rows are updates), may be NULL.
-enum mor_status mor_write_group(struct mor_write *write, const struct mor_change_set *changes, size_t group_index,
-                                struct mor_error *err) MOR_CHECKED;
-// Publishes everything with the properties, atomically. CONFLICT: another writer committed, free the
-// write and begin again. FENCED: the table's newest property `fence_key` is not `fence_value` any more
-// (NULL = was absent). UNKNOWN: call mor_table_property to find out. FATAL: the table was changed in a
-// way that ends writing, in words.
-enum mor_status mor_write_commit(struct mor_write *write, const struct mor_property *properties, size_t property_count,
-                                 const char *fence_key, const char *fence_value, struct mor_commit_result *ret_result,
+enum mor_status mor_write_group(struct mor_write *write, const struct mor_change_set *changes,
+                                size_t group_index, struct mor_error *err) MOR_CHECKED;
+// Publishes everything with the properties, atomically. CONFLICT: another writer committed, free
+// the write and begin again. FENCED: the table's newest property `fence_key` is not `fence_value`
+// any more (NULL = was absent). UNKNOWN: call mor_table_property to find out. FATAL: the table was
+// changed in a way that ends writing, in words.
+enum mor_status mor_write_commit(struct mor_write *write, const struct mor_property *properties,
+                                 size_t property_count, const char *fence_key,
+                                 const char *fence_value, struct mor_commit_result *ret_result,
                                  struct mor_error *err) MOR_CHECKED;
 // Frees; a write that was not committed is rolled back (files and announcement removed).
 void mor_write_free(struct mor_write *write);
@@ -168,8 +188,12 @@ struct mor_commit_info {
     size_t property_count;
 };
 // Newest last. Lives in the arena.
-enum mor_status mor_table_history(struct mor_table *table, struct mor_arena *arena, struct mor_commit_info **ret_commits,
-                                  size_t *ret_count, struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_table_history(struct mor_table *table, struct mor_arena *arena,
+                                  struct mor_commit_info **ret_commits, size_t *ret_count,
+                                  struct mor_error *err) MOR_CHECKED;
+
+// The view of the table that slices were taken from; internal to the format.
+struct mor_snapshot;
 
 // One file group as it is now: base file and the delta files to merge on it, oldest first.
 struct mor_slice {
@@ -180,11 +204,48 @@ struct mor_slice {
     const char *const *delta_keys;
     size_t delta_count;
     int64_t delta_size_bytes;
+    const struct mor_snapshot *snapshot; // lives in the arena of the slice
 };
-// Slices of the newest snapshot, or of `version` when not NULL (NOT_FOUND with words when it is gone).
-enum mor_status mor_table_slices(struct mor_table *table, const char *version, struct mor_arena *arena,
-                                 struct mor_slice **ret_slices, size_t *ret_count, struct mor_error *err) MOR_CHECKED;
-// Facts for `describe` as a JSON object text: format, version, key, partitioning, buckets, ordering...
-enum mor_status mor_table_describe(struct mor_table *table, struct mor_buffer *ret_json, struct mor_error *err) MOR_CHECKED;
+// Slices of the newest snapshot, or of `version` when not NULL (NOT_FOUND with words when it is
+// gone).
+enum mor_status mor_table_slices(struct mor_table *table, const char *version,
+                                 struct mor_arena *arena, struct mor_slice **ret_slices,
+                                 size_t *ret_count, struct mor_error *err) MOR_CHECKED;
+// Facts for `describe` as a JSON object text: format, version, key, partitioning, buckets,
+// ordering...
+enum mor_status mor_table_describe(struct mor_table *table, struct mor_buffer *ret_json,
+                                   struct mor_error *err) MOR_CHECKED;
+
+// ---- reading one slice --------------------------------------------------------------------------
+
+// How base and delta rows of a file group become one.
+struct mor_merge_rule {
+    const char
+        *key_column; // rows with equal values are versions of one row; NULL: every row stands
+    const char *ordering_column; // NULL = none
+    bool by_ordering; // true: the higher ordering value wins, equal or unknown: the later one;
+                      // false: the later one wins
+};
+void mor_table_merge_rule(const struct mor_table *table, struct mor_merge_rule *ret_rule);
+// Where the keys of slices live; borrowed.
+struct mor_store *mor_table_store(const struct mor_table *table);
+// A column of the stored files by name, format-internal ones included; NULL when there is none.
+const struct mor_field *mor_table_column(const struct mor_table *table, const char *name);
+
+// The changes beside a slice's base file in the order in which they were committed; only what the
+// slice's snapshot sees. One thread.
+enum mor_delta_kind { MOR_DELTA_END, MOR_DELTA_ROWS, MOR_DELTA_DELETES };
+struct mor_delta;
+// `wanted`: columns of the rows, borrowed for the delta's life.
+enum mor_status mor_delta_open(struct mor_table *table, const struct mor_slice *slice,
+                               const struct mor_schema *wanted, struct mor_delta **ret_delta,
+                               struct mor_error *err) MOR_CHECKED;
+// *ret_batch: rows of the wanted schema; or deletes: column 0 the key (string), column 1 (only when
+// the rule has an ordering column, and of its type) the ordering value, null = removes every
+// version that came before. Borrowed until the next call.
+enum mor_status mor_delta_next(struct mor_delta *delta, enum mor_delta_kind *ret_kind,
+                               const struct mor_batch **ret_batch,
+                               struct mor_error *err) MOR_CHECKED;
+void mor_delta_free(struct mor_delta *delta); // NULL allowed
 
 #endif
