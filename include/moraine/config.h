@@ -1,0 +1,264 @@
+// The configuration: YAML files into plain structs, with errors that point at the place of the
+// mistake.
+//
+// One service file and one file per topic (names and meaning: docs/configuration.md, which is
+// generated from the same tables that read the files). A struct here holds checked values only:
+// units are converted, defaults filled in, ${env:NAME} and ${file:PATH} replaced. Nothing here
+// knows columns, tables or Kafka: types, partition columns and librdkafka's properties are passed
+// on as text.
+#ifndef MORAINE_CONFIG_H
+#define MORAINE_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "moraine/base/log.h"
+#include "moraine/base/status.h"
+
+// ---- topics -------------------------------------------------------------------------------------
+
+enum mor_config_format {
+    MOR_CONFIG_FORMAT_AVRO,
+    MOR_CONFIG_FORMAT_JSON,
+    MOR_CONFIG_FORMAT_PROTOBUF,
+    MOR_CONFIG_FORMAT_RAW
+};
+enum mor_config_envelope { MOR_CONFIG_ENVELOPE_NONE, MOR_CONFIG_ENVELOPE_DEBEZIUM };
+enum mor_config_wire { MOR_CONFIG_WIRE_BARE, MOR_CONFIG_WIRE_CONFLUENT };
+enum mor_config_key_format {
+    MOR_CONFIG_KEY_AUTO,
+    MOR_CONFIG_KEY_STRING,
+    MOR_CONFIG_KEY_JSON,
+    MOR_CONFIG_KEY_AVRO
+};
+enum mor_config_schema {
+    MOR_CONFIG_SCHEMA_REGISTRY,
+    MOR_CONFIG_SCHEMA_FILE,
+    MOR_CONFIG_SCHEMA_FIELDS
+};
+enum mor_config_start { MOR_CONFIG_START_EARLIEST, MOR_CONFIG_START_LATEST };
+enum mor_config_time_unit {
+    MOR_CONFIG_TIME_S,
+    MOR_CONFIG_TIME_MS,
+    MOR_CONFIG_TIME_US,
+    MOR_CONFIG_TIME_NS
+};
+enum mor_config_late { MOR_CONFIG_LATE_MERGE, MOR_CONFIG_LATE_DEAD_LETTER, MOR_CONFIG_LATE_DROP };
+enum mor_config_table_format {
+    MOR_CONFIG_TABLE_HUDI,
+    MOR_CONFIG_TABLE_ICEBERG,
+    MOR_CONFIG_TABLE_DELTA
+};
+enum mor_config_codec {
+    MOR_CONFIG_CODEC_ZSTD,
+    MOR_CONFIG_CODEC_SNAPPY,
+    MOR_CONFIG_CODEC_GZIP,
+    MOR_CONFIG_CODEC_NONE
+};
+enum mor_config_transform {
+    MOR_CONFIG_PARTITION_IDENTITY,
+    MOR_CONFIG_PARTITION_YEAR,
+    MOR_CONFIG_PARTITION_MONTH,
+    MOR_CONFIG_PARTITION_DAY,
+    MOR_CONFIG_PARTITION_HOUR
+};
+enum mor_config_compaction {
+    MOR_CONFIG_COMPACTION_AUTO,
+    MOR_CONFIG_COMPACTION_EXTERNAL,
+    MOR_CONFIG_COMPACTION_OFF
+};
+enum mor_config_on_error { MOR_CONFIG_ON_ERROR_DEAD_LETTER, MOR_CONFIG_ON_ERROR_STOP };
+
+struct mor_config_texts {
+    const char **items;
+    size_t count;
+};
+
+// A column as the topic file declares it. `type` is text ("long", "decimal(12,2)", "list<string>");
+// NULL when the column is a struct, whose fields are the children.
+struct mor_config_field {
+    const char *name;
+    const char *type;
+    const char *doc; // NULL = none
+    bool nullable;
+    struct mor_config_field *children;
+    size_t child_count;
+    int64_t line, column; // place in the file, for errors of whoever reads the type
+};
+
+struct mor_config_partition_field {
+    const char *column;
+    enum mor_config_transform transform;
+};
+
+struct mor_config_topic {
+    const char *path;    // the file, as opened
+    const char *topic;   // NULL when `pattern` is set
+    const char *pattern; // regular expression starting with '^', NULL when `topic` is set
+    const char *group;   // consumer group
+    enum mor_config_start start;
+
+    struct {
+        enum mor_config_format format;
+        enum mor_config_envelope envelope;
+        enum mor_config_wire wire; // Avro: with or without the Confluent header
+    } value;
+    struct {
+        enum mor_config_key_format format;
+    } message_key;
+
+    struct {
+        enum mor_config_schema kind;
+        const char *file;                // FILE: its path, for messages
+        const char *text;                // FILE: its contents
+        struct mor_config_field *fields; // FIELDS
+        size_t field_count;
+    } schema;
+
+    struct {
+        const char *field;              // NULL = Kafka's timestamp
+        enum mor_config_time_unit unit; // of integer fields
+        int64_t max_lateness_ms;
+        int64_t idle_after_ms;
+        enum mor_config_late late;
+    } event_time;
+
+    struct mor_config_texts key; // none = append-only
+    const char *ordering;        // NULL = Kafka's offset decides
+    struct {
+        const char *field; // NULL = Kafka tombstones only
+        const char *equals;
+    } delete_when;
+    struct {
+        struct mor_config_texts by;
+        int64_t window_ms;
+    } dedup;
+
+    struct {
+        enum mor_config_table_format format;
+        const char *location;
+        const char *name; // NULL = last part of the location
+        const char *database;
+        enum mor_config_codec codec;
+        struct mor_config_texts partition_by;                // as written
+        struct mor_config_partition_field *partition_fields; // the same, parsed
+        size_t partition_field_count;
+        int64_t buckets;
+        bool provenance;
+        int64_t hudi_table_version;
+    } table;
+    struct {
+        int64_t interval_ms;
+        int64_t max_rows;
+        int64_t max_bytes;
+    } commit;
+    struct {
+        enum mor_config_compaction mode;
+        int64_t max_delta_files;
+        double max_delta_ratio;
+        int64_t target_file_size_bytes;
+    } compaction;
+    struct {
+        int64_t age_ms;
+        int64_t min_snapshots;
+    } retention;
+    struct {
+        const char *location; // NULL = none
+        const char *topic;    // NULL = none
+    } dead_letter;
+    enum mor_config_on_error on_error;
+};
+
+// ---- service ------------------------------------------------------------------------------------
+
+struct mor_config_property {
+    const char *name;
+    const char *value;
+    bool secret; // never print the value
+};
+
+struct mor_config_catalog {
+    const char *name;
+    const char *type;
+    const char *uri;
+    const char *warehouse;  // NULL = none
+    const char *token;      // NULL = none
+    const char *credential; // NULL = none
+};
+
+struct mor_config {
+    const char *path;
+    const char *instance;
+    const char *state_dir;
+    int64_t memory_bytes;
+    int64_t lanes; // number of cores unless set
+    int64_t shutdown_timeout_ms;
+    struct {
+        enum mor_log_level level;
+        enum mor_log_format format;
+    } log;
+    struct {
+        const char *listen; // "host:port"; NULL = off
+        const char *token;  // NULL = POST is refused
+    } http;
+    struct mor_config_property *kafka;
+    size_t kafka_count;
+    struct {
+        const char *url; // NULL = none
+        const char *username, *password;
+        const char *ca_location;
+        int64_t timeout_ms;
+    } schema_registry;
+    struct {
+        const char *endpoint; // NULL = the cloud's own
+        const char *region;
+        bool path_style;
+        const char *access_key_id, *secret_access_key, *session_token; // NULL = found elsewhere
+    } s3;
+    struct mor_config_catalog *catalogs;
+    size_t catalog_count;
+    struct mor_config_texts topics_from; // the globs
+    struct mor_config_topic *topics;     // sorted by file name
+    size_t topic_count;
+    void *memory; // private: the arena behind every pointer above, and the secrets
+};
+
+// ---- loading ------------------------------------------------------------------------------------
+
+struct mor_config_note {
+    bool is_error;
+    char *text; // "file:line:column: message", line and column from 1
+};
+// What the loader has to say, in order of appearance. Zero-initialised is empty.
+struct mor_config_report {
+    struct mor_config_note *notes;
+    size_t count;
+    size_t error_count, warning_count;
+};
+
+// Loads the service file and the topic files it names. FATAL when there is an error in the report
+// (up to 20 are collected); *ret_config is then untouched. Warnings ("has no effect yet") do not
+// fail. The report must be empty and is always filled; the caller frees it. One thread at a time
+// (reads the environment).
+enum mor_status mor_config_load(const char *path, struct mor_config **ret_config,
+                                struct mor_config_report *report) MOR_CHECKED;
+// Wipes secrets before it frees. NULL is fine.
+void mor_config_free(struct mor_config *config);
+void mor_config_report_done(struct mor_config_report *report);
+
+// Overwrites every secret value (from ${env:} or ${file:}, or of a key that names a password,
+// secret or token) inside `text` with '*'. For texts that come from libraries and go to logs. Any
+// thread.
+void mor_config_redact(const struct mor_config *config, char *text);
+
+// Parses "500ms", "10s", "5m", "24h", "7d" / "64KiB", "1MiB", "2GiB". False: not such a text, or
+// too big.
+bool mor_config_parse_duration(const char *text, int64_t *ret_ms);
+bool mor_config_parse_size(const char *text, int64_t *ret_bytes);
+
+// The reference manual of all options, as Markdown.
+void mor_config_print_reference(FILE *out);
+
+#endif

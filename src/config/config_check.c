@@ -1,0 +1,262 @@
+// What no single option can tell: options that need or exclude each other, names, locations.
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "config_options.h"
+
+static bool made_of(const char *text, size_t length_max, const char *more)
+{
+    size_t length = strlen(text);
+    for (size_t i = 0; i < length; i++) {
+        if (!isalnum((unsigned char)text[i]) && !strchr(more, text[i]))
+            return false;
+    }
+    return length > 0 && length <= length_max && strcmp(text, ".") != 0 && strcmp(text, "..") != 0;
+}
+
+__attribute__((format(printf, 3, 4))) static void
+complain(struct mor_option_reading *reading, const char *path, const char *format, ...)
+{
+    char message[512];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(message, sizeof message, format, list);
+    va_end(list);
+    mor_config_error(reading->loader, mor_option_place(reading, path), "%s", message);
+}
+
+static bool is_web_url(const char *text)
+{
+    return strncmp(text, "http://", 7) == 0 || strncmp(text, "https://", 8) == 0;
+}
+
+// "host:port" with a port from 0 to 65535.
+static bool is_listen_address(const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    if (!colon || colon == text || colon[1] == '\0' || strlen(colon + 1) > 5)
+        return false;
+    int port = 0;
+    for (const char *c = colon + 1; *c; c++) {
+        if (*c < '0' || *c > '9')
+            return false;
+        port = port * 10 + (*c - '0');
+    }
+    return port <= 65535;
+}
+
+void mor_config_check_service(struct mor_option_reading *reading, struct mor_config *config)
+{
+    bool servers = false;
+    if (!made_of(config->instance, 64, "._-"))
+        complain(reading, "instance",
+                 "'instance' must be up to 64 letters, digits, '.', '_' or '-'");
+    if (config->http.listen && !is_listen_address(config->http.listen))
+        complain(reading, "http.listen", "'http.listen' must be host:port or off");
+    if (config->schema_registry.url && !is_web_url(config->schema_registry.url))
+        complain(reading, "schema_registry.url",
+                 "'schema_registry.url' must start with http:// or https://");
+    if (config->schema_registry.password && !config->schema_registry.username)
+        complain(reading, "schema_registry.password",
+                 "'schema_registry.password' needs 'schema_registry.username'");
+    for (size_t i = 0; i < config->kafka_count; i++) {
+        const char *name = config->kafka[i].name;
+        servers = servers || strcmp(name, "bootstrap.servers") == 0 ||
+                  strcmp(name, "metadata.broker.list") == 0;
+    }
+    if (!servers && mor_option_is_set(reading, "kafka"))
+        complain(reading, "kafka", "missing required key 'kafka.bootstrap.servers'");
+}
+
+// ---- topics -------------------------------------------------------------------------------------
+
+// "day(created_at)" or a plain column.
+static bool parse_partition(struct mor_arena *arena, const char *text,
+                            struct mor_config_partition_field *field)
+{
+    static const char *const transforms[] = {"identity", "year", "month", "day", "hour"};
+    const char *open = strchr(text, '(');
+    size_t length = strlen(text);
+    field->transform = MOR_CONFIG_PARTITION_IDENTITY;
+    field->column = text;
+    if (!open)
+        return strchr(text, ')') == NULL && strchr(text, ' ') == NULL;
+    if (text[length - 1] != ')' || open + 2 >= text + length)
+        return false;
+    field->column = mor_arena_strndup(arena, open + 1, (size_t)(text + length - 1 - open) - 1);
+    for (size_t i = 0; i < sizeof transforms / sizeof transforms[0]; i++) {
+        if (strlen(transforms[i]) == (size_t)(open - text) &&
+            strncmp(text, transforms[i], (size_t)(open - text)) == 0) {
+            field->transform = (enum mor_config_transform)i;
+            return strpbrk(field->column, "() ,") == NULL;
+        }
+    }
+    return false;
+}
+
+static void check_partitions(struct mor_option_reading *reading, struct mor_config_topic *topic)
+{
+    size_t count = topic->table.partition_by.count;
+    struct mor_arena *arena = &reading->loader->memory->arena;
+    topic->table.partition_fields =
+        mor_arena_calloc(arena, count, sizeof *topic->table.partition_fields);
+    for (size_t i = 0; i < count; i++) {
+        const char *text = topic->table.partition_by.items[i];
+        if (!parse_partition(arena, text, &topic->table.partition_fields[i])) {
+            complain(reading, "table.partition_by",
+                     "'table.partition_by': '%s' is neither a column nor year(c), month(c), day(c) "
+                     "or hour(c)",
+                     text);
+            continue;
+        }
+        topic->table.partition_field_count++;
+    }
+}
+
+static void check_location(struct mor_option_reading *reading, const char *path,
+                           const char *location)
+{
+    if (!location)
+        return;
+    if (strncmp(location, "s3://", 5) == 0 || strncmp(location, "catalog:", 8) == 0)
+        complain(reading, path, "'%s: %.*s' is not supported in this version yet", path,
+                 (int)(strchr(location, ':') - location), location);
+    else if (location[0] != '/' && strncmp(location, "file:///", 8) != 0)
+        complain(reading, path, "'%s' must be file:///path or an absolute path", path);
+}
+
+// Where the columns come from, and reads the file when they come from one.
+static void check_schema(struct mor_option_reading *reading, const struct mor_config *config,
+                         struct mor_config_topic *topic)
+{
+    bool file = mor_option_is_set(reading, "schema.file"),
+         fields = mor_option_is_set(reading, "schema.fields");
+    bool avro = topic->value.format == MOR_CONFIG_FORMAT_AVRO;
+    if (file && fields)
+        complain(reading, "schema.fields", "'schema' has either 'file' or 'fields'");
+    if (file)
+        topic->schema.kind = MOR_CONFIG_SCHEMA_FILE;
+    else if (fields)
+        topic->schema.kind = MOR_CONFIG_SCHEMA_FIELDS;
+    if (!mor_option_is_set(reading, "value.wire")) {
+        bool registry = topic->schema.kind == MOR_CONFIG_SCHEMA_REGISTRY;
+        topic->value.wire = registry ? MOR_CONFIG_WIRE_CONFLUENT : MOR_CONFIG_WIRE_BARE;
+    } else if (!avro) {
+        complain(reading, "value.wire", "'value.wire' is for 'value.format: avro'");
+    }
+    if (!mor_option_is_set(reading, "value.format"))
+        return;
+    if (topic->schema.kind == MOR_CONFIG_SCHEMA_REGISTRY && !avro)
+        complain(reading, "schema",
+                 "'schema: registry' works with 'value.format: avro'; give a file or fields");
+    if (avro && topic->value.wire == MOR_CONFIG_WIRE_CONFLUENT && !config->schema_registry.url)
+        complain(reading, "schema", "this needs 'schema_registry.url' in '%s'", config->path);
+    if (avro && topic->value.wire == MOR_CONFIG_WIRE_BARE &&
+        topic->schema.kind != MOR_CONFIG_SCHEMA_FILE)
+        complain(
+            reading, "schema",
+            "Avro without the registry's header needs the writer's schema: 'schema: {file: ...}'");
+    if (file && topic->schema.file) {
+        struct mor_config_loader *loader = reading->loader;
+        const char *reason = NULL;
+        size_t length = 0;
+        topic->schema.file = mor_config_resolve(loader, topic->schema.file);
+        topic->schema.text = mor_config_read_file(loader, topic->schema.file, &length, &reason);
+        if (!topic->schema.text)
+            complain(reading, "schema.file", "file '%s' %s", topic->schema.file, reason);
+    }
+}
+
+// Names of columns can be checked here when the columns stand in this file.
+static void check_column(struct mor_option_reading *reading, const struct mor_config_topic *topic,
+                         const char *path, const char *column)
+{
+    if (!column || topic->schema.kind != MOR_CONFIG_SCHEMA_FIELDS || topic->schema.field_count == 0)
+        return;
+    const char **names =
+        mor_arena_calloc(&reading->loader->memory->arena, topic->schema.field_count, sizeof *names);
+    for (size_t i = 0; i < topic->schema.field_count; i++) {
+        names[i] = topic->schema.fields[i].name;
+        if (strcmp(names[i], column) == 0)
+            return;
+    }
+    const char *nearest = mor_option_nearest(column, names, topic->schema.field_count);
+    if (nearest)
+        complain(reading, path, "'%s': there is no column '%s', did you mean '%s'?", path, column,
+                 nearest);
+    else
+        complain(reading, path, "'%s': there is no column '%s'", path, column);
+}
+
+static void check_columns(struct mor_option_reading *reading, const struct mor_config_topic *topic)
+{
+    check_column(reading, topic, "event_time.field", topic->event_time.field);
+    check_column(reading, topic, "ordering", topic->ordering);
+    check_column(reading, topic, "delete_when.field", topic->delete_when.field);
+    for (size_t i = 0; i < topic->key.count; i++)
+        check_column(reading, topic, "key", topic->key.items[i]);
+    for (size_t i = 0; i < topic->table.partition_field_count; i++)
+        check_column(reading, topic, "table.partition_by", topic->table.partition_fields[i].column);
+}
+
+static void check_merging(struct mor_option_reading *reading, const struct mor_config_topic *topic)
+{
+    if (topic->key.count == 0 && topic->ordering)
+        complain(reading, "ordering", "'ordering' needs 'key'");
+    if (topic->key.count == 0 && topic->delete_when.field)
+        complain(reading, "delete_when.field", "'delete_when' needs 'key'");
+    if (topic->delete_when.field && !mor_option_is_set(reading, "delete_when.equals"))
+        complain(reading, "delete_when.equals", "missing required key 'delete_when.equals'");
+    if (!topic->delete_when.field && mor_option_is_set(reading, "delete_when.equals"))
+        complain(reading, "delete_when.field", "missing required key 'delete_when.field'");
+    if (topic->table.hudi_table_version != 6 && topic->table.hudi_table_version != 9)
+        complain(reading, "table.hudi.table_version", "'table.hudi.table_version' must be 6 or 9");
+}
+
+void mor_config_check_topic(struct mor_option_reading *reading, const struct mor_config *config,
+                            struct mor_config_topic *topic)
+{
+    struct mor_arena *arena = &reading->loader->memory->arena;
+    if (!topic->topic && !mor_option_is_set(reading, "pattern"))
+        mor_config_error(reading->loader, (struct mor_place){1, 1}, "missing required key 'topic'");
+    else if (topic->topic && mor_option_is_set(reading, "pattern"))
+        complain(reading, "pattern", "either 'topic' or 'pattern'");
+    else if (topic->topic && !made_of(topic->topic, 249, "._-"))
+        complain(reading, "topic",
+                 "'topic' must be a Kafka topic name: up to 249 letters, digits, '.', '_' or '-'");
+    if (!topic->group && topic->topic)
+        topic->group = mor_arena_printf(arena, "moraine-%s", topic->topic);
+    check_schema(reading, config, topic);
+    check_partitions(reading, topic);
+    check_columns(reading, topic);
+    check_merging(reading, topic);
+    check_location(reading, "table.location", topic->table.location);
+    check_location(reading, "dead_letter.location", topic->dead_letter.location);
+}
+
+static const char *plain_location(const char *location)
+{
+    return strncmp(location, "file://", 7) == 0 ? location + 7 : location;
+}
+
+void mor_config_check_topics(struct mor_config_loader *loader, const struct mor_config *config)
+{
+    for (size_t i = 0; i < config->topic_count; i++) {
+        const struct mor_config_topic *topic = &config->topics[i];
+        loader->file = topic->path;
+        for (size_t other = 0; other < i; other++) {
+            const struct mor_config_topic *first = &config->topics[other];
+            struct mor_place whole = {0};
+            if (topic->topic && first->topic && strcmp(topic->topic, first->topic) == 0)
+                mor_config_error(loader, whole, "topic '%s' is also configured in '%s'",
+                                 topic->topic, first->path);
+            else if (topic->table.location && first->table.location &&
+                     strcmp(plain_location(topic->table.location),
+                            plain_location(first->table.location)) == 0)
+                mor_config_error(loader, whole, "table '%s' is also written by '%s'",
+                                 topic->table.location, first->path);
+        }
+    }
+}

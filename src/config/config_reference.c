@@ -1,0 +1,121 @@
+// Prints the manual of all options from their rows.
+#include <stdio.h>
+
+#include "config_options.h"
+
+static const char *type_name(const struct mor_option *row)
+{
+    switch (row->kind) {
+    case MOR_OPTION_TEXT:
+        return "text";
+    case MOR_OPTION_TEXTS:
+        return "list of texts";
+    case MOR_OPTION_BOOL:
+        return "true, false";
+    case MOR_OPTION_COUNT:
+        return "whole number";
+    case MOR_OPTION_RATIO:
+        return "number";
+    case MOR_OPTION_DURATION:
+        return "duration";
+    case MOR_OPTION_SIZE:
+        return "size";
+    case MOR_OPTION_CHOICE:
+        return "";
+    case MOR_OPTION_PROPERTIES:
+    case MOR_OPTION_CATALOGS:
+        return "mapping";
+    case MOR_OPTION_FIELDS:
+        return "list of columns";
+    }
+    return "";
+}
+
+static void print_values(FILE *out, const struct mor_option *row)
+{
+    if (row->kind != MOR_OPTION_CHOICE) {
+        char range[80];
+        mor_option_format_range(row, range, sizeof range);
+        fprintf(out, "%s%s%s", type_name(row), range[0] ? ", " : "", range);
+        return;
+    }
+    for (const struct mor_option_choice *choice = row->choices; choice->name; choice++)
+        fprintf(out, "%s`%s`%s", choice == row->choices ? "" : ", ", choice->name,
+                choice->unsupported ? " (not yet)" : "");
+}
+
+static void print_rows(FILE *out, const struct mor_option *rows)
+{
+    fprintf(out, "| key | value | default | |\n|---|---|---|---|\n");
+    for (const struct mor_option *row = rows; row->path; row++) {
+        fprintf(out, "| `%s` | ", row->path);
+        print_values(out, row);
+        if (row->initial)
+            fprintf(out, " | `%s`", row->initial);
+        else
+            fprintf(out, " | %s", row->flags & MOR_OPTION_REQUIRED ? "required" : "");
+        fprintf(out, " | %s%s |\n", row->text,
+                row->flags & MOR_OPTION_UNSUPPORTED ? " **Not supported yet: an error when set.**"
+                : row->flags & MOR_OPTION_IDLE      ? " *No effect yet.*"
+                                                    : "");
+    }
+}
+
+void mor_config_print_reference(FILE *out)
+{
+    fprintf(
+        out, "%s",
+        "# Configuration\n"
+        "\n"
+        "<!-- printed from the option tables in src/config/config_tables.c; a test compares them "
+        "-->\n"
+        "\n"
+        "One YAML file for the service and one per topic. A key with dots stands for nested "
+        "mappings: `log.level` is\n"
+        "`log: {level: ...}`, and may also be written as it is. Unknown keys, values out of range "
+        "and numbers without\n"
+        "their unit are errors that name the file, the line and the column; `moraine check` finds "
+        "them all before a\n"
+        "deployment.\n"
+        "\n"
+        "- **Durations**: a whole number and `ms`, `s`, `m`, `h` or `d`: `500ms`, `10s`, `24h`.\n"
+        "- **Sizes**: a whole number and `B`, `KiB`, `MiB`, `GiB` or `TiB` (powers of 1024), or "
+        "`KB`, `MB`, `GB` (powers\n"
+        "  of 1000): `64KiB`, `2GiB`.\n"
+        "- **Secrets**: `${env:NAME}` is replaced by an environment variable, `${file:PATH}` by "
+        "the contents of a file\n"
+        "  (relative to the YAML file, one line feed at its end is dropped); `$${` is a plain "
+        "`${`. A variable that is not\n"
+        "  set and a file that cannot be read are errors. What came in this way, and every value "
+        "whose key names a\n"
+        "  password, secret, token or credential, is never printed, logged or served.\n"
+        "- YAML anchors, aliases, merge keys and tags are refused, and so are duplicate keys.\n"
+        "\n"
+        "## Service file\n"
+        "\n");
+    print_rows(out, mor_service_options);
+    fprintf(out, "%s", "\n## Topic files\n\n");
+    print_rows(out, mor_topic_options);
+    fprintf(out, "%s",
+            "\n### Columns\n"
+            "\n"
+            "`schema.fields` is a list of `{name, type, nullable, doc}`; a column is nullable "
+            "unless it says otherwise. Types:\n"
+            "`boolean`, `int`, `long`, `float`, `double`, `decimal(P,S)`, `date`, `time_ms`, "
+            "`time_us`, `timestamp_ms`,\n"
+            "`timestamp_us`, `string`, `bytes`, `uuid`, `list<TYPE>`, `map<TYPE>`. A struct has "
+            "`fields` of its own instead of\n"
+            "a type; `list<struct>` and `map<struct>` have both:\n"
+            "\n"
+            "```yaml\n"
+            "schema:\n"
+            "  fields:\n"
+            "    - {name: order_id, type: long, nullable: false}\n"
+            "    - {name: amount, type: \"decimal(12,2)\"}\n"
+            "    - name: address\n"
+            "      fields: [{name: street, type: string}, {name: city, type: string}]\n"
+            "    - name: items\n"
+            "      type: list<struct>\n"
+            "      fields: [{name: sku, type: string}, {name: quantity, type: int}]\n"
+            "```\n");
+}

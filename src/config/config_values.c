@@ -1,0 +1,246 @@
+// Units, files, substitution and secrets.
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config_loader.h"
+
+// ---- units --------------------------------------------------------------------------------------
+
+struct unit {
+    const char *name;
+    int64_t factor;
+};
+
+static const struct unit duration_units[] = {
+    {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}, {"d", 24 * 60 * 60 * 1000},
+    {NULL, 0},
+};
+
+static const struct unit size_units[] = {
+    {"B", 1},
+    {"KiB", 1024},
+    {"MiB", 1024 * 1024},
+    {"GiB", 1024LL * 1024 * 1024},
+    {"TiB", 1024LL * 1024 * 1024 * 1024},
+    {"KB", 1000},
+    {"MB", 1000 * 1000},
+    {"GB", 1000LL * 1000 * 1000},
+    {NULL, 0},
+};
+
+static bool parse_units(const char *text, const struct unit *units, int64_t *ret_value)
+{
+    int64_t value = 0;
+    const char *cursor = text;
+    for (; *cursor >= '0' && *cursor <= '9'; cursor++) {
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, *cursor - '0', &value))
+            return false;
+    }
+    if (cursor == text)
+        return false;
+    for (const struct unit *unit = units; unit->name; unit++) {
+        if (strcmp(cursor, unit->name) == 0)
+            return !__builtin_mul_overflow(value, unit->factor, ret_value);
+    }
+    return false;
+}
+
+bool mor_config_parse_duration(const char *text, int64_t *ret_ms)
+{
+    return parse_units(text, duration_units, ret_ms);
+}
+
+bool mor_config_parse_size(const char *text, int64_t *ret_bytes)
+{
+    return parse_units(text, size_units, ret_bytes);
+}
+
+// ---- files --------------------------------------------------------------------------------------
+
+const char *mor_config_resolve(struct mor_config_loader *loader, const char *path)
+{
+    if (path[0] == '/' || loader->directory[0] == '\0')
+        return path;
+    return mor_arena_printf(&loader->memory->arena, "%s/%s", loader->directory, path);
+}
+
+static const char *why(struct mor_config_loader *loader, int os_errno)
+{
+    return mor_arena_printf(&loader->memory->arena, "cannot be read: %s", strerror(os_errno));
+}
+
+static char *read_open_file(struct mor_config_loader *loader, int file, size_t *ret_length,
+                            const char **ret_why)
+{
+    // Not by st_size: secrets are mounted as files of every kind, and pipes are fine too.
+    MOR_AUTO_BUFFER buffer = {0};
+    for (;;) {
+        mor_buffer_reserve(&buffer, 16 * 1024);
+        ssize_t got = read(file, buffer.data + buffer.size_bytes, 16 * 1024);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0) {
+            *ret_why = why(loader, errno);
+            return NULL;
+        }
+        if (got == 0)
+            break;
+        buffer.size_bytes += (size_t)got;
+        if (buffer.size_bytes > MOR_CONFIG_FILE_BYTES_MAX) {
+            *ret_why = "is larger than 1 MiB";
+            return NULL;
+        }
+    }
+    *ret_length = buffer.size_bytes;
+    char *text = mor_arena_strndup(&loader->memory->arena,
+                                   buffer.data ? (const char *)buffer.data : "", buffer.size_bytes);
+    if (buffer.data)
+        explicit_bzero(buffer.data, buffer.size_bytes);
+    return text;
+}
+
+char *mor_config_read_file(struct mor_config_loader *loader, const char *path, size_t *ret_length,
+                           const char **ret_why)
+{
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    if (file < 0) {
+        *ret_why = why(loader, errno);
+        return NULL;
+    }
+    char *text = read_open_file(loader, file, ret_length, ret_why);
+    (void)close(file); // opened for reading only
+    return text;
+}
+
+// ---- secrets ------------------------------------------------------------------------------------
+
+// Shorter ones would blot out half of every message.
+#define SECRET_LENGTH_MIN 4
+
+void mor_config_remember_secret(struct mor_config_loader *loader, const char *value)
+{
+    struct mor_config_memory *memory = loader->memory;
+    if (strlen(value) < SECRET_LENGTH_MIN)
+        return;
+    memory->secrets =
+        mor_realloc(memory->secrets, (memory->secret_count + 1) * sizeof *memory->secrets);
+    memory->secrets[memory->secret_count++] = mor_strdup(value);
+}
+
+bool mor_config_secret_name(const char *name)
+{
+    static const char *const words[] = {"password",   "secret",           "token",
+                                        "credential", "private.key",      "key.pem",
+                                        "jaas",       "oauthbearer.conf", NULL};
+    for (size_t i = 0; words[i]; i++) {
+        if (strcasestr(name, words[i]))
+            return true;
+    }
+    return false;
+}
+
+void mor_config_redact(const struct mor_config *config, char *text)
+{
+    const struct mor_config_memory *memory = config->memory;
+    for (size_t i = 0; i < memory->secret_count; i++) {
+        size_t length = strlen(memory->secrets[i]);
+        char *found = text;
+        while ((found = strstr(found, memory->secrets[i])) != NULL) {
+            memset(found, '*', length);
+            found += length;
+        }
+    }
+}
+
+// ---- substitution -------------------------------------------------------------------------------
+
+static const char *from_environment(struct mor_config_loader *loader, struct mor_place place,
+                                    const char *name)
+{
+    const char *value = getenv(name);
+    if (!value)
+        mor_config_error(loader, place, "environment variable '%s' is not set", name);
+    return value;
+}
+
+static const char *from_file(struct mor_config_loader *loader, struct mor_place place,
+                             const char *name)
+{
+    const char *path = mor_config_resolve(loader, name);
+    const char *reason = NULL;
+    size_t length = 0;
+    char *value = mor_config_read_file(loader, path, &length, &reason);
+    if (!value) {
+        mor_config_error(loader, place, "file '%s' %s", path, reason);
+        return NULL;
+    }
+    if (strlen(value) != length) {
+        mor_config_error(loader, place, "file '%s' holds a zero byte", path);
+        return NULL;
+    }
+    // Editors end a file with a line feed that is not part of the secret.
+    if (length > 0 && value[length - 1] == '\n')
+        value[--length] = '\0';
+    if (length > 0 && value[length - 1] == '\r')
+        value[--length] = '\0';
+    return value;
+}
+
+// `reference` is what stands between "${" and "}".
+static const char *look_up(struct mor_config_loader *loader, struct mor_place place,
+                           const char *reference)
+{
+    if (strncmp(reference, "env:", 4) == 0 && reference[4] != '\0')
+        return from_environment(loader, place, reference + 4);
+    if (strncmp(reference, "file:", 5) == 0 && reference[5] != '\0')
+        return from_file(loader, place, reference + 5);
+    mor_config_error(loader, place,
+                     "'${%s}' is neither ${env:NAME} nor ${file:PATH} (write $${ for a plain ${)",
+                     reference);
+    return NULL;
+}
+
+const char *mor_config_substitute(struct mor_config_loader *loader, struct mor_place place,
+                                  const char *text, bool *ret_secret)
+{
+    struct mor_arena *arena = &loader->memory->arena;
+    *ret_secret = false;
+    if (!strstr(text, "${"))
+        return text;
+    MOR_AUTO_BUFFER result = {0};
+    for (const char *cursor = text; *cursor;) {
+        if (strncmp(cursor, "$${", 3) == 0) {
+            mor_buffer_append(&result, "${", 2);
+            cursor += 3;
+            continue;
+        }
+        if (strncmp(cursor, "${", 2) != 0) {
+            mor_buffer_append(&result, cursor++, 1);
+            continue;
+        }
+        const char *end = strchr(cursor, '}');
+        if (!end) {
+            mor_config_error(loader, place, "'${' without '}'");
+            return NULL;
+        }
+        const char *value = look_up(
+            loader, place, mor_arena_strndup(arena, cursor + 2, (size_t)(end - cursor) - 2));
+        if (!value)
+            return NULL;
+        mor_config_remember_secret(loader, value);
+        *ret_secret = true;
+        mor_buffer_append_text(&result, value);
+        cursor = end + 1;
+    }
+    const char *copy =
+        mor_arena_strndup(arena, result.data ? (const char *)result.data : "", result.size_bytes);
+    if (result.data)
+        explicit_bzero(result.data, result.size_bytes);
+    return copy;
+}
