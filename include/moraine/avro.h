@@ -44,18 +44,27 @@ enum mor_status mor_avro_schema_from_table(const struct mor_schema *schema, cons
 // ---- decoding into columns ----------------------------------------------------------------------
 
 // A plan compiled once for (writer schema, table schema): binary datum -> one slot in each column.
-// Fields are matched by name (then alias); writer fields that the table lacks are skipped; table
-// columns that the writer lacks get null; numeric promotion int->long->float->double,
-// string<->bytes, date/time/timestamp unit changes. Immutable, any thread.
+// Immutable, any thread; `writer` is borrowed for the plan's life.
+//
+// Fields are matched by name, then by the writer field's aliases; writer fields that the table
+// lacks are skipped; nullable table columns that the writer lacks get null. Conversions: int ->
+// long -> float
+// -> double, string <-> bytes, date -> timestamp, units of time and timestamp (a finer one is
+// rounded down), decimals to a larger scale, enum -> string, uuid as text or fixed(16), fixed ->
+// bytes, a logical type -> its base type. A union of several types is resolved datum by datum.
+//
+// DATA with the field's path when a type does not fit or a required column has no field.
 struct mor_avro_plan;
 enum mor_status mor_avro_plan_new(const struct mor_avro_schema *writer,
                                   const struct mor_schema *table, struct mor_avro_plan **ret_plan,
                                   struct mor_error *err) MOR_CHECKED;
 void mor_avro_plan_free(struct mor_avro_plan *plan);
 
-// Decodes one datum to the end of `columns` (columns[i] for table field i; column_count of them).
-// On DATA the columns are cut back to where they were. *ret_used: bytes of the datum, may be NULL
-// (then trailing bytes are DATA). Every length, count and index is checked against what is left.
+// Decodes one datum to the end of `columns` (columns[i] for table field i, all of one length;
+// `bytes` is not NULL). *ret_used: bytes of the datum; NULL: bytes after it are DATA. Every length,
+// count and index is checked against what is left, strings are valid UTF-8. DATA with field path
+// and byte position; RETRY when a column would pass 2 GiB (end the batch first). On failure the
+// columns are as before. One thread per set of columns.
 enum mor_status mor_avro_plan_decode(const struct mor_avro_plan *plan, const uint8_t *bytes,
                                      size_t size_bytes, struct mor_vector *columns,
                                      size_t *ret_used, struct mor_error *err) MOR_CHECKED;

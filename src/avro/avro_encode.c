@@ -1,7 +1,5 @@
 // Columns to binary data (Avro 1.11 specification, "Binary Encoding"): the row is walked along the
 // table schema, whose order is the order of the Avro fields.
-#include <stdio.h>
-
 #include "avro_text.h"
 #include "moraine/base/uuid.h"
 
@@ -55,20 +53,12 @@ static void encode_elements(const struct mor_vector *vector, size_t row, struct 
     size_t first = (size_t)offsets[row];
     size_t end = (size_t)offsets[row + 1];
     bool is_map = vector->field->type == MOR_TYPE_MAP;
-    const struct mor_vector *keys = &vector->children[0];
     const struct mor_vector *values = &vector->children[is_map ? 1 : 0];
     if (end > first)
         mor_avro_put_long(bytes, (int64_t)(end - first));
     for (size_t i = first; i < end; i++) {
-        if (is_map && keys->field->type == MOR_TYPE_STRING) {
-            encode_value(keys, i, bytes);
-        } else if (is_map) { // Avro has string keys only
-            char text[32];
-            int64_t key = keys->field->type == MOR_TYPE_INT32 ? mor_vector_i32(keys, i)
-                                                              : mor_vector_i64(keys, i);
-            int length = snprintf(text, sizeof text, "%lld", (long long)key);
-            mor_avro_put_bytes(bytes, text, (size_t)length);
-        }
+        if (is_map)
+            encode_value(&vector->children[0], i, bytes);
         encode_field(values, i, bytes);
     }
     mor_buffer_append_u8(bytes, 0);

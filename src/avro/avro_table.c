@@ -292,6 +292,9 @@ static enum mor_status put_type(struct writer *w, const struct mor_field *field,
         mor_buffer_append_u8(w->json, '}');
         return MOR_OK;
     case MOR_TYPE_MAP:
+        if (field->children[0].type != MOR_TYPE_STRING)
+            return mor_error_set(w->err, MOR_DATA, "field '%s': Avro maps have string keys only",
+                                 name);
         mor_buffer_append_text(w->json, "{\"type\":\"map\",\"values\":");
         MOR_TRY(put_nullable(w, &field->children[1], name, space));
         mor_buffer_append_u8(w->json, '}');

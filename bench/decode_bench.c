@@ -1,0 +1,258 @@
+// Payload decoding, ns per record: moraine's decoders next to generic readers (avro-c, jansson).
+//
+//   decode_bench [RECORDS]
+//
+// Prints one line per case: name, ns/record (least of RUNS passes), MB/s.
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <avro.h>
+#include <jansson.h>
+
+#include "moraine/avro.h"
+#include "moraine/base/clock.h"
+#include "moraine/decode.h"
+
+#define RUNS  7
+#define BATCH 4096
+
+static const char schema_json[] =
+    "{\"type\":\"record\",\"name\":\"order\",\"fields\":["
+    "{\"name\":\"order_id\",\"type\":\"long\"},{\"name\":\"customer_id\",\"type\":\"long\"},"
+    "{\"name\":\"status\",\"type\":\"string\"},{\"name\":\"currency\",\"type\":\"string\"},"
+    "{\"name\":\"amount_cents\",\"type\":\"long\"},{\"name\":\"quantity\",\"type\":\"int\"},"
+    "{\"name\":\"discount\",\"type\":\"double\"},{\"name\":\"priority\",\"type\":\"int\"},"
+    "{\"name\":\"is_gift\",\"type\":\"boolean\"},"
+    "{\"name\":\"created_at\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-micros\"}},"
+    "{\"name\":\"updated_at\",\"type\":{\"type\":\"long\",\"logicalType\":\"timestamp-micros\"}},"
+    "{\"name\":\"country\",\"type\":\"string\"},{\"name\":\"product\",\"type\":\"string\"},"
+    "{\"name\":\"note\",\"type\":\"string\"},{\"name\":\"event_id\",\"type\":\"string\"}]}";
+
+struct corpus {
+    struct mor_buffer bytes;
+    size_t *starts; // count + 1
+    size_t count;
+};
+
+static uint64_t seed = 88172645463325252u;
+
+static uint64_t next_random(void)
+{
+    seed ^= seed << 13;
+    seed ^= seed >> 7;
+    return seed ^= seed << 17;
+}
+
+struct order {
+    int64_t id, customer, cents, created, updated;
+    int quantity, priority;
+    double discount;
+    bool gift;
+    const char *status, *currency, *country;
+    char product[32], note[64], event[40];
+};
+
+static struct order random_order(int64_t i)
+{
+    static const char *const statuses[] = {"created", "paid", "packed", "shipped", "delivered"};
+    static const char *const currencies[] = {"EUR", "USD", "GBP"};
+    static const char *const countries[] = {"DE", "FR", "US", "GB", "PL"};
+    struct order o = {
+        .id = 1000000000 + i,
+        .customer = (int64_t)(next_random() % 5000000),
+        .cents = (int64_t)(next_random() % 1000000),
+        .created = 1767225600000000 + i * 1000,
+        .quantity = (int)(next_random() % 9) + 1,
+        .priority = (int)(next_random() % 300),
+        .discount = (double)(next_random() % 10000) / 100.0,
+        .gift = next_random() % 2,
+        .status = statuses[next_random() % 5],
+        .currency = currencies[next_random() % 3],
+        .country = countries[next_random() % 5],
+    };
+    o.updated = o.created + (int64_t)(next_random() % 100000000);
+    snprintf(o.product, sizeof o.product, "product-%05d", (int)(next_random() % 100000));
+    snprintf(o.note, sizeof o.note, "leave at door %d", (int)(next_random() % 1000));
+    snprintf(o.event, sizeof o.event, "%08x-%04x-4%03x-8%03x-%012" PRIx64, (uint32_t)next_random(),
+             (unsigned)(next_random() & 0xFFFF), (unsigned)(next_random() & 0xFFF),
+             (unsigned)(next_random() & 0xFFF), next_random() & 0xFFFFFFFFFFFFu);
+    return o;
+}
+
+static void put_text(struct mor_buffer *b, const char *text)
+{
+    mor_avro_put_bytes(b, text, strlen(text));
+}
+
+static void put_avro(struct mor_buffer *b, const struct order *o)
+{
+    mor_avro_put_long(b, o->id);
+    mor_avro_put_long(b, o->customer);
+    put_text(b, o->status);
+    put_text(b, o->currency);
+    mor_avro_put_long(b, o->cents);
+    mor_avro_put_long(b, o->quantity);
+    mor_buffer_append(b, &o->discount, 8);
+    mor_avro_put_long(b, o->priority);
+    mor_buffer_append_u8(b, o->gift);
+    mor_avro_put_long(b, o->created);
+    mor_avro_put_long(b, o->updated);
+    put_text(b, o->country);
+    put_text(b, o->product);
+    put_text(b, o->note);
+    put_text(b, o->event);
+}
+
+static void put_json(struct mor_buffer *b, const struct order *o)
+{
+    mor_buffer_printf(b,
+                      "{\"order_id\":%" PRId64 ",\"customer_id\":%" PRId64
+                      ",\"status\":\"%s\",\"currency\":\"%s\",\"amount_cents\":%" PRId64
+                      ",\"quantity\":%d,\"discount\":%.2f,\"priority\":%d,\"is_gift\":%s,"
+                      "\"created_at\":%" PRId64 ",\"updated_at\":%" PRId64
+                      ",\"country\":\"%s\",\"product\":\"%s\",\"note\":\"%s\",\"event_id\":\"%s\"}",
+                      o->id, o->customer, o->status, o->currency, o->cents, o->quantity, o->discount,
+                      o->priority, o->gift ? "true" : "false", o->created, o->updated, o->country,
+                      o->product, o->note, o->event);
+}
+
+static struct corpus make_corpus(size_t count, void (*put)(struct mor_buffer *, const struct order *))
+{
+    struct corpus c = {.count = count, .starts = mor_calloc(count + 1, sizeof(size_t))};
+    for (size_t i = 0; i < count; i++) {
+        struct order o = random_order((int64_t)i);
+        c.starts[i] = c.bytes.size_bytes;
+        put(&c.bytes, &o);
+    }
+    c.starts[count] = c.bytes.size_bytes;
+    return c;
+}
+
+static void report(const char *name, const struct corpus *c, int64_t best_ns)
+{
+    printf("%-34s %8.1f ns/record %8.0f MB/s  (%zu bytes each)\n", name, (double)best_ns / (double)c->count,
+           (double)c->bytes.size_bytes * 1e3 / (double)best_ns, c->bytes.size_bytes / c->count);
+}
+
+static void die(const struct mor_error *err)
+{
+    fprintf(stderr, "decode_bench: %s\n", err->message);
+    exit(1);
+}
+
+static int64_t pass_decoder(struct mor_decoder *decoder, struct mor_batch *batch, const struct corpus *c)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    int64_t start = mor_clock_mono_ns();
+    for (size_t i = 0; i < c->count; i++) {
+        if (i % BATCH == 0)
+            mor_batch_reset(batch);
+        struct mor_record record = {.value = c->bytes.data + c->starts[i],
+                                    .value_size_bytes = c->starts[i + 1] - c->starts[i]};
+        if (mor_decoder_value(decoder, &record, batch->columns, &err) != MOR_OK)
+            die(&err);
+    }
+    return mor_clock_mono_ns() - start;
+}
+
+static void bench_decoder(const char *name, enum mor_payload_format format, const struct corpus *c)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_avro_schema *avro;
+    struct mor_schema *table;
+    struct mor_decoder *decoder;
+    if (mor_avro_schema_parse(schema_json, strlen(schema_json), &avro, &err) != MOR_OK ||
+        mor_avro_schema_to_table(avro, &table, &err) != MOR_OK)
+        die(&err);
+    struct mor_decoder_options options = {.format = format,
+                                          .schema = table,
+                                          .column_count = table->root.child_count,
+                                          .writer_schema = schema_json};
+    if (mor_decoder_new(&options, &decoder, &err) != MOR_OK)
+        die(&err);
+    struct mor_batch *batch = mor_batch_new(table, NULL);
+    int64_t best = INT64_MAX;
+    for (int run = 0; run < RUNS; run++) {
+        int64_t ns = pass_decoder(decoder, batch, c);
+        best = ns < best ? ns : best;
+    }
+    report(name, c, best);
+    mor_batch_free(batch);
+    mor_decoder_free(decoder);
+    mor_schema_free(table);
+    mor_avro_schema_free(avro);
+}
+
+// avro-c's generic reader with a reused value; values are read, not stored.
+static void bench_avro_c(const struct corpus *c)
+{
+    avro_schema_t schema;
+    avro_value_t value;
+    if (avro_schema_from_json_length(schema_json, strlen(schema_json), &schema)) {
+        fprintf(stderr, "decode_bench: avro-c: %s\n", avro_strerror());
+        exit(1);
+    }
+    avro_value_iface_t *iface = avro_generic_class_from_schema(schema);
+    avro_generic_value_new(iface, &value);
+    int64_t best = INT64_MAX;
+    for (int run = 0; run < RUNS; run++) {
+        int64_t start = mor_clock_mono_ns();
+        for (size_t i = 0; i < c->count; i++) {
+            avro_reader_t reader = avro_reader_memory((const char *)c->bytes.data + c->starts[i],
+                                                      (int64_t)(c->starts[i + 1] - c->starts[i]));
+            if (avro_value_read(reader, &value)) {
+                fprintf(stderr, "decode_bench: avro-c: %s\n", avro_strerror());
+                exit(1);
+            }
+            avro_reader_free(reader);
+        }
+        int64_t ns = mor_clock_mono_ns() - start;
+        best = ns < best ? ns : best;
+    }
+    report("avro, avro-c generic reader", c, best);
+    avro_value_decref(&value);
+    avro_value_iface_decref(iface);
+    avro_schema_decref(schema);
+}
+
+static void bench_jansson(const struct corpus *c)
+{
+    int64_t best = INT64_MAX;
+    for (int run = 0; run < RUNS; run++) {
+        int64_t start = mor_clock_mono_ns();
+        for (size_t i = 0; i < c->count; i++) {
+            json_error_t error;
+            json_t *json = json_loadb((const char *)c->bytes.data + c->starts[i],
+                                      c->starts[i + 1] - c->starts[i], 0, &error);
+            if (!json) {
+                fprintf(stderr, "decode_bench: jansson: %s\n", error.text);
+                exit(1);
+            }
+            json_decref(json);
+        }
+        int64_t ns = mor_clock_mono_ns() - start;
+        best = ns < best ? ns : best;
+    }
+    report("json, jansson tree", c, best);
+}
+
+int main(int argc, char **argv)
+{
+    size_t count = argc > 1 ? strtoul(argv[1], NULL, 10) : 200000;
+    if (count == 0) {
+        fprintf(stderr, "usage: decode_bench [RECORDS]\n");
+        return 2;
+    }
+    struct corpus avro = make_corpus(count, put_avro);
+    struct corpus json = make_corpus(count, put_json);
+    bench_decoder("avro, moraine", MOR_PAYLOAD_AVRO, &avro);
+    bench_avro_c(&avro);
+    bench_decoder("json, moraine", MOR_PAYLOAD_JSON, &json);
+    bench_jansson(&json);
+    mor_buffer_done(&avro.bytes);
+    mor_buffer_done(&json.bytes);
+    free(avro.starts);
+    free(json.starts);
+    return 0;
+}

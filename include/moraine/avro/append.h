@@ -1,0 +1,87 @@
+// Inline appending to columns, for decoders: what mor_vector_append_* does, without the call and
+// the look at the type, which would cost more than the decoding itself. The caller has matched the
+// type of the column when it made its plan.
+//
+// Caution: these trust the caller. A wrong width corrupts the column; a STRING column takes any
+// bytes.
+#ifndef MORAINE_AVRO_APPEND_H
+#define MORAINE_AVRO_APPEND_H
+
+#include "moraine/column.h"
+
+// Marks the slot that is being appended as present and counts it. `nullable` =
+// vector->field->nullable.
+static inline void mor_avro_append_valid(struct mor_vector *vector, bool nullable)
+{
+    if (nullable) {
+        size_t byte = vector->length >> 3;
+        if (byte >= vector->validity.size_bytes)
+            mor_buffer_append_u8(&vector->validity, 0);
+        vector->validity.data[byte] |= (uint8_t)(1u << (vector->length & 7));
+    }
+    vector->length++;
+}
+
+// Appends a value of 4, 8 or 16 bytes (INT32, DATE, FLOAT; INT64, TIMESTAMP_*, DOUBLE; DECIMAL,
+// UUID).
+static inline void mor_avro_append_4(struct mor_vector *vector, bool nullable, const void *value)
+{
+    mor_buffer_reserve(&vector->data, 4);
+    memcpy(vector->data.data + vector->data.size_bytes, value, 4);
+    vector->data.size_bytes += 4;
+    mor_avro_append_valid(vector, nullable);
+}
+static inline void mor_avro_append_8(struct mor_vector *vector, bool nullable, const void *value)
+{
+    mor_buffer_reserve(&vector->data, 8);
+    memcpy(vector->data.data + vector->data.size_bytes, value, 8);
+    vector->data.size_bytes += 8;
+    mor_avro_append_valid(vector, nullable);
+}
+static inline void mor_avro_append_16(struct mor_vector *vector, bool nullable, const void *value)
+{
+    mor_buffer_reserve(&vector->data, 16);
+    memcpy(vector->data.data + vector->data.size_bytes, value, 16);
+    vector->data.size_bytes += 16;
+    mor_avro_append_valid(vector, nullable);
+}
+static inline void mor_avro_append_bool(struct mor_vector *vector, bool nullable, bool value)
+{
+    size_t byte = vector->length >> 3;
+    if (byte >= vector->data.size_bytes)
+        mor_buffer_append_u8(&vector->data, 0);
+    uint8_t mask = (uint8_t)(1u << (vector->length & 7));
+    uint8_t *bits = &vector->data.data[byte];
+    *bits = (uint8_t)(value ? *bits | mask : *bits & ~mask); // a bit that was cut off may be stale
+    mor_avro_append_valid(vector, nullable);
+}
+
+// True when a column of variable width takes `size_bytes` more: its offsets are 32 bits wide.
+static inline bool mor_avro_append_has_room(const struct mor_vector *vector, size_t size_bytes)
+{
+    return size_bytes <= (size_t)INT32_MAX - vector->data.size_bytes;
+}
+
+// Ends a slot of variable width whose bytes stand at the end of vector->data.
+static inline void mor_avro_append_offset(struct mor_vector *vector, bool nullable)
+{
+    int32_t end = (int32_t)vector->data.size_bytes;
+    mor_buffer_reserve(&vector->offsets, sizeof end);
+    memcpy(vector->offsets.data + vector->offsets.size_bytes, &end, sizeof end);
+    vector->offsets.size_bytes += sizeof end;
+    mor_avro_append_valid(vector, nullable);
+}
+
+// Appends bytes (STRING, BYTES, ENUM, JSON) after mor_avro_append_has_room.
+static inline void mor_avro_append_bytes(struct mor_vector *vector, bool nullable,
+                                         const void *bytes, size_t size_bytes)
+{
+    mor_buffer_append(&vector->data, bytes, size_bytes);
+    mor_avro_append_offset(vector, nullable);
+}
+
+// Cuts a column back to `length` slots, also when its last slot was left unfinished (children that
+// already have elements of it).
+void mor_avro_append_undo(struct mor_vector *vector, size_t length);
+
+#endif
