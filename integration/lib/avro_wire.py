@@ -31,7 +31,7 @@ def sized(data):
 
 
 def unscaled(value, scale):
-    return int(decimal.Decimal(value).scaleb(scale).to_integral_exact())
+    return int(decimal.Context(prec=60).scaleb(value, scale))
 
 
 def encode(schema, value):

@@ -74,6 +74,19 @@ class Broker:
     def create_topic(self, topic, partitions, **config):
         self.admin("create", topic, partitions, *(f"{k.replace('_', '.')}={v}" for k, v in config.items()))
 
+    def recreate_topic(self, topic, partitions):
+        """Deletes a topic and makes it again: the same name with a new id."""
+        self.admin("delete", topic)
+
+        def made_again():
+            try:
+                self.create_topic(topic, partitions)
+                return True
+            except rig.Failure:
+                return False
+
+        rig.wait_until(made_again, 30, f"{topic} to be gone")
+
     def produce(self, topic, frames, rate=0):
         """Sends frames (see tools/produce.c) from an iterable of bytes or a file; returns the summary."""
         args = [str(TOOLS / "produce"), "-X", f"bootstrap.servers={self.address}", "-t", topic, "-r", str(rate)]

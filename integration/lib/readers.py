@@ -1,5 +1,9 @@
 """Readers of a table that are not ours, and `moraine scan`: each returns an Arrow table."""
 
+import base64
+import datetime
+import decimal
+import json
 import subprocess
 import time
 
@@ -53,3 +57,61 @@ def moraine(scenario, table, expected, *options):
     found = from_json(target, expected)
     say(f"  moraine scan: read in {time.monotonic() - started:.1f} s")
     return found
+
+
+# ---- JSON lines of `moraine scan` ---------------------------------------------------------------------
+
+SQL_TYPES = {"int32": "INTEGER", "int64": "BIGINT", "bool": "BOOLEAN", "string": "VARCHAR", "date32[day]": "DATE",
+             "double": "DOUBLE"}
+
+
+def sql_type(kind):
+    if pyarrow.types.is_timestamp(kind):
+        return "TIMESTAMP"
+    if pyarrow.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    return SQL_TYPES.get(str(kind))
+
+
+def from_json(path, schema):
+    """JSON lines as Arrow. Columns that the schema does not have are kept as text, so that they show."""
+    with path.open() as lines:
+        first = lines.readline()
+    names = list(json.loads(first)) if first else schema.names
+    kinds = {name: schema.field(name).type if name in schema.names else pyarrow.string() for name in names}
+    types = {name: sql_type(kind) for name, kind in kinds.items()}
+    if first and all(types.values()):
+        return duckdb.sql(f"select * from read_json({str(path)!r}, format='newline_delimited', columns={types})"
+                          ).fetch_arrow_table()
+    values = {name: [] for name in names}
+    with path.open() as lines:
+        for line in lines:
+            row = json.loads(line)
+            for name in names:
+                values[name].append(from_json_value(row[name], kinds[name]))
+    return pyarrow.table({name: pyarrow.array(values[name], kinds[name]) for name in names})
+
+
+def from_json_value(value, kind):
+    types = pyarrow.types
+    if value is None:
+        return None
+    if types.is_floating(kind):
+        return float(value)
+    if types.is_decimal(kind):
+        return decimal.Decimal(value)
+    if types.is_binary(kind):
+        return base64.b64decode(value, validate=True)
+    if types.is_date(kind):
+        return datetime.date.fromisoformat(value)
+    if types.is_timestamp(kind):
+        since = datetime.datetime.fromisoformat(value.removesuffix("Z")) - datetime.datetime(1970, 1, 1)
+        micros = since // datetime.timedelta(microseconds=1)
+        return micros // 1000 if kind.unit == "ms" else micros
+    if types.is_struct(kind):
+        return {f.name: from_json_value(value[f.name], f.type) for f in kind}
+    if types.is_map(kind):
+        return [(k, from_json_value(v, kind.item_type)) for k, v in value.items()]
+    if types.is_list(kind):
+        return [from_json_value(v, kind.value_type) for v in value]
+    return value
