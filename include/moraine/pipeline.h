@@ -1,0 +1,79 @@
+// One topic into one table: source, lanes, committer, and what is told about them.
+#ifndef MORAINE_PIPELINE_H
+#define MORAINE_PIPELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moraine/base/memory.h"
+#include "moraine/base/status.h"
+#include "moraine/config.h"
+
+struct mor_registry;
+
+struct mor_pipeline_options {
+    const struct mor_config *config;      // borrowed for the pipeline's life, as is everything here
+    const struct mor_config_topic *topic; // of the same config
+    struct mor_registry *registry;        // NULL = none
+    struct mor_budget *budget;            // of the whole service
+    size_t budget_share_bytes;            // this topic's part of it
+};
+
+enum mor_pipeline_state {
+    MOR_PIPELINE_STARTING, // opens registry, table, Kafka; waits for what is away
+    MOR_PIPELINE_RUNNING,
+    MOR_PIPELINE_STOPPED, // asked to, everything taken in is committed (or given up at the
+                          // deadline)
+    MOR_PIPELINE_FAILED,  // an operator must act: see error
+};
+
+struct mor_pipeline_lag {
+    int32_t partition;
+    int64_t low, high;    // in Kafka, -1 = not known
+    int64_t table_offset; // next offset in the table, -1 = none
+    int64_t watermark_ms; // INT64_MIN = none
+};
+#define MOR_PIPELINE_LAG_MAX 1024
+
+struct mor_pipeline_status {
+    char topic[256];
+    enum mor_pipeline_state state;
+    char step[64]; // what is being done, or waited for
+    int64_t step_since_ms;
+    char trouble[1024]; // the last thing that went wrong and was not mended since; "" = nothing
+    int64_t read, inserted, updated, deleted, dead, gap; // committed since start
+    int64_t commits, fenced;
+    int64_t files_written, bytes_written;
+    int64_t last_commit_ms; // wall clock, 0 = none yet
+    int64_t last_commit_duration_ms;
+    char last_version[64];
+    int64_t watermark_ms; // INT64_MIN = none
+    size_t partition_count;
+    struct mor_pipeline_lag partitions[MOR_PIPELINE_LAG_MAX];
+};
+
+struct mor_pipeline;
+// Starts the topic's threads and returns; opening happens on them and is tried until it works or
+// cannot work (state FAILED).
+enum mor_status mor_pipeline_start(const struct mor_pipeline_options *options,
+                                   struct mor_pipeline **ret_pipeline,
+                                   struct mor_error *err) MOR_CHECKED;
+// Any thread: commit what was gathered now.
+void mor_pipeline_flush(struct mor_pipeline *pipeline);
+// Any thread: take in nothing more, commit what was taken in, end by `deadline_ms` (monotonic
+// clock).
+void mor_pipeline_stop(struct mor_pipeline *pipeline, int64_t deadline_ms);
+// Any thread.
+void mor_pipeline_status(struct mor_pipeline *pipeline, struct mor_pipeline_status *ret_status);
+bool mor_pipeline_has_ended(struct mor_pipeline *pipeline); // STOPPED or FAILED
+// Joins the threads (after a stop, or a failure) and frees.
+void mor_pipeline_free(struct mor_pipeline *pipeline);
+
+// The schema of the table that a topic's configuration leads to, for `check --plan` and the like:
+// opens nothing but the registry. Names and types as text lines "name type [not null]".
+enum mor_status mor_pipeline_plan(const struct mor_config_topic *topic,
+                                  struct mor_registry *registry, struct mor_buffer *ret_text,
+                                  struct mor_error *err) MOR_CHECKED;
+
+#endif

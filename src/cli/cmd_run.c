@@ -1,0 +1,58 @@
+// moraine run: the service.
+
+#include <signal.h>
+
+#include "moraine/base/log.h"
+#include "service.h"
+
+#define WATCH_MS 200
+
+static const struct cli_option options[] = {
+    {"config", "FILE", "the service's YAML file"},
+};
+
+static int run_service(int argc, char **argv);
+
+const struct cli_command cli_run_command = {
+    .name = "run",
+    .arguments = "",
+    .summary =
+        "runs the service until SIGTERM.\n"
+        "SIGTERM or SIGINT: commits what was taken in and ends within shutdown_timeout. A topic "
+        "that cannot go on\n"
+        "is stopped and said so; the others go on. The service ends with 1 when no topic is left.",
+    .options = options,
+    .option_count = sizeof options / sizeof options[0],
+    .run = run_service,
+};
+
+static int run_service(int argc, char **argv)
+{
+    struct cli_arguments arguments;
+    if (!cli_parse(&cli_run_command, argc, argv, &arguments))
+        return EXIT_USAGE;
+    if (cli_value(&arguments, "config") == NULL)
+        return cli_usage(&cli_run_command, "--config FILE is needed");
+    cli_block_signals();
+    struct mor_config *config = cli_load_config(cli_value(&arguments, "config"));
+    if (config == NULL)
+        return EXIT_USAGE;
+    struct mor_error err = MOR_ERROR_INIT;
+    struct cli_service service;
+    if (cli_service_start(&service, config, &err) != MOR_OK)
+        return cli_fail(&err);
+    int signal_number = 0;
+    while (!cli_service_has_ended(&service)) {
+        signal_number = cli_wait_signal(WATCH_MS);
+        if (signal_number == SIGHUP)
+            MOR_LOG(WARN, "reload_ignored",
+                    MOR_STR("msg", "SIGHUP: reloading is not supported yet, restart instead"));
+        else if (signal_number != 0)
+            break;
+    }
+    if (signal_number != 0)
+        MOR_LOG(INFO, "stopping", MOR_INT("signal", signal_number));
+    size_t failed = cli_service_stop(&service);
+    MOR_LOG(INFO, "stopped", MOR_INT("failed_topics", failed));
+    return failed > 0 ? EXIT_FAILED : EXIT_DONE;
+}

@@ -1,0 +1,40 @@
+// The running service: every topic of a configuration, started and stopped together.
+#ifndef MORAINE_CLI_SERVICE_H
+#define MORAINE_CLI_SERVICE_H
+
+#include "cli.h"
+#include "moraine/config.h"
+#include "moraine/decode.h"
+#include "moraine/pipeline.h"
+
+struct cli_service {
+    struct mor_config *config;
+    struct mor_registry *registry; // NULL = none configured
+    struct mor_budget budget;
+    struct mor_pipeline **pipelines;
+    size_t pipeline_count;
+};
+
+// Loads a configuration and says on standard error what is wrong with it or has no effect yet. NULL
+// when it has errors.
+struct mor_config *cli_load_config(const char *path);
+// NULL registry and MOR_OK when the configuration names none.
+enum mor_status cli_open_registry(const struct mor_config *config,
+                                  struct mor_registry **ret_registry,
+                                  struct mor_error *err) MOR_CHECKED;
+
+// Sets up logging, memory and signals for a service and starts every topic. The config is consumed
+// in every case.
+enum mor_status cli_service_start(struct cli_service *service, struct mor_config *take_config,
+                                  struct mor_error *err) MOR_CHECKED;
+// True when no topic runs any more (stopped or failed).
+bool cli_service_has_ended(const struct cli_service *service);
+// Commits what was taken in, within the configured time; joins everything and frees. Returns the
+// number of topics that had failed.
+size_t cli_service_stop(struct cli_service *service);
+// Blocks SIGTERM and SIGINT (and SIGHUP) for the whole process; to be called before threads start.
+void cli_block_signals(void);
+// Waits up to timeout_ms for one of them; 0 = none came.
+int cli_wait_signal(int64_t timeout_ms);
+
+#endif

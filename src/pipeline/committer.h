@@ -1,0 +1,59 @@
+// The committer of a topic: cuts the batch across the lanes and carries it through the commit
+// protocol.
+#ifndef MORAINE_PIPELINE_COMMITTER_H
+#define MORAINE_PIPELINE_COMMITTER_H
+
+#include "crew.h"
+#include "dead_letter.h"
+#include "lane.h"
+#include "ledger.h"
+#include "moraine/table.h"
+#include "positions.h"
+
+// What a commit did, for counters and logs.
+struct mor_commit_report {
+    bool committed; // false: there was nothing to commit, or the batch was dropped
+    bool fenced;
+    struct mor_commit_result result;
+    struct mor_outcomes outcomes;
+    int64_t duration_ms;
+    int64_t dead_letter_bytes;
+};
+
+// All borrowed; the committer's thread only, but `give_up` and `step`.
+struct mor_committer {
+    const char *instance;
+    const char *topic;
+    struct mor_table *table;
+    const struct mor_lane_plan *plan;
+    int32_t ordering_column;
+    int64_t max_lateness_ms;
+    struct mor_lane **lanes;
+    size_t lane_count;
+    struct mor_crew *crew;
+    struct mor_dead_letters *letters;
+    struct mor_positions *positions;
+    struct mor_ledger *ledger; // as the table states it
+    char **property;           // its text, the fence of the next commit; NULL = none
+    // fills cluster and topic id into the ledger of a commit
+    void (*identify)(void *context, struct mor_ledger *after);
+    // called when the partitions must be assigned anew
+    void (*reassign)(void *context, int32_t partition);
+    // tells what is being done ("encode", "commit"), NULL = nothing; and what went wrong meanwhile
+    void (*step)(void *context, const char *step, const struct mor_error *trouble);
+    // true: do not try again (shutdown deadline)
+    bool (*give_up)(void *context);
+    void *context;
+};
+
+// Cuts what the lanes have gathered and commits it; tries again until it is in the table, fenced
+// off, or given up. FATAL ends the topic.
+enum mor_status mor_committer_run(struct mor_committer *committer,
+                                  struct mor_commit_report *ret_report,
+                                  struct mor_error *err) MOR_CHECKED;
+// Reads ledger and property from the table again.
+enum mor_status mor_committer_load(struct mor_table *table, const char *instance,
+                                   struct mor_ledger *ret_ledger, char **ret_property,
+                                   struct mor_error *err) MOR_CHECKED;
+
+#endif

@@ -1,0 +1,48 @@
+// Between the lanes of a topic and its committer: how much has been gathered for the next commit,
+// who waits for room, who waits for work, and the first failure that ends the topic.
+#ifndef MORAINE_PIPELINE_GATE_H
+#define MORAINE_PIPELINE_GATE_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moraine/base/status.h"
+
+struct mor_gate {
+    pthread_mutex_t mutex;
+    pthread_cond_t wake; // of the committer
+    pthread_cond_t room; // of the lanes
+    size_t rows_max, bytes_max;
+    size_t rows, bytes; // gathered since the last cut
+    int64_t first_ms;   // monotonic time of the first of them, 0 = nothing gathered
+    bool flush;         // somebody wants a commit now
+    bool closing;       // no lane waits any more
+    bool failed;
+    struct mor_error failure;
+};
+
+void mor_gate_init(struct mor_gate *gate, size_t rows_max, size_t bytes_max);
+void mor_gate_done(struct mor_gate *gate);
+
+// Lane: waits until there is room; false when the gate is closing or failed.
+bool mor_gate_enter(struct mor_gate *gate);
+// Lane: counts what a chunk added.
+void mor_gate_add(struct mor_gate *gate, size_t rows, size_t bytes);
+// Any thread: the topic cannot go on; the first failure is kept.
+void mor_gate_fail(struct mor_gate *gate, const struct mor_error *err);
+// Any thread: asks for a commit now.
+void mor_gate_flush(struct mor_gate *gate);
+void mor_gate_close(struct mor_gate *gate);
+
+// Committer: waits until the first gathered chunk is `interval_ms` old, a limit is reached, a flush
+// was asked for, the gate failed or closes, or timeout_ms has passed. True when there is reason to
+// cut.
+bool mor_gate_wait(struct mor_gate *gate, int64_t interval_ms, int64_t timeout_ms);
+// Committer: a new gathering starts; lanes that wait go on.
+void mor_gate_cut(struct mor_gate *gate);
+// True and the failure when the topic has failed.
+bool mor_gate_failure(struct mor_gate *gate, struct mor_error *ret_failure);
+
+#endif

@@ -1,0 +1,463 @@
+#include "lane.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "dead_letter.h"
+#include "moraine/base/fault.h"
+#include "moraine/base/queue.h"
+#include "moraine/base/thread.h"
+
+#define LANE_QUEUE_ITEMS 256
+#define BYTES_PER_ROW    (sizeof(uint32_t) + sizeof(struct mor_hash128) + 1) // groups, keys, flags
+#define RETRY_PAUSE_MS   250
+#define BATCH_KEPT_FACTOR                                                                          \
+    2 // a batch whose buffers grew beyond this share of the limit is made anew
+
+struct mor_lane {
+    const struct mor_lane_plan *plan;
+    pthread_t thread;
+    bool thread_runs;
+    struct mor_queue *queue;
+    atomic_long pending; // chunks offered and not yet in a batch
+    atomic_bool stopping;
+    struct mor_decoder *decoder;
+    pthread_mutex_t mutex; // filling, spare and what is in them; held for a whole chunk
+    struct mor_lane_batch *filling;
+    struct mor_lane_batch *spare;
+    pthread_mutex_t trouble_mutex; // a status page must not wait for a chunk
+    char trouble[256];
+    // scratch of one chunk, the lane's thread only
+    bool *keys_only;
+    uint32_t *record_of_row;
+    size_t scratch_capacity;
+};
+
+// ---- batches ------------------------------------------------------------------------------------
+
+static struct mor_lane_batch *batch_new(const struct mor_lane_plan *plan)
+{
+    struct mor_lane_batch *batch = mor_calloc(1, sizeof *batch);
+    batch->rows = mor_batch_new(mor_table_schema(plan->table), plan->budget);
+    batch->router = mor_router_new(plan->table);
+    mor_buffer_init(&batch->dead_letters, plan->budget);
+    return batch;
+}
+
+static void batch_free(const struct mor_lane_plan *plan, struct mor_lane_batch *batch)
+{
+    if (batch == NULL)
+        return;
+    mor_batch_free(batch->rows);
+    mor_router_free(batch->router);
+    mor_buffer_done(&batch->dead_letters);
+    mor_budget_give(plan->budget, batch->capacity * BYTES_PER_ROW);
+    free(batch->groups);
+    free(batch->keys);
+    free(batch->flags);
+    free(batch->runs);
+    free(batch);
+}
+
+static void batch_reserve(const struct mor_lane_plan *plan, struct mor_lane_batch *batch,
+                          size_t row_count)
+{
+    if (row_count <= batch->capacity)
+        return;
+    size_t capacity = batch->capacity + batch->capacity / 2;
+    capacity = capacity < row_count ? row_count : capacity;
+    batch->groups = mor_realloc(batch->groups, capacity * sizeof *batch->groups);
+    batch->keys = mor_realloc(batch->keys, capacity * sizeof *batch->keys);
+    batch->flags = mor_realloc(batch->flags, capacity * sizeof *batch->flags);
+    mor_budget_take(plan->budget, (capacity - batch->capacity) * BYTES_PER_ROW);
+    batch->capacity = capacity;
+}
+
+static size_t batch_bytes(const struct mor_lane_batch *batch)
+{
+    return mor_batch_bytes(batch->rows) + batch->rows->row_count * BYTES_PER_ROW +
+           batch->dead_letters.size_bytes;
+}
+
+static struct mor_run *batch_add_run(struct mor_lane_batch *batch)
+{
+    if (batch->run_count == batch->run_capacity) {
+        batch->run_capacity = batch->run_capacity > 0 ? batch->run_capacity * 2 : 64;
+        batch->runs = mor_realloc(batch->runs, batch->run_capacity * sizeof *batch->runs);
+    }
+    struct mor_run *run = &batch->runs[batch->run_count++];
+    *run = (struct mor_run){.event_time_max_ms = NO_WATERMARK};
+    return run;
+}
+
+// ---- one chunk ----------------------------------------------------------------------------------
+
+// The work on one chunk.
+struct chunk_work {
+    struct mor_lane *lane;
+    const struct mor_lane_plan *plan;
+    struct mor_lane_batch *batch;
+    const struct mor_chunk *chunk;
+    struct mor_run *run;
+};
+
+static void set_trouble(struct mor_lane *lane, const char *text)
+{
+    MOR_LOCKED(&lane->trouble_mutex);
+    (void)snprintf(lane->trouble, sizeof lane->trouble, "%s", text);
+}
+
+static void add_digest(struct mor_hash128 *sum, const struct mor_record *record)
+{
+    // an absent value hashes unlike an empty one
+    uint64_t seed = (uint64_t)record->offset * 4 + (record->value == NULL ? 1 : 0);
+    struct mor_hash128 value = mor_hash128_seed(record->value, record->value_size_bytes, seed);
+    seed = (uint64_t)record->offset * 4 + 2 + (record->key == NULL ? 1 : 0);
+    struct mor_hash128 key = mor_hash128_seed(record->key, record->key_size_bytes, seed);
+    unsigned __int128 total = ((unsigned __int128)sum->high << 64 | sum->low) +
+                              ((unsigned __int128)value.high << 64 | value.low) +
+                              ((unsigned __int128)key.high << 64 | key.low);
+    sum->low = (uint64_t)total;
+    sum->high = (uint64_t)(total >> 64);
+}
+
+// Keeps the record aside, or ends the topic when the configuration says so.
+static enum mor_status keep_aside(struct chunk_work *work, const struct mor_record *record,
+                                  const char *stage, struct mor_error *err)
+{
+    if (work->plan->stop_on_error) {
+        err->status = MOR_FATAL;
+        return mor_error_wrap(err, "partition %d, offset %lld cannot become a row (on_error: stop)",
+                              record->partition, (long long)record->offset);
+    }
+    mor_dead_letter_format(&work->batch->dead_letters, work->plan->topic, record, stage,
+                           err->message);
+    work->run->outcomes.dead++;
+    return MOR_OK;
+}
+
+// Decodes one record to the end of the columns. DATA: nothing was appended.
+static enum mor_status decode_record(struct chunk_work *work, const struct mor_record *record,
+                                     struct mor_error *err)
+{
+    struct mor_vector *columns = work->batch->rows->columns;
+    if (record->value != NULL)
+        return mor_decoder_value(work->lane->decoder, record, columns, err);
+    if (!work->plan->keyed)
+        return mor_error_set(err, MOR_DATA, "a tombstone (no value) in a topic without a key");
+    return mor_decoder_key(work->lane->decoder, record, columns, err);
+}
+
+static void append_provenance(struct chunk_work *work, const struct mor_record *record)
+{
+    struct mor_batch *rows = work->batch->rows;
+    if (work->plan->partition_column >= 0)
+        mor_vector_append_fixed(&rows->columns[work->plan->partition_column], &record->partition);
+    if (work->plan->offset_column >= 0)
+        mor_vector_append_fixed(&rows->columns[work->plan->offset_column], &record->offset);
+    rows->row_count++;
+}
+
+static enum mor_status decode_chunk(struct chunk_work *work, struct mor_error *err)
+{
+    const struct mor_chunk *chunk = work->chunk;
+    struct mor_lane *lane = work->lane;
+    for (size_t i = 0; i < chunk->record_count; i++) {
+        const struct mor_record *record = &chunk->records[i];
+        add_digest(&work->run->digest, record);
+        enum mor_status status = decode_record(work, record, err);
+        if (status == MOR_DATA || status == MOR_NOT_FOUND) {
+            MOR_TRY(keep_aside(work, record, "decode", err));
+            continue;
+        }
+        if (status != MOR_OK)
+            return mor_error_wrap(err, "partition %d, offset %lld", record->partition,
+                                  (long long)record->offset);
+        size_t row = work->batch->rows->row_count - work->run->row_first;
+        lane->keys_only[row] = record->value == NULL;
+        lane->record_of_row[row] = (uint32_t)i;
+        append_provenance(work, record);
+    }
+    return MOR_OK;
+}
+
+static bool text_equals(const struct mor_vector *column, size_t row, const char *text,
+                        struct mor_buffer *scratch)
+{
+    if (mor_vector_is_null(column, row))
+        return false;
+    size_t size;
+    const uint8_t *bytes;
+    if (column->field->type == MOR_TYPE_STRING || column->field->type == MOR_TYPE_ENUM) {
+        bytes = mor_vector_bytes_at(column, row, &size);
+    } else {
+        mor_buffer_reset(scratch);
+        mor_vector_format_text(column, row, scratch);
+        bytes = scratch->data;
+        size = scratch->size_bytes;
+    }
+    return size == strlen(text) && memcmp(bytes, text, size) == 0;
+}
+
+static void mark_deletes(struct chunk_work *work)
+{
+    struct mor_lane_batch *batch = work->batch;
+    const struct mor_run *run = work->run;
+    for (size_t i = 0; i < run->row_count; i++)
+        batch->flags[run->row_first + i] =
+            work->lane->keys_only[i] ? ROW_TOMBSTONE | ROW_DELETE : 0;
+    if (work->plan->delete_column < 0)
+        return;
+    const struct mor_vector *column = &batch->rows->columns[work->plan->delete_column];
+    MOR_AUTO_BUFFER scratch = {0};
+    for (size_t row = run->row_first; row < run->row_first + run->row_count; row++)
+        if (batch->flags[row] == 0 && text_equals(column, row, work->plan->delete_text, &scratch))
+            batch->flags[row] = ROW_DELETE;
+}
+
+static int64_t event_time_ms(const struct mor_lane_plan *plan, const struct mor_vector *column,
+                             size_t row)
+{
+    int64_t value = mor_type_width(column->field) == 8 ? mor_vector_i64(column, row)
+                                                       : mor_vector_i32(column, row);
+    return value / plan->event_time_divisor * plan->event_time_factor;
+}
+
+// Highest event time of the chunk: from its rows, or from Kafka's timestamps.
+static void note_event_time(struct chunk_work *work)
+{
+    struct mor_run *run = work->run;
+    if (work->plan->event_time_column < 0) {
+        for (size_t i = 0; i < work->chunk->record_count; i++)
+            if (work->chunk->records[i].timestamp_ms > run->event_time_max_ms)
+                run->event_time_max_ms = work->chunk->records[i].timestamp_ms;
+        return;
+    }
+    const struct mor_vector *column = &work->batch->rows->columns[work->plan->event_time_column];
+    for (size_t row = run->row_first; row < run->row_first + run->row_count; row++) {
+        if ((work->batch->flags[row] & ROW_TOMBSTONE) != 0 || mor_vector_is_null(column, row))
+            continue;
+        int64_t time = event_time_ms(work->plan, column, row);
+        if (time > run->event_time_max_ms)
+            run->event_time_max_ms = time;
+    }
+}
+
+// Finds the group of each row; rows without one (no key, no ordering value) are kept aside.
+static enum mor_status route_chunk(struct chunk_work *work, struct mor_error *err)
+{
+    struct mor_lane_batch *batch = work->batch;
+    struct mor_run *run = work->run;
+    uint32_t *groups = batch->groups + run->row_first;
+    mor_router_route(batch->router, batch->rows, run->row_first, run->row_count,
+                     work->lane->keys_only, groups,
+                     work->plan->keyed ? batch->keys + run->row_first : NULL);
+    for (size_t i = 0; i < run->row_count; i++) {
+        if (__builtin_expect(groups[i] != MOR_GROUP_INVALID, 1))
+            continue;
+        mor_router_explain(batch->router, batch->rows, run->row_first + i, err);
+        MOR_TRY(keep_aside(work, &work->chunk->records[work->lane->record_of_row[i]], "key", err));
+    }
+    return MOR_OK;
+}
+
+static void reserve_scratch(struct mor_lane *lane, size_t record_count)
+{
+    if (record_count <= lane->scratch_capacity)
+        return;
+    lane->keys_only = mor_realloc(lane->keys_only, record_count * sizeof *lane->keys_only);
+    lane->record_of_row =
+        mor_realloc(lane->record_of_row, record_count * sizeof *lane->record_of_row);
+    lane->scratch_capacity = record_count;
+}
+
+// The mutex is held: the committer may not cut in the middle of a chunk.
+static enum mor_status take_in(struct mor_lane *lane, const struct mor_chunk *chunk,
+                               struct mor_error *err)
+{
+    struct mor_lane_batch *batch = lane->filling;
+    struct mor_run *run = batch_add_run(batch);
+    run->partition = chunk->partition;
+    run->leader_epoch = chunk->leader_epoch;
+    run->generation = chunk->generation;
+    run->offset_first = chunk->offset_first;
+    run->offset_next = chunk->offset_next;
+    run->row_first = batch->rows->row_count;
+    run->letters_first = batch->dead_letters.size_bytes;
+    run->outcomes.read = (int64_t)chunk->record_count;
+    run->outcomes.gap = chunk->offset_next - chunk->offset_first - (int64_t)chunk->record_count;
+    MOR_TRY(mor_fault("lane.decode", err));
+    reserve_scratch(lane, chunk->record_count);
+    struct chunk_work work = {lane, lane->plan, batch, chunk, run};
+    MOR_TRY(decode_chunk(&work, err));
+    run->row_count = batch->rows->row_count - run->row_first;
+    batch_reserve(lane->plan, batch, batch->rows->row_count);
+    mark_deletes(&work);
+    MOR_TRY(route_chunk(&work, err));
+    note_event_time(&work);
+    run->letters_size = batch->dead_letters.size_bytes - run->letters_first;
+    return MOR_OK;
+}
+
+// Takes back what take_in added, so that the chunk can be tried again as a whole.
+static void take_back(struct mor_lane_batch *batch)
+{
+    const struct mor_run *run = &batch->runs[--batch->run_count];
+    mor_batch_truncate(batch->rows, run->row_first);
+    batch->dead_letters.size_bytes = run->letters_first;
+}
+
+static enum mor_status try_chunk(struct mor_lane *lane, const struct mor_chunk *chunk,
+                                 struct mor_error *err)
+{
+    size_t rows, bytes;
+    {
+        MOR_LOCKED(&lane->mutex);
+        size_t rows_before = lane->filling->rows->row_count;
+        size_t bytes_before = batch_bytes(lane->filling);
+        enum mor_status status = take_in(lane, chunk, err);
+        if (status != MOR_OK) {
+            take_back(lane->filling);
+            return status;
+        }
+        rows = lane->filling->rows->row_count - rows_before;
+        bytes = batch_bytes(lane->filling) - bytes_before;
+    }
+    mor_gate_add(lane->plan->gate, rows, bytes);
+    return MOR_OK;
+}
+
+// Waits out what is transient (the registry is away); the committer may cut meanwhile, because a
+// failed chunk leaves nothing behind.
+static enum mor_status work_on(struct mor_lane *lane, const struct mor_chunk *chunk,
+                               struct mor_error *err)
+{
+    enum mor_status status = try_chunk(lane, chunk, err);
+    while (status == MOR_RETRY && !atomic_load(&lane->stopping)) {
+        set_trouble(lane, err->message);
+        struct timespec pause = {0, RETRY_PAUSE_MS * 1000000L};
+        nanosleep(&pause, NULL);
+        status = try_chunk(lane, chunk, err);
+        if (status == MOR_OK)
+            set_trouble(lane, "");
+    }
+    return status;
+}
+
+static void *lane_main(void *argument)
+{
+    struct mor_lane *lane = argument;
+    struct mor_chunk *chunk;
+    while ((chunk = mor_queue_pop(lane->queue, -1)) != NULL) {
+        struct mor_error err = MOR_ERROR_INIT;
+        if (mor_gate_enter(lane->plan->gate) && work_on(lane, chunk, &err) != MOR_OK &&
+            !atomic_load(&lane->stopping))
+            mor_gate_fail(lane->plan->gate, &err);
+        mor_chunk_free(chunk);
+        atomic_fetch_sub(&lane->pending, 1);
+    }
+    return NULL;
+}
+
+// ---- lifecycle ----------------------------------------------------------------------------------
+
+enum mor_status mor_lane_start(const struct mor_lane_plan *plan, int32_t index,
+                               struct mor_lane **ret_lane, struct mor_error *err)
+{
+    struct mor_lane *lane = mor_calloc(1, sizeof *lane);
+    lane->plan = plan;
+    pthread_mutex_init(&lane->mutex, NULL);
+    pthread_mutex_init(&lane->trouble_mutex, NULL);
+    lane->queue = mor_queue_new(LANE_QUEUE_ITEMS, plan->queue_bytes_max);
+    lane->filling = batch_new(plan);
+    lane->spare = batch_new(plan);
+    enum mor_status status = mor_decoder_new(&plan->decoder, &lane->decoder, err);
+    if (status == MOR_OK) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "lane-%d", index);
+        status = mor_thread_start(&lane->thread, name, lane_main, lane, err);
+        lane->thread_runs = status == MOR_OK;
+    }
+    if (status != MOR_OK) {
+        mor_lane_free(lane);
+        return status;
+    }
+    *ret_lane = lane;
+    return MOR_OK;
+}
+
+bool mor_lane_offer(struct mor_lane *lane, struct mor_chunk *chunk)
+{
+    atomic_fetch_add(&lane->pending, 1);
+    if (mor_queue_try_push(lane->queue, chunk, chunk->size_bytes))
+        return true;
+    atomic_fetch_sub(&lane->pending, 1);
+    return false;
+}
+
+struct mor_lane_batch *mor_lane_cut(struct mor_lane *lane)
+{
+    MOR_LOCKED(&lane->mutex);
+    struct mor_lane_batch *batch = lane->filling;
+    lane->filling = lane->spare;
+    lane->spare = NULL;
+    return batch;
+}
+
+static size_t batch_capacity_bytes(const struct mor_lane_batch *batch)
+{
+    size_t bytes = batch->capacity * BYTES_PER_ROW + batch->dead_letters.capacity_bytes;
+    for (size_t i = 0; i < batch->rows->column_count; i++) {
+        const struct mor_vector *column = &batch->rows->columns[i];
+        bytes += column->data.capacity_bytes + column->offsets.capacity_bytes +
+                 column->validity.capacity_bytes;
+    }
+    return bytes;
+}
+
+void mor_lane_return(struct mor_lane *lane, struct mor_lane_batch *batch)
+{
+    if (batch_capacity_bytes(batch) > lane->plan->gate->bytes_max * BATCH_KEPT_FACTOR) {
+        batch_free(lane->plan, batch);
+        batch = batch_new(lane->plan);
+    } else {
+        mor_batch_reset(batch->rows);
+        mor_buffer_reset(&batch->dead_letters);
+        batch->run_count = 0;
+    }
+    MOR_LOCKED(&lane->mutex);
+    lane->spare = batch;
+}
+
+bool mor_lane_is_idle(struct mor_lane *lane)
+{
+    return atomic_load(&lane->pending) == 0;
+}
+
+void mor_lane_trouble(struct mor_lane *lane, char *ret_text, size_t capacity)
+{
+    MOR_LOCKED(&lane->trouble_mutex);
+    (void)snprintf(ret_text, capacity, "%s", lane->trouble);
+}
+
+void mor_lane_free(struct mor_lane *lane)
+{
+    if (lane == NULL)
+        return;
+    atomic_store(&lane->stopping, true);
+    mor_queue_close(lane->queue);
+    if (lane->thread_runs)
+        pthread_join(lane->thread, NULL);
+    struct mor_chunk *chunk;
+    while ((chunk = mor_queue_pop(lane->queue, 0)) != NULL)
+        mor_chunk_free(chunk);
+    mor_queue_free(lane->queue);
+    mor_decoder_free(lane->decoder);
+    batch_free(lane->plan, lane->filling);
+    batch_free(lane->plan, lane->spare);
+    free(lane->keys_only);
+    free(lane->record_of_row);
+    pthread_mutex_destroy(&lane->mutex);
+    pthread_mutex_destroy(&lane->trouble_mutex);
+    free(lane);
+}

@@ -1,0 +1,81 @@
+// A lane: one thread that takes the chunks of its Kafka partitions from bytes to columns.
+//
+// It owns the batch it fills until the committer cuts it off; while that batch is committed the
+// lane fills a second one. Records keep the order of their partition.
+#ifndef MORAINE_PIPELINE_LANE_H
+#define MORAINE_PIPELINE_LANE_H
+
+#include <stdatomic.h>
+
+#include "gate.h"
+#include "ledger.h"
+#include "moraine/decode.h"
+#include "moraine/source.h"
+#include "moraine/table.h"
+
+enum mor_row_flag {
+    ROW_TOMBSTONE = 1, // only its key columns are filled
+    ROW_DELETE = 2,
+};
+
+// Offsets [offset_first, offset_next) of one partition, as one chunk brought them.
+struct mor_run {
+    int32_t partition;
+    int32_t leader_epoch;
+    int64_t generation;
+    int64_t offset_first, offset_next;
+    size_t row_first, row_count;
+    size_t letters_first, letters_size; // bytes in the batch's dead_letters
+    struct mor_outcomes outcomes; // read, dead, gap; what becomes of rows is counted at the cut
+    struct mor_hash128 digest;
+    int64_t event_time_max_ms; // NO_WATERMARK when no row has one
+};
+
+struct mor_lane_batch {
+    struct mor_batch *rows;
+    struct mor_router *router; // group ids of this batch are the router's
+    uint32_t *groups;          // per row
+    struct mor_hash128 *keys;  // per row, keyed tables
+    uint8_t *flags;            // per row, enum mor_row_flag
+    size_t capacity;           // of the three
+    struct mor_run *runs;
+    size_t run_count, run_capacity;
+    struct mor_buffer dead_letters;
+};
+
+// How every lane of a topic works; borrowed for their lives.
+struct mor_lane_plan {
+    const char *topic;
+    const struct mor_table *table;
+    struct mor_decoder_options decoder;
+    bool keyed;
+    int32_t partition_column; // provenance, -1 = off
+    int32_t offset_column;
+    int32_t delete_column; // -1 = no delete_when
+    const char *delete_text;
+    int32_t event_time_column;  // -1 = Kafka's timestamp
+    int64_t event_time_divisor; // event time column / divisor = milliseconds
+    int64_t event_time_factor;  // times factor
+    bool stop_on_error;
+    size_t queue_bytes_max;
+    struct mor_budget *budget;
+    struct mor_gate *gate;
+};
+
+struct mor_lane;
+enum mor_status mor_lane_start(const struct mor_lane_plan *plan, int32_t index,
+                               struct mor_lane **ret_lane, struct mor_error *err) MOR_CHECKED;
+// Source thread: takes the chunk, or false when the lane's queue is full.
+bool mor_lane_offer(struct mor_lane *lane, struct mor_chunk *chunk);
+// Committer: takes the batch that was filled so far; give it back with mor_lane_return. A lane has
+// two batches, so at most one may be out.
+struct mor_lane_batch *mor_lane_cut(struct mor_lane *lane);
+void mor_lane_return(struct mor_lane *lane, struct mor_lane_batch *batch);
+// True when every chunk that was offered is in a batch.
+bool mor_lane_is_idle(struct mor_lane *lane);
+// What the lane waits for ("registry: …"), "" when it works; copied.
+void mor_lane_trouble(struct mor_lane *lane, char *ret_text, size_t capacity);
+// Ends the thread; chunks that were not worked on are freed. The gate must be closed or failed.
+void mor_lane_free(struct mor_lane *lane);
+
+#endif

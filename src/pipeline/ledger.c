@@ -1,0 +1,250 @@
+#include "ledger.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "moraine/source.h"
+
+void mor_outcomes_add(struct mor_outcomes *sum, const struct mor_outcomes *more)
+{
+    sum->read += more->read;
+    sum->inserted += more->inserted;
+    sum->updated += more->updated;
+    sum->deleted += more->deleted;
+    sum->duplicate += more->duplicate;
+    sum->late_dropped += more->late_dropped;
+    sum->dead += more->dead;
+    sum->filtered += more->filtered;
+    sum->gap += more->gap;
+}
+
+void mor_ledger_init(struct mor_ledger *ledger)
+{
+    *ledger = (struct mor_ledger){.watermark_ms = NO_WATERMARK, .dead_letter_bytes = -1};
+}
+
+void mor_ledger_done(struct mor_ledger *ledger)
+{
+    free(ledger->progress);
+    mor_ledger_init(ledger);
+}
+
+void mor_ledger_copy(struct mor_ledger *to, const struct mor_ledger *from)
+{
+    struct mor_progress *progress = mor_alloc(from->progress_count * sizeof *progress);
+    if (from->progress_count > 0)
+        memcpy(progress, from->progress, from->progress_count * sizeof *progress);
+    free(to->progress);
+    *to = *from;
+    to->progress = progress;
+}
+
+const struct mor_progress *mor_ledger_find(const struct mor_ledger *ledger, int32_t partition)
+{
+    for (size_t i = 0; i < ledger->progress_count; i++)
+        if (ledger->progress[i].partition == partition)
+            return &ledger->progress[i];
+    return NULL;
+}
+
+struct mor_progress *mor_ledger_partition(struct mor_ledger *ledger, int32_t partition)
+{
+    size_t at = 0;
+    while (at < ledger->progress_count && ledger->progress[at].partition < partition)
+        at++;
+    if (at < ledger->progress_count && ledger->progress[at].partition == partition)
+        return &ledger->progress[at];
+    ledger->progress =
+        mor_realloc(ledger->progress, (ledger->progress_count + 1) * sizeof *ledger->progress);
+    memmove(&ledger->progress[at + 1], &ledger->progress[at],
+            (ledger->progress_count - at) * sizeof *ledger->progress);
+    ledger->progress_count++;
+    ledger->progress[at] = (struct mor_progress){.partition = partition,
+                                                 .leader_epoch = -1,
+                                                 .next_offset = MOR_OFFSET_NONE,
+                                                 .watermark_ms = NO_WATERMARK};
+    return &ledger->progress[at];
+}
+
+// ---- reading ------------------------------------------------------------------------------------
+
+static bool partition_of_name(const char *name, int32_t *ret_partition)
+{
+    char *end;
+    long number = strtol(name, &end, 10);
+    *ret_partition = (int32_t)number;
+    return *name != '\0' && *end == '\0' && number >= 0 && number <= INT32_MAX;
+}
+
+static bool parse_offsets(json_t *root, struct mor_ledger *ledger)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(json_object_get(root, "offsets"), name, value)
+    {
+        int32_t partition;
+        json_t *offset = json_array_get(value, 0);
+        json_t *epoch = json_array_get(value, 1);
+        if (!partition_of_name(name, &partition) || !json_is_integer(offset) ||
+            json_integer_value(offset) < 0)
+            return false;
+        struct mor_progress *progress = mor_ledger_partition(ledger, partition);
+        progress->next_offset = json_integer_value(offset);
+        progress->leader_epoch = json_is_integer(epoch) ? (int32_t)json_integer_value(epoch) : -1;
+    }
+    json_object_foreach(json_object_get(root, "watermarks_ms"), name, value)
+    {
+        int32_t partition;
+        if (!partition_of_name(name, &partition) || !json_is_integer(value))
+            return false;
+        mor_ledger_partition(ledger, partition)->watermark_ms = json_integer_value(value);
+    }
+    return true;
+}
+
+static void copy_text(char *to, size_t capacity, json_t *from)
+{
+    (void)snprintf(to, capacity, "%s", json_is_string(from) ? json_string_value(from) : "");
+}
+
+enum mor_status mor_ledger_parse(const char *text, const char *instance,
+                                 struct mor_ledger *ret_ledger, char *ret_batch_id,
+                                 struct mor_error *err)
+{
+    json_error_t where;
+    json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &where);
+    if (root == NULL)
+        return mor_error_set(err, MOR_FATAL,
+                             "the table's 'moraine' property is not JSON: %s (character %d)",
+                             where.text, where.position);
+    struct mor_ledger ledger;
+    mor_ledger_init(&ledger);
+    bool right = json_integer_value(json_object_get(root, "v")) == 1 &&
+                 json_is_object(json_object_get(root, "offsets")) && parse_offsets(root, &ledger);
+    copy_text(ledger.cluster_id, sizeof ledger.cluster_id, json_object_get(root, "cluster"));
+    copy_text(ledger.topic_id, sizeof ledger.topic_id, json_object_get(root, "topic_id"));
+    json_t *watermark = json_object_get(root, "watermark_ms");
+    if (json_is_integer(watermark))
+        ledger.watermark_ms = json_integer_value(watermark);
+    json_t *letters = json_object_get(root, "dead_letters");
+    const char *owner = json_string_value(json_object_get(letters, "instance"));
+    if (owner != NULL && instance != NULL && strcmp(owner, instance) == 0)
+        ledger.dead_letter_bytes = json_integer_value(json_object_get(letters, "bytes"));
+    if (ret_batch_id != NULL)
+        copy_text(ret_batch_id, MOR_UUID_TEXT_SIZE, json_object_get(root, "batch"));
+    json_decref(root);
+    if (!right) {
+        mor_ledger_done(&ledger);
+        return mor_error_set(err, MOR_FATAL,
+                             "the table's 'moraine' property is not a ledger of version 1");
+    }
+    *ret_ledger = ledger;
+    return MOR_OK;
+}
+
+// ---- writing ------------------------------------------------------------------------------------
+
+static void append_watermarks(const struct mor_ledger *after, struct mor_buffer *json)
+{
+    if (after->watermark_ms != NO_WATERMARK)
+        mor_buffer_printf(json, ",\"watermark_ms\":%lld", (long long)after->watermark_ms);
+    const char *comma = "";
+    mor_buffer_append_text(json, ",\"watermarks_ms\":{");
+    for (size_t i = 0; i < after->progress_count; i++) {
+        if (after->progress[i].watermark_ms == NO_WATERMARK)
+            continue;
+        mor_buffer_printf(json, "%s\"%d\":%lld", comma, after->progress[i].partition,
+                          (long long)after->progress[i].watermark_ms);
+        comma = ",";
+    }
+    mor_buffer_append_u8(json, '}');
+}
+
+static void append_quoted(struct mor_buffer *json, const char *name, const char *text)
+{
+    json_t *string = json_string(text);
+    char *quoted = string != NULL ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
+    mor_buffer_printf(json, ",\"%s\":%s", name, quoted != NULL ? quoted : "\"\"");
+    free(quoted);
+    json_decref(string);
+}
+
+void mor_ledger_format(const struct mor_ledger *after, const struct mor_commit_facts *facts,
+                       struct mor_buffer *json)
+{
+    char batch[MOR_UUID_TEXT_SIZE];
+    mor_uuid_format(&facts->batch_id, batch);
+    mor_buffer_printf(json, "{\"v\":1,\"batch\":\"%s\"", batch);
+    append_quoted(json, "instance", facts->instance);
+    append_quoted(json, "cluster", after->cluster_id);
+    append_quoted(json, "topic", facts->topic);
+    append_quoted(json, "topic_id", after->topic_id);
+    mor_buffer_append_text(json, ",\"ranges\":{");
+    for (size_t i = 0; i < facts->range_count; i++)
+        mor_buffer_printf(json, "%s\"%d\":[%lld,%lld]", i > 0 ? "," : "",
+                          facts->ranges[i].partition, (long long)facts->ranges[i].start,
+                          (long long)facts->ranges[i].end);
+    mor_buffer_append_text(json, "},\"offsets\":{");
+    const char *comma = "";
+    for (size_t i = 0; i < after->progress_count; i++) {
+        const struct mor_progress *progress = &after->progress[i];
+        if (progress->next_offset == MOR_OFFSET_NONE)
+            continue;
+        mor_buffer_printf(json, "%s\"%d\":[%lld,%d]", comma, progress->partition,
+                          (long long)progress->next_offset, progress->leader_epoch);
+        comma = ",";
+    }
+    mor_buffer_append_u8(json, '}');
+    append_watermarks(after, json);
+    const struct mor_outcomes *rows = &facts->outcomes;
+    mor_buffer_printf(
+        json,
+        ",\"rows\":{\"read\":%lld,\"inserted\":%lld,\"updated\":%lld,\"deleted\":%lld,"
+        "\"duplicate\":%lld,"
+        "\"late_dropped\":%lld,\"dead\":%lld,\"filtered\":%lld,\"gap\":%lld},\"digest\":{",
+        (long long)rows->read, (long long)rows->inserted, (long long)rows->updated,
+        (long long)rows->deleted, (long long)rows->duplicate, (long long)rows->late_dropped,
+        (long long)rows->dead, (long long)rows->filtered, (long long)rows->gap);
+    for (size_t i = 0; i < facts->range_count; i++)
+        mor_buffer_printf(json, "%s\"%d\":\"%016llx%016llx\"", i > 0 ? "," : "",
+                          facts->ranges[i].partition,
+                          (unsigned long long)facts->ranges[i].digest.high,
+                          (unsigned long long)facts->ranges[i].digest.low);
+    mor_buffer_append_u8(json, '}');
+    if (after->dead_letter_bytes >= 0) {
+        mor_buffer_append_text(json, ",\"dead_letters\":{\"bytes\":");
+        mor_buffer_printf(json, "%lld", (long long)after->dead_letter_bytes);
+        append_quoted(json, "instance", facts->instance);
+        mor_buffer_append_u8(json, '}');
+    }
+    mor_buffer_append_u8(json, '}');
+    (void)mor_buffer_terminate(json);
+}
+
+void mor_ledger_format_checkpoint(const struct mor_ledger *after, const char *topic,
+                                  struct mor_buffer *text)
+{
+    mor_buffer_append_text(text, topic);
+    for (size_t i = 0; i < after->progress_count; i++)
+        if (after->progress[i].next_offset != MOR_OFFSET_NONE)
+            mor_buffer_printf(text, ",%d:%lld", after->progress[i].partition,
+                              (long long)after->progress[i].next_offset);
+    (void)mor_buffer_terminate(text);
+}
+
+enum mor_status mor_ledger_check(const struct mor_commit_facts *facts, struct mor_error *err)
+{
+    int64_t offsets = 0;
+    for (size_t i = 0; i < facts->range_count; i++)
+        offsets += facts->ranges[i].end - facts->ranges[i].start;
+    const struct mor_outcomes *rows = &facts->outcomes;
+    int64_t outcomes = rows->inserted + rows->updated + rows->deleted + rows->duplicate +
+                       rows->late_dropped + rows->dead + rows->filtered;
+    if (rows->read + rows->gap != offsets || rows->read != outcomes)
+        return mor_error_set(
+            err, MOR_FATAL,
+            "the ledger does not close: %lld offsets, %lld records read, %lld gaps, %lld outcomes; "
+            "nothing was committed",
+            (long long)offsets, (long long)rows->read, (long long)rows->gap, (long long)outcomes);
+    return MOR_OK;
+}

@@ -1,0 +1,90 @@
+// The ledger: what a table commit says about the Kafka topic behind it (the commit property
+// "moraine").
+//
+//   {"v":1,"batch":"<uuid>","instance":"…","cluster":"…","topic":"orders","topic_id":"…",
+//    "ranges":{"0":[100,250]},            [start, end) of this commit, partitions that moved
+//    "offsets":{"0":[250,4],"1":[90,4]},  every partition: next offset, leader epoch; carried
+//    forward "watermark_ms":…,"watermarks_ms":{"0":…},
+//    "rows":{"read":150,"inserted":…,"updated":…,"deleted":…,"duplicate":…,"late_dropped":…,"dead":…,
+//            "filtered":…,"gap":…},
+//    "digest":{"0":"<32 hex digits>"},    sum of 128-bit hashes of (offset, key, value), free of
+//    order "dead_letters":{"instance":"…","bytes":…}}   length of the local dead-letter file
+#ifndef MORAINE_PIPELINE_LEDGER_H
+#define MORAINE_PIPELINE_LEDGER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "moraine/base/hash.h"
+#include "moraine/base/memory.h"
+#include "moraine/base/status.h"
+#include "moraine/base/uuid.h"
+
+#define LEDGER_PROPERTY "moraine"
+#define NO_WATERMARK    INT64_MIN
+
+// How far one Kafka partition has come in the table.
+struct mor_progress {
+    int32_t partition;
+    int32_t leader_epoch; // -1 when not known
+    int64_t next_offset;
+    int64_t watermark_ms; // NO_WATERMARK when it has none
+};
+
+// Every record has exactly one of these outcomes; gap counts offsets without a record.
+struct mor_outcomes {
+    int64_t read;
+    int64_t inserted, updated, deleted, duplicate, late_dropped, dead, filtered;
+    int64_t gap;
+};
+void mor_outcomes_add(struct mor_outcomes *sum, const struct mor_outcomes *more);
+
+struct mor_ledger {
+    char cluster_id[128]; // "" until known
+    char topic_id[64];
+    struct mor_progress *progress; // sorted by partition
+    size_t progress_count;
+    int64_t watermark_ms;
+    int64_t dead_letter_bytes; // -1 when the commit does not say, or another instance wrote it
+};
+
+void mor_ledger_init(struct mor_ledger *ledger);
+void mor_ledger_done(struct mor_ledger *ledger);
+// Adds the partition (offset MOR_OFFSET_NONE) when it is new. Valid until the next call.
+struct mor_progress *mor_ledger_partition(struct mor_ledger *ledger, int32_t partition);
+const struct mor_progress *mor_ledger_find(const struct mor_ledger *ledger, int32_t partition);
+void mor_ledger_copy(struct mor_ledger *to, const struct mor_ledger *from);
+
+// One range of one commit.
+struct mor_range {
+    int32_t partition;
+    int64_t start, end;
+    struct mor_hash128 digest;
+};
+
+struct mor_commit_facts {
+    struct mor_uuid batch_id;
+    const char *instance;
+    const char *topic;
+    const struct mor_range *ranges;
+    size_t range_count;
+    struct mor_outcomes outcomes;
+};
+
+// Reads the property; FATAL when it is not a ledger of this version. `instance`: whose dead-letter
+// length counts. *ret_batch_id (36 characters) may be NULL.
+enum mor_status mor_ledger_parse(const char *json, const char *instance,
+                                 struct mor_ledger *ret_ledger, char *ret_batch_id,
+                                 struct mor_error *err) MOR_CHECKED;
+// Writes the property for a commit that leads to `after`.
+void mor_ledger_format(const struct mor_ledger *after, const struct mor_commit_facts *facts,
+                       struct mor_buffer *ret_json);
+// "topic,0:100,1:90": the checkpoint that Hudi Streamer writes.
+void mor_ledger_format_checkpoint(const struct mor_ledger *after, const char *topic,
+                                  struct mor_buffer *ret_text);
+// The sums that every commit must keep: records + gaps = end - start, records = sum of outcomes.
+enum mor_status mor_ledger_check(const struct mor_commit_facts *facts,
+                                 struct mor_error *err) MOR_CHECKED;
+
+#endif

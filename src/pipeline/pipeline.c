@@ -1,0 +1,660 @@
+#include "moraine/pipeline.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#include "committer.h"
+#include "crew.h"
+#include "moraine/base/clock.h"
+#include "moraine/base/log.h"
+#include "moraine/base/thread.h"
+#include "moraine/decode.h"
+#include "moraine/source.h"
+#include "moraine/table.h"
+#include "topic_schema.h"
+
+#define OPEN_RETRY_MS  2000
+#define WAIT_SLICE_MS  500
+#define DRAIN_SLICE_MS 20
+#define GATHER_SHARE                                                                               \
+    6 // of the topic's budget: one batch being filled, one being committed, their growth, encoding
+#define LANE_QUEUE_SHARE  16
+#define KAFKA_QUEUE_SHARE 16
+#define KAFKA_QUEUE_MAX   (16u << 20)
+#define GATHER_BYTES_MAX  (1u << 30) // string columns have 32-bit offsets
+
+struct mor_pipeline {
+    const struct mor_config *config;
+    const struct mor_config_topic *topic;
+    struct mor_registry *registry;
+    struct mor_budget *budget;
+    size_t budget_share_bytes;
+    pthread_t thread;
+
+    // opened in this order by the topic's thread, closed in the opposite one
+    struct mor_topic_schema schema;
+    struct mor_table *table;
+    struct mor_ledger ledger;
+    char *property;
+    struct mor_dead_letters *letters;
+    struct mor_positions positions;
+    struct mor_gate gate;
+    struct mor_lane_plan plan;
+    struct mor_lane **lanes;
+    size_t lane_count;
+    struct mor_crew *crew;
+    struct mor_source *source;
+    bool positions_made;
+
+    atomic_bool stopping;
+    atomic_llong deadline_ms;
+    pthread_mutex_t mutex; // status, identity, and `source` for whoever reads lag
+    struct mor_pipeline_status status;
+    struct mor_source_identity identity; // "" until the table or Kafka has told
+};
+
+// ---- what is told -------------------------------------------------------------------------------
+
+static void set_step(struct mor_pipeline *pipeline, const char *step)
+{
+    MOR_LOCKED(&pipeline->mutex);
+    if (strcmp(pipeline->status.step, step) == 0)
+        return;
+    (void)snprintf(pipeline->status.step, sizeof pipeline->status.step, "%s", step);
+    pipeline->status.step_since_ms = mor_clock_wall_ms();
+}
+
+static void set_trouble(struct mor_pipeline *pipeline, const char *text)
+{
+    MOR_LOCKED(&pipeline->mutex);
+    (void)snprintf(pipeline->status.trouble, sizeof pipeline->status.trouble, "%s", text);
+}
+
+static void set_state(struct mor_pipeline *pipeline, enum mor_pipeline_state state)
+{
+    MOR_LOCKED(&pipeline->mutex);
+    pipeline->status.state = state;
+}
+
+static void on_step(void *context, const char *step, const struct mor_error *trouble)
+{
+    struct mor_pipeline *pipeline = context;
+    set_step(pipeline, step != NULL ? step : "fetch");
+    if (trouble != NULL) {
+        set_trouble(pipeline, trouble->message);
+        MOR_LOG(WARN, "commit_retry", MOR_STR("topic", pipeline->topic->topic),
+                MOR_STR("class", mor_status_name(trouble->status)),
+                MOR_STR("msg", trouble->message));
+    }
+}
+
+static void on_identify(void *context, struct mor_ledger *after)
+{
+    struct mor_pipeline *pipeline = context;
+    MOR_LOCKED(&pipeline->mutex);
+    (void)snprintf(after->cluster_id, sizeof after->cluster_id, "%s",
+                   pipeline->identity.cluster_id);
+    (void)snprintf(after->topic_id, sizeof after->topic_id, "%s", pipeline->identity.topic_id);
+}
+
+static bool on_give_up(void *context)
+{
+    struct mor_pipeline *pipeline = context;
+    return atomic_load(&pipeline->stopping) &&
+           mor_clock_mono_ms() >= atomic_load(&pipeline->deadline_ms);
+}
+
+static void on_reassign(void *context, int32_t partition)
+{
+    struct mor_pipeline *pipeline = context;
+    mor_source_reassign(pipeline->source, partition);
+}
+
+static void note_commit(struct mor_pipeline *pipeline, const struct mor_commit_report *report)
+{
+    const struct mor_outcomes *rows = &report->outcomes;
+    {
+        MOR_LOCKED(&pipeline->mutex);
+        struct mor_pipeline_status *status = &pipeline->status;
+        status->commits++;
+        status->read += rows->read;
+        status->inserted += rows->inserted;
+        status->updated += rows->updated;
+        status->deleted += rows->deleted;
+        status->dead += rows->dead;
+        status->gap += rows->gap;
+        status->files_written += report->result.file_count;
+        status->bytes_written += report->result.bytes_written;
+        status->last_commit_ms = mor_clock_wall_ms();
+        status->last_commit_duration_ms = report->duration_ms;
+        status->watermark_ms = pipeline->ledger.watermark_ms;
+        status->trouble[0] = '\0';
+        memcpy(status->last_version, report->result.version, sizeof status->last_version);
+    }
+    MOR_LOG(INFO, "commit_done", MOR_STR("topic", pipeline->topic->topic),
+            MOR_STR("commit", report->result.version), MOR_INT("read", rows->read),
+            MOR_INT("inserted", rows->inserted), MOR_INT("updated", rows->updated),
+            MOR_INT("deleted", rows->deleted), MOR_INT("dead", rows->dead),
+            MOR_INT("gap", rows->gap), MOR_INT("files", report->result.file_count),
+            MOR_INT("bytes", report->result.bytes_written), MOR_INT("ms", report->duration_ms));
+    if (rows->dead > 0)
+        MOR_LOG(WARN, "dead_letters", MOR_STR("topic", pipeline->topic->topic),
+                MOR_INT("records", rows->dead), MOR_INT("bytes", report->dead_letter_bytes));
+}
+
+// ---- the source's callbacks ---------------------------------------------------------------------
+
+static enum mor_status on_identity(void *context, const struct mor_source_identity *identity,
+                                   struct mor_error *err)
+{
+    struct mor_pipeline *pipeline = context;
+    MOR_LOCKED(&pipeline->mutex);
+    struct mor_source_identity *known = &pipeline->identity;
+    if (known->cluster_id[0] != '\0' && identity->cluster_id[0] != '\0' &&
+        strcmp(known->cluster_id, identity->cluster_id) != 0)
+        return mor_error_set(err, MOR_FATAL,
+                             "the table was filled from Kafka cluster '%s', but this is cluster "
+                             "'%s': offsets do not carry "
+                             "over. Point kafka.bootstrap.servers at the old cluster, or give the "
+                             "topic a new table location",
+                             known->cluster_id, identity->cluster_id);
+    if (known->topic_id[0] != '\0' && identity->topic_id[0] != '\0' &&
+        strcmp(known->topic_id, identity->topic_id) != 0)
+        return mor_error_set(err, MOR_FATAL,
+                             "topic '%s' was deleted and recreated: the table holds offsets of "
+                             "topic id %s, the broker now has "
+                             "%s. Records of the new topic start at offset 0 and would be skipped. "
+                             "Give the topic a new table "
+                             "location",
+                             pipeline->topic->topic, known->topic_id, identity->topic_id);
+    if (known->cluster_id[0] == '\0')
+        memcpy(known->cluster_id, identity->cluster_id, sizeof known->cluster_id);
+    if (known->topic_id[0] == '\0')
+        memcpy(known->topic_id, identity->topic_id, sizeof known->topic_id);
+    return MOR_OK;
+}
+
+static enum mor_status on_assign(void *context, struct mor_source_partition *partitions,
+                                 size_t count, struct mor_error *err)
+{
+    (void)err;
+    struct mor_pipeline *pipeline = context;
+    mor_positions_assign(&pipeline->positions, partitions, count);
+    for (size_t i = 0; i < count; i++)
+        MOR_LOG(INFO, "partition_assigned", MOR_STR("topic", pipeline->topic->topic),
+                MOR_INT("partition", partitions[i].partition),
+                MOR_INT("offset", partitions[i].offset));
+    return MOR_OK;
+}
+
+static void on_revoke(void *context, const struct mor_source_partition *partitions, size_t count,
+                      bool lost)
+{
+    struct mor_pipeline *pipeline = context;
+    mor_positions_revoke(&pipeline->positions, partitions, count);
+    for (size_t i = 0; i < count; i++)
+        MOR_LOG(INFO, "partition_revoked", MOR_STR("topic", pipeline->topic->topic),
+                MOR_INT("partition", partitions[i].partition), MOR_INT("lost", lost));
+}
+
+static bool on_deliver(void *context, struct mor_chunk *chunk)
+{
+    struct mor_pipeline *pipeline = context;
+    return mor_lane_offer(pipeline->lanes[(size_t)chunk->partition % pipeline->lane_count], chunk);
+}
+
+static void on_failure(void *context, int32_t partition, const struct mor_error *err)
+{
+    struct mor_pipeline *pipeline = context;
+    struct mor_error failure = *err;
+    if (partition >= 0)
+        mor_error_wrap(&failure, "partition %d", partition);
+    mor_gate_fail(&pipeline->gate, &failure);
+}
+
+// ---- opening ------------------------------------------------------------------------------------
+
+static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_error *err)
+{
+    const struct mor_config_topic *topic = pipeline->topic;
+    MOR_AUTO_FREE struct mor_partition_field *fields =
+        mor_calloc(topic->table.partition_field_count, sizeof *fields);
+    for (size_t i = 0; i < topic->table.partition_field_count; i++)
+        fields[i] = (struct mor_partition_field){
+            topic->table.partition_fields[i].column,
+            (enum mor_transform)topic->table.partition_fields[i].transform};
+    const char *ordering =
+        pipeline->schema.ordering_column >= 0
+            ? pipeline->schema.rows->root.children[pipeline->schema.ordering_column].name
+            : NULL;
+    struct mor_table_options options = {.format = (enum mor_table_format)topic->table.format,
+                                        .location = topic->table.location,
+                                        .database = topic->table.database,
+                                        .name = topic->table.name,
+                                        .schema = pipeline->schema.rows,
+                                        .key_columns = topic->key.items,
+                                        .key_column_count = topic->key.count,
+                                        .ordering_column = ordering,
+                                        .partition_fields = fields,
+                                        .partition_field_count = topic->table.partition_field_count,
+                                        .bucket_count = (int32_t)topic->table.buckets,
+                                        .hudi_table_version =
+                                            (int32_t)topic->table.hudi_table_version,
+                                        .budget = pipeline->budget};
+    MOR_TRY(mor_table_open_write(&options, &pipeline->table, err));
+    enum mor_status status = mor_committer_load(pipeline->table, pipeline->config->instance,
+                                                &pipeline->ledger, &pipeline->property, err);
+    if (status != MOR_OK) {
+        mor_table_free(pipeline->table);
+        pipeline->table = NULL;
+        return status;
+    }
+    MOR_LOCKED(&pipeline->mutex);
+    (void)snprintf(pipeline->identity.cluster_id, sizeof pipeline->identity.cluster_id, "%s",
+                   pipeline->ledger.cluster_id);
+    (void)snprintf(pipeline->identity.topic_id, sizeof pipeline->identity.topic_id, "%s",
+                   pipeline->ledger.topic_id);
+    return MOR_OK;
+}
+
+static enum mor_status open_state(struct mor_pipeline *pipeline, struct mor_error *err)
+{
+    MOR_TRY(mor_dead_letters_open(pipeline->config->state_dir, pipeline->topic->topic,
+                                  pipeline->ledger.dead_letter_bytes, &pipeline->letters, err));
+    mor_positions_init(&pipeline->positions, &pipeline->ledger);
+    pipeline->positions_made = true;
+    pipeline->status.watermark_ms = pipeline->ledger.watermark_ms;
+    return MOR_OK;
+}
+
+static void make_plan(struct mor_pipeline *pipeline)
+{
+    const struct mor_config_topic *topic = pipeline->topic;
+    const struct mor_topic_schema *schema = &pipeline->schema;
+    pipeline->plan = (struct mor_lane_plan){
+        .topic = topic->topic,
+        .table = pipeline->table,
+        .decoder = {.format = topic->value.format == MOR_CONFIG_FORMAT_AVRO ? MOR_PAYLOAD_AVRO
+                                                                            : MOR_PAYLOAD_JSON,
+                    .schema = schema->rows,
+                    .source_schema = schema->source,
+                    .column_count = schema->payload_column_count,
+                    .registry =
+                        topic->value.wire == MOR_CONFIG_WIRE_CONFLUENT ? pipeline->registry : NULL,
+                    .writer_schema = schema->writer_schema,
+                    .key_format = (enum mor_key_format)topic->message_key.format,
+                    .key_columns = topic->key.items,
+                    .key_column_count = topic->key.count},
+        .keyed = topic->key.count > 0,
+        .partition_column = schema->partition_column,
+        .offset_column = schema->offset_column,
+        .delete_column = schema->delete_column,
+        .delete_text = topic->delete_when.equals,
+        .event_time_column = schema->event_time_column,
+        .event_time_factor = schema->event_time_factor,
+        .event_time_divisor = schema->event_time_divisor,
+        .stop_on_error = topic->on_error == MOR_CONFIG_ON_ERROR_STOP,
+        .queue_bytes_max = pipeline->budget_share_bytes / LANE_QUEUE_SHARE / pipeline->lane_count,
+        .budget = pipeline->budget,
+        .gate = &pipeline->gate};
+}
+
+static enum mor_status start_lanes(struct mor_pipeline *pipeline, struct mor_error *err)
+{
+    pipeline->lanes = mor_calloc((size_t)pipeline->config->lanes, sizeof *pipeline->lanes);
+    size_t wanted = (size_t)pipeline->config->lanes;
+    pipeline->lane_count = wanted;
+    make_plan(pipeline);
+    pipeline->lane_count = 0;
+    for (size_t i = 0; i < wanted; i++) {
+        MOR_TRY(mor_lane_start(&pipeline->plan, (int32_t)i, &pipeline->lanes[i], err));
+        pipeline->lane_count++;
+    }
+    // the committer's own thread helps the crew
+    return mor_crew_new(wanted - 1, "encode", &pipeline->crew, err);
+}
+
+static size_t at_most(size_t value, size_t limit)
+{
+    return value < limit ? value : limit;
+}
+
+static enum mor_status open_source(struct mor_pipeline *pipeline, struct mor_error *err)
+{
+    const struct mor_config *config = pipeline->config;
+    MOR_AUTO_FREE struct mor_source_property *properties =
+        mor_calloc(config->kafka_count, sizeof *properties);
+    for (size_t i = 0; i < config->kafka_count; i++)
+        properties[i] = (struct mor_source_property){config->kafka[i].name, config->kafka[i].value};
+    struct mor_source_options options = {
+        .topic = pipeline->topic->topic,
+        .group_id = pipeline->topic->group,
+        .properties = properties,
+        .property_count = config->kafka_count,
+        .start = pipeline->topic->start == MOR_CONFIG_START_LATEST ? MOR_START_LATEST
+                                                                   : MOR_START_EARLIEST,
+        .budget = pipeline->budget,
+        .queue_bytes_max =
+            at_most(pipeline->budget_share_bytes / KAFKA_QUEUE_SHARE, KAFKA_QUEUE_MAX),
+        .context = pipeline,
+        .identity = on_identity,
+        .assign = on_assign,
+        .revoke = on_revoke,
+        .deliver = on_deliver,
+        .failure = on_failure};
+    struct mor_source *source;
+    MOR_TRY(mor_source_open(&options, &source, err));
+    MOR_LOCKED(&pipeline->mutex);
+    pipeline->source = source;
+    return MOR_OK;
+}
+
+struct open_step {
+    const char *name;
+    enum mor_status (*open)(struct mor_pipeline *pipeline, struct mor_error *err);
+};
+
+static enum mor_status open_schema(struct mor_pipeline *pipeline, struct mor_error *err)
+{
+    return mor_topic_schema_load(pipeline->topic, pipeline->registry, &pipeline->schema, err);
+}
+
+// Waits a moment; false when the topic is to stop.
+static bool wait_to_retry(struct mor_pipeline *pipeline)
+{
+    for (int64_t waited = 0; waited < OPEN_RETRY_MS && !atomic_load(&pipeline->stopping);
+         waited += WAIT_SLICE_MS) {
+        struct timespec pause = {0, WAIT_SLICE_MS * 1000000L};
+        nanosleep(&pause, NULL);
+    }
+    return !atomic_load(&pipeline->stopping);
+}
+
+// What is away is waited for (registry, a lock, the broker); OK also when the topic is to stop
+// meanwhile.
+static enum mor_status open_all(struct mor_pipeline *pipeline, struct mor_error *err)
+{
+    static const struct open_step steps[] = {{"schema", open_schema},
+                                             {"table", open_table},
+                                             {"state", open_state},
+                                             {"lanes", start_lanes},
+                                             {"kafka", open_source}};
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        set_step(pipeline, steps[i].name);
+        enum mor_status status;
+        while ((status = steps[i].open(pipeline, err)) == MOR_RETRY) {
+            set_trouble(pipeline, err->message);
+            MOR_LOG(WARN, "open_retry", MOR_STR("topic", pipeline->topic->topic),
+                    MOR_STR("step", steps[i].name), MOR_STR("msg", err->message));
+            if (!wait_to_retry(pipeline))
+                return MOR_OK;
+        }
+        MOR_TRY(status);
+        set_trouble(pipeline, "");
+        if (atomic_load(&pipeline->stopping))
+            return MOR_OK;
+    }
+    return MOR_OK;
+}
+
+// ---- running ------------------------------------------------------------------------------------
+
+static void hint_offsets(struct mor_pipeline *pipeline)
+{
+    size_t count = 0;
+    MOR_AUTO_FREE struct mor_source_partition *hints =
+        mor_calloc(pipeline->ledger.progress_count, sizeof *hints);
+    for (size_t i = 0; i < pipeline->ledger.progress_count; i++) {
+        const struct mor_progress *progress = &pipeline->ledger.progress[i];
+        if (progress->next_offset != MOR_OFFSET_NONE)
+            hints[count++] = (struct mor_source_partition){.partition = progress->partition,
+                                                           .offset = progress->next_offset,
+                                                           .leader_epoch = progress->leader_epoch};
+    }
+    mor_source_commit_hint(pipeline->source, hints, count);
+}
+
+static struct mor_committer make_committer(struct mor_pipeline *pipeline)
+{
+    return (struct mor_committer){.instance = pipeline->config->instance,
+                                  .topic = pipeline->topic->topic,
+                                  .table = pipeline->table,
+                                  .plan = &pipeline->plan,
+                                  .ordering_column = pipeline->schema.ordering_column,
+                                  .max_lateness_ms = pipeline->topic->event_time.max_lateness_ms,
+                                  .lanes = pipeline->lanes,
+                                  .lane_count = pipeline->lane_count,
+                                  .crew = pipeline->crew,
+                                  .letters = pipeline->letters,
+                                  .positions = &pipeline->positions,
+                                  .ledger = &pipeline->ledger,
+                                  .property = &pipeline->property,
+                                  .identify = on_identify,
+                                  .reassign = on_reassign,
+                                  .step = on_step,
+                                  .give_up = on_give_up,
+                                  .context = pipeline};
+}
+
+static enum mor_status commit_once(struct mor_pipeline *pipeline, struct mor_committer *committer,
+                                   struct mor_error *err)
+{
+    struct mor_commit_report report;
+    MOR_TRY(mor_committer_run(committer, &report, err));
+    if (report.committed) {
+        note_commit(pipeline, &report);
+        hint_offsets(pipeline);
+    }
+    if (report.fenced) {
+        MOR_LOG(WARN, "fenced", MOR_STR("topic", pipeline->topic->topic),
+                MOR_STR("msg", "another writer moved the table; the batch was dropped and its "
+                               "partitions start from the "
+                               "table again"));
+        MOR_LOCKED(&pipeline->mutex);
+        pipeline->status.fenced++;
+    }
+    return MOR_OK;
+}
+
+static bool lanes_are_idle(struct mor_pipeline *pipeline)
+{
+    for (size_t i = 0; i < pipeline->lane_count; i++)
+        if (!mor_lane_is_idle(pipeline->lanes[i]))
+            return false;
+    return true;
+}
+
+// Everything that was taken in is committed, unless the deadline passes first.
+static enum mor_status drain(struct mor_pipeline *pipeline, struct mor_committer *committer,
+                             struct mor_error *err)
+{
+    set_step(pipeline, "drain");
+    mor_source_stop(pipeline->source);
+    bool idle;
+    do {
+        idle = lanes_are_idle(pipeline);
+        enum mor_status status = commit_once(pipeline, committer, err);
+        if (status == MOR_RETRY) {
+            MOR_LOG(WARN, "shutdown_deadline", MOR_STR("topic", pipeline->topic->topic),
+                    MOR_STR("msg", err->message));
+            return MOR_OK;
+        }
+        MOR_TRY(status);
+        if (mor_gate_failure(&pipeline->gate, err))
+            return err->status;
+        if (!idle)
+            (void)mor_gate_wait(&pipeline->gate, 0, DRAIN_SLICE_MS);
+    } while (!idle && !on_give_up(pipeline));
+    return MOR_OK;
+}
+
+static enum mor_status run(struct mor_pipeline *pipeline, struct mor_error *err)
+{
+    struct mor_committer committer = make_committer(pipeline);
+    set_state(pipeline, MOR_PIPELINE_RUNNING);
+    set_step(pipeline, "fetch");
+    while (!atomic_load(&pipeline->stopping)) {
+        bool due =
+            mor_gate_wait(&pipeline->gate, pipeline->topic->commit.interval_ms, WAIT_SLICE_MS);
+        if (mor_gate_failure(&pipeline->gate, err))
+            return err->status;
+        if (due)
+            MOR_TRY(commit_once(pipeline, &committer, err));
+    }
+    return drain(pipeline, &committer, err);
+}
+
+static void close_all(struct mor_pipeline *pipeline)
+{
+    mor_gate_close(&pipeline->gate);
+    if (pipeline->source != NULL)
+        mor_source_stop(pipeline->source);
+    for (size_t i = 0; i < pipeline->lane_count; i++)
+        mor_lane_free(pipeline->lanes[i]);
+    free(pipeline->lanes);
+    pipeline->lanes = NULL;
+    pipeline->lane_count = 0;
+    struct mor_source *source = pipeline->source;
+    {
+        MOR_LOCKED(
+            &pipeline->mutex); // whoever reads lag sees neither source nor positions from here on
+        pipeline->source = NULL;
+    }
+    if (source != NULL)
+        mor_source_free(source);
+    mor_crew_free(pipeline->crew);
+    if (pipeline->positions_made)
+        mor_positions_done(&pipeline->positions);
+    mor_dead_letters_free(pipeline->letters);
+    mor_table_free(pipeline->table);
+    mor_ledger_done(&pipeline->ledger);
+    free(pipeline->property);
+    mor_topic_schema_done(&pipeline->schema);
+}
+
+static void *pipeline_main(void *argument)
+{
+    struct mor_pipeline *pipeline = argument;
+    struct mor_error err = MOR_ERROR_INIT;
+    enum mor_status status = open_all(pipeline, &err);
+    if (status == MOR_OK && pipeline->source != NULL)
+        status = run(pipeline, &err);
+    if (status != MOR_OK) {
+        mor_config_redact(pipeline->config, err.message);
+        set_trouble(pipeline, err.message);
+        MOR_LOG(ERROR, "topic_failed", MOR_STR("topic", pipeline->topic->topic),
+                MOR_STR("class", mor_status_name(status)), MOR_STR("msg", err.message));
+    }
+    close_all(pipeline);
+    set_state(pipeline, status == MOR_OK ? MOR_PIPELINE_STOPPED : MOR_PIPELINE_FAILED);
+    set_step(pipeline, status == MOR_OK ? "stopped" : "failed");
+    return NULL;
+}
+
+// ---- public -------------------------------------------------------------------------------------
+
+enum mor_status mor_pipeline_start(const struct mor_pipeline_options *options,
+                                   struct mor_pipeline **ret_pipeline, struct mor_error *err)
+{
+    if (options->topic->topic == NULL)
+        return mor_error_set(err, MOR_FATAL,
+                             "%s: topic patterns are not supported yet: name one topic",
+                             options->topic->path);
+    struct mor_pipeline *pipeline = mor_calloc(1, sizeof *pipeline);
+    pipeline->config = options->config;
+    pipeline->topic = options->topic;
+    pipeline->registry = options->registry;
+    pipeline->budget = options->budget;
+    pipeline->budget_share_bytes = options->budget_share_bytes;
+    mor_ledger_init(&pipeline->ledger);
+    pthread_mutex_init(&pipeline->mutex, NULL);
+    size_t gather = at_most((size_t)options->topic->commit.max_bytes,
+                            options->budget_share_bytes / GATHER_SHARE);
+    mor_gate_init(&pipeline->gate, (size_t)options->topic->commit.max_rows,
+                  at_most(gather, GATHER_BYTES_MAX));
+    (void)snprintf(pipeline->status.topic, sizeof pipeline->status.topic, "%s",
+                   options->topic->topic);
+    pipeline->status.watermark_ms = NO_WATERMARK;
+    enum mor_status status =
+        mor_thread_start(&pipeline->thread, "committer", pipeline_main, pipeline, err);
+    if (status != MOR_OK) {
+        mor_gate_done(&pipeline->gate);
+        pthread_mutex_destroy(&pipeline->mutex);
+        free(pipeline);
+        return status;
+    }
+    *ret_pipeline = pipeline;
+    return MOR_OK;
+}
+
+void mor_pipeline_flush(struct mor_pipeline *pipeline)
+{
+    mor_gate_flush(&pipeline->gate);
+}
+
+void mor_pipeline_stop(struct mor_pipeline *pipeline, int64_t deadline_ms)
+{
+    atomic_store(&pipeline->deadline_ms, deadline_ms);
+    atomic_store(&pipeline->stopping, true);
+    mor_gate_flush(&pipeline->gate);
+}
+
+static void fill_lag(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
+{
+    struct mor_source_lag rows[MOR_PIPELINE_LAG_MAX];
+    status->partition_count =
+        pipeline->source != NULL ? mor_source_lag(pipeline->source, rows, MOR_PIPELINE_LAG_MAX) : 0;
+    for (size_t i = 0; i < status->partition_count; i++) {
+        struct mor_pipeline_lag *lag = &status->partitions[i];
+        *lag = (struct mor_pipeline_lag){.partition = rows[i].partition,
+                                         .low = rows[i].low,
+                                         .high = rows[i].high,
+                                         .table_offset = MOR_OFFSET_NONE,
+                                         .watermark_ms = NO_WATERMARK};
+        MOR_LOCKED(&pipeline->positions.mutex);
+        for (size_t k = 0; k < pipeline->positions.count; k++)
+            if (pipeline->positions.rows[k].partition == rows[i].partition)
+                lag->table_offset = pipeline->positions.rows[k].committed_next;
+    }
+}
+
+void mor_pipeline_status(struct mor_pipeline *pipeline, struct mor_pipeline_status *ret_status)
+{
+    MOR_LOCKED(&pipeline->mutex);
+    *ret_status = pipeline->status;
+    if (pipeline->status.state == MOR_PIPELINE_RUNNING)
+        fill_lag(pipeline, ret_status);
+}
+
+bool mor_pipeline_has_ended(struct mor_pipeline *pipeline)
+{
+    MOR_LOCKED(&pipeline->mutex);
+    return pipeline->status.state == MOR_PIPELINE_STOPPED ||
+           pipeline->status.state == MOR_PIPELINE_FAILED;
+}
+
+void mor_pipeline_free(struct mor_pipeline *pipeline)
+{
+    if (pipeline == NULL)
+        return;
+    pthread_join(pipeline->thread, NULL);
+    mor_gate_done(&pipeline->gate);
+    pthread_mutex_destroy(&pipeline->mutex);
+    free(pipeline);
+}
+
+enum mor_status mor_pipeline_plan(const struct mor_config_topic *topic,
+                                  struct mor_registry *registry, struct mor_buffer *ret_text,
+                                  struct mor_error *err)
+{
+    struct mor_topic_schema schema;
+    MOR_TRY(mor_topic_schema_load(topic, registry, &schema, err));
+    for (size_t i = 0; i < schema.rows->root.child_count; i++) {
+        const struct mor_field *field = &schema.rows->root.children[i];
+        mor_buffer_printf(ret_text, "%s ", field->name);
+        mor_type_format(field, ret_text);
+        mor_buffer_append_text(ret_text, field->nullable ? "\n" : " not null\n");
+    }
+    mor_topic_schema_done(&schema);
+    return MOR_OK;
+}

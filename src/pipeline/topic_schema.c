@@ -1,0 +1,258 @@
+#include "topic_schema.h"
+
+#include "moraine/avro.h"
+#include "moraine/table.h"
+
+// ---- where the columns come from ----------------------------------------------------------------
+
+static enum mor_status add_fields(struct mor_schema *schema, struct mor_field *parent,
+                                  const struct mor_config_field *fields, size_t count,
+                                  const char *path, struct mor_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct mor_config_field *from = &fields[i];
+        struct mor_field *field =
+            mor_schema_add(schema, parent, from->name, MOR_TYPE_STRUCT, from->nullable);
+        if (from->doc != NULL)
+            field->doc = mor_arena_strdup(&schema->arena, from->doc);
+        enum mor_status status = from->type != NULL ? mor_type_parse(schema, field, from->type, err)
+                                                    : add_fields(schema, field, from->children,
+                                                                 from->child_count, path, err);
+        if (status != MOR_OK) {
+            err->status = MOR_FATAL;
+            return mor_error_wrap(err, "%s:%lld:%lld: field '%s'", path, (long long)from->line,
+                                  (long long)from->column, from->name);
+        }
+    }
+    return MOR_OK;
+}
+
+static enum mor_status schema_from_avro(const char *text, struct mor_schema **ret_schema,
+                                        struct mor_error *err)
+{
+    struct mor_avro_schema *avro;
+    MOR_TRY(mor_avro_schema_parse(text, strlen(text), &avro, err));
+    enum mor_status status = mor_avro_schema_to_table(avro, ret_schema, err);
+    mor_avro_schema_free(avro);
+    return status;
+}
+
+static enum mor_status schema_from_registry(const struct mor_config_topic *topic,
+                                            struct mor_registry *registry,
+                                            struct mor_schema **ret_schema, struct mor_error *err)
+{
+    if (registry == NULL)
+        return mor_error_set(err, MOR_FATAL,
+                             "%s: 'schema: registry' needs schema_registry.url in the service file",
+                             topic->path);
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    MOR_AUTO_FREE char *subject = mor_asprintf("%s-value", topic->topic);
+    int32_t id;
+    char *text;
+    enum mor_status status = mor_registry_latest(registry, subject, &arena, &id, &text, err);
+    if (status == MOR_NOT_FOUND) {
+        err->status = MOR_RETRY; // the first producer registers it
+        status = mor_error_wrap(err, "subject '%s' is not registered yet", subject);
+    } else if (status == MOR_OK && schema_from_avro(text, ret_schema, err) != MOR_OK) {
+        err->status = MOR_FATAL;
+        status = mor_error_wrap(err, "schema %d of subject '%s' cannot be a table", id, subject);
+    }
+    mor_arena_done(&arena);
+    return status;
+}
+
+static enum mor_status load_source(const struct mor_config_topic *topic,
+                                   struct mor_registry *registry, struct mor_topic_schema *schema,
+                                   struct mor_error *err)
+{
+    switch (topic->schema.kind) {
+    case MOR_CONFIG_SCHEMA_FIELDS:
+        schema->source = mor_schema_new("row");
+        return add_fields(schema->source, NULL, topic->schema.fields, topic->schema.field_count,
+                          topic->path, err);
+    case MOR_CONFIG_SCHEMA_FILE:
+        schema->writer_schema = mor_strdup(topic->schema.text);
+        if (schema_from_avro(schema->writer_schema, &schema->source, err) != MOR_OK) {
+            err->status = MOR_FATAL;
+            return mor_error_wrap(err, "schema file '%s'", topic->schema.file);
+        }
+        return MOR_OK;
+    case MOR_CONFIG_SCHEMA_REGISTRY:
+        break;
+    }
+    return schema_from_registry(topic, registry, &schema->source, err);
+}
+
+static enum mor_status add_provenance(const struct mor_config_topic *topic,
+                                      struct mor_topic_schema *schema, struct mor_error *err)
+{
+    struct mor_schema *with = mor_schema_copy(schema->source);
+    schema->payload_column_count = schema->source->root.child_count;
+    schema->partition_column = -1;
+    schema->offset_column = -1;
+    if (topic->table.provenance) {
+        schema->partition_column = (int32_t)with->root.child_count;
+        mor_schema_add(with, NULL, PROVENANCE_PARTITION, MOR_TYPE_INT32, false);
+        schema->offset_column = (int32_t)with->root.child_count;
+        mor_schema_add(with, NULL, PROVENANCE_OFFSET, MOR_TYPE_INT64, false);
+    }
+    enum mor_table_format format = (enum mor_table_format)topic->table.format;
+    enum mor_status status = mor_table_normalise_schema(format, with, &schema->rows, err);
+    mor_schema_free(with);
+    return status;
+}
+
+// ---- columns with a role ------------------------------------------------------------------------
+
+static enum mor_status find_column(const struct mor_config_topic *topic,
+                                   const struct mor_topic_schema *schema, const char *option,
+                                   const char *name, int32_t *ret_column, struct mor_error *err)
+{
+    *ret_column = mor_schema_find(schema->rows, name);
+    if (*ret_column >= 0)
+        return MOR_OK;
+    MOR_AUTO_BUFFER names = {0};
+    for (size_t i = 0; i < schema->rows->root.child_count && names.size_bytes < 400; i++)
+        mor_buffer_printf(&names, "%s%s", i > 0 ? ", " : "", schema->rows->root.children[i].name);
+    return mor_error_set(err, MOR_FATAL, "%s: %s: there is no column '%s' (columns: %s)",
+                         topic->path, option, name, mor_buffer_terminate(&names));
+}
+
+static bool can_order(enum mor_type type)
+{
+    switch (type) {
+    case MOR_TYPE_INT32:
+    case MOR_TYPE_INT64:
+    case MOR_TYPE_FLOAT:
+    case MOR_TYPE_DOUBLE:
+    case MOR_TYPE_DECIMAL:
+    case MOR_TYPE_DATE:
+    case MOR_TYPE_TIMESTAMP_MILLIS:
+    case MOR_TYPE_TIMESTAMP_MICROS:
+    case MOR_TYPE_STRING:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool can_be_key(enum mor_type type)
+{
+    return type != MOR_TYPE_STRUCT && type != MOR_TYPE_LIST && type != MOR_TYPE_MAP &&
+           type != MOR_TYPE_FLOAT && type != MOR_TYPE_DOUBLE;
+}
+
+static enum mor_status check_key(const struct mor_config_topic *topic,
+                                 struct mor_topic_schema *schema, struct mor_error *err)
+{
+    schema->ordering_column = -1;
+    if (topic->key.count == 0) {
+        if (topic->ordering != NULL || topic->delete_when.field != NULL)
+            return mor_error_set(err, MOR_FATAL, "%s: ordering and delete_when need a key",
+                                 topic->path);
+        return MOR_OK;
+    }
+    for (size_t i = 0; i < topic->key.count; i++) {
+        int32_t column;
+        MOR_TRY(find_column(topic, schema, "key", topic->key.items[i], &column, err));
+        enum mor_type type = schema->rows->root.children[column].type;
+        if (!can_be_key(type))
+            return mor_error_set(err, MOR_FATAL,
+                                 "%s: key: column '%s' is a %s, which cannot be a key", topic->path,
+                                 topic->key.items[i], mor_type_name(type));
+    }
+    if (topic->ordering == NULL && schema->offset_column < 0)
+        return mor_error_set(err, MOR_FATAL,
+                             "%s: a topic with a key needs 'ordering', or table.provenance so that "
+                             "the Kafka offset orders "
+                             "its rows",
+                             topic->path);
+    const char *ordering = topic->ordering != NULL ? topic->ordering : PROVENANCE_OFFSET;
+    MOR_TRY(find_column(topic, schema, "ordering", ordering, &schema->ordering_column, err));
+    enum mor_type type = schema->rows->root.children[schema->ordering_column].type;
+    if (!can_order(type))
+        return mor_error_set(err, MOR_FATAL,
+                             "%s: ordering: column '%s' is a %s, which has no order", topic->path,
+                             ordering, mor_type_name(type));
+    return MOR_OK;
+}
+
+// What turns the event time column into milliseconds: the table's unit for timestamps, the
+// configured one for integers.
+static enum mor_status check_event_time(const struct mor_config_topic *topic,
+                                        struct mor_topic_schema *schema, struct mor_error *err)
+{
+    schema->event_time_column = -1;
+    schema->event_time_factor = 1;
+    schema->event_time_divisor = 1;
+    if (topic->event_time.field == NULL)
+        return MOR_OK;
+    MOR_TRY(find_column(topic, schema, "event_time.field", topic->event_time.field,
+                        &schema->event_time_column, err));
+    switch (schema->rows->root.children[schema->event_time_column].type) {
+    case MOR_TYPE_TIMESTAMP_MILLIS:
+        return MOR_OK;
+    case MOR_TYPE_TIMESTAMP_MICROS:
+        schema->event_time_divisor = 1000;
+        return MOR_OK;
+    case MOR_TYPE_DATE:
+        schema->event_time_factor = 86400000;
+        return MOR_OK;
+    case MOR_TYPE_INT32:
+    case MOR_TYPE_INT64:
+        schema->event_time_factor = topic->event_time.unit == MOR_CONFIG_TIME_S ? 1000 : 1;
+        schema->event_time_divisor = topic->event_time.unit == MOR_CONFIG_TIME_US   ? 1000
+                                     : topic->event_time.unit == MOR_CONFIG_TIME_NS ? 1000000
+                                                                                    : 1;
+        return MOR_OK;
+    default:
+        return mor_error_set(
+            err, MOR_FATAL,
+            "%s: event_time.field: column '%s' is neither a timestamp, a date nor an integer",
+            topic->path, topic->event_time.field);
+    }
+}
+
+static enum mor_status check_roles(const struct mor_config_topic *topic,
+                                   struct mor_topic_schema *schema, struct mor_error *err)
+{
+    MOR_TRY(check_key(topic, schema, err));
+    MOR_TRY(check_event_time(topic, schema, err));
+    schema->delete_column = -1;
+    if (topic->delete_when.field != NULL)
+        MOR_TRY(find_column(topic, schema, "delete_when.field", topic->delete_when.field,
+                            &schema->delete_column, err));
+    for (size_t i = 0; i < topic->table.partition_field_count; i++) {
+        int32_t column;
+        MOR_TRY(find_column(topic, schema, "table.partition_by",
+                            topic->table.partition_fields[i].column, &column, err));
+    }
+    return MOR_OK;
+}
+
+enum mor_status mor_topic_schema_load(const struct mor_config_topic *topic,
+                                      struct mor_registry *registry,
+                                      struct mor_topic_schema *ret_schema, struct mor_error *err)
+{
+    struct mor_topic_schema schema = {0};
+    enum mor_status status = load_source(topic, registry, &schema, err);
+    if (status == MOR_OK)
+        status = add_provenance(topic, &schema, err);
+    if (status == MOR_OK)
+        status = check_roles(topic, &schema, err);
+    if (status != MOR_OK) {
+        mor_topic_schema_done(&schema);
+        return status;
+    }
+    *ret_schema = schema;
+    return MOR_OK;
+}
+
+void mor_topic_schema_done(struct mor_topic_schema *schema)
+{
+    mor_schema_free(schema->source);
+    mor_schema_free(schema->rows);
+    free(schema->writer_schema);
+    *schema = (struct mor_topic_schema){0};
+}

@@ -1,0 +1,33 @@
+// From a topic's configuration to the schema of its rows.
+#ifndef MORAINE_PIPELINE_TOPIC_SCHEMA_H
+#define MORAINE_PIPELINE_TOPIC_SCHEMA_H
+
+#include "moraine/column.h"
+#include "moraine/config.h"
+#include "moraine/decode.h"
+
+#define PROVENANCE_PARTITION "_kafka_partition"
+#define PROVENANCE_OFFSET    "_kafka_offset"
+
+struct mor_topic_schema {
+    struct mor_schema *source; // payload columns as the topic declares them
+    struct mor_schema *rows;   // payload columns in the table's types, then provenance
+    char *writer_schema;       // Avro text of `schema: {file: …}`, NULL otherwise
+    size_t payload_column_count;
+    int32_t partition_column, offset_column; // provenance, -1 = off
+    int32_t ordering_column;                 // -1 = append-only
+    int32_t delete_column;                   // -1 = tombstones only
+    int32_t event_time_column;               // -1 = Kafka's timestamp
+    int64_t event_time_factor, event_time_divisor;
+};
+
+// Reads the configured fields, the schema file or the registry (RETRY when it is away) and checks
+// that key, ordering, delete_when, event_time and partition_by name columns that can serve. FATAL
+// with the place in the configuration.
+enum mor_status mor_topic_schema_load(const struct mor_config_topic *topic,
+                                      struct mor_registry *registry,
+                                      struct mor_topic_schema *ret_schema,
+                                      struct mor_error *err) MOR_CHECKED;
+void mor_topic_schema_done(struct mor_topic_schema *schema);
+
+#endif
