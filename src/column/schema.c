@@ -191,7 +191,7 @@ static bool take(struct type_text *text, char wanted)
 static enum mor_status bad_type(const struct type_text *text, const char *expected,
                                 struct mor_error *err)
 {
-    return mor_error_set(err, MOR_DATA, "type '%s': expected %s at character %ld", text->whole,
+    return mor_error_set(err, MOR_DATA, "type '%.60s': expected %s at character %ld", text->whole,
                          expected, (long)(text->at - text->whole) + 1);
 }
 
@@ -243,7 +243,7 @@ static enum mor_status parse_decimal(struct mor_field *field, struct type_text *
     if (field->precision < 1 || field->precision > MOR_DECIMAL_PRECISION_MAX ||
         field->scale > field->precision)
         return mor_error_set(err, MOR_DATA,
-                             "type '%s': precision must be 1 to %d and scale at most the precision",
+                             "type '%.60s': precision must be 1 to %d and scale at most the precision",
                              text->whole, MOR_DECIMAL_PRECISION_MAX);
     return MOR_OK;
 }
@@ -273,7 +273,7 @@ static enum mor_status parse_type(struct mor_schema *schema, struct mor_field *f
                                   struct type_text *text, struct mor_error *err)
 {
     if (++text->depth > MOR_SCHEMA_DEPTH_MAX)
-        return mor_error_set(err, MOR_DATA, "type '%s': nested deeper than %d", text->whole,
+        return mor_error_set(err, MOR_DATA, "type '%.60s': nested deeper than %d", text->whole,
                              MOR_SCHEMA_DEPTH_MAX);
     skip_blanks(text);
     size_t length = 0;

@@ -7,7 +7,9 @@ static void armed_points_act_on_the_passing_that_was_asked_for(void **state)
     (void)state;
     struct mor_error err = MOR_ERROR_INIT;
     assert_int_equal(mor_fault("a.b", &err), MOR_OK);
-    assert_ok(setenv("MORAINE_FAILPOINTS", "a.b=error@2;slow=delay:30;always=error", 1) == 0 ? MOR_OK : MOR_FATAL);
+    assert_ok(setenv("MORAINE_FAILPOINTS", "a.b=error@2;slow=delay:30;always=error", 1) == 0
+                  ? MOR_OK
+                  : MOR_FATAL);
     assert_ok(mor_fault_init(&err));
     assert_ok(mor_fault("a.b", &err));
     assert_fails(mor_fault("a.b", &err), MOR_RETRY, "a.b");
@@ -23,7 +25,8 @@ static void armed_points_act_on_the_passing_that_was_asked_for(void **state)
 static void a_setting_that_cannot_be_read_is_refused_with_its_place(void **state)
 {
     (void)state;
-    static const char *const wrong[] = {"a", "=kill", "a=explode", "a=error@0", "a=delay:x", "a=error@"};
+    static const char *const wrong[] = {"a",         "=kill",     "a=explode",
+                                        "a=error@0", "a=delay:x", "a=error@"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct mor_error err = MOR_ERROR_INIT;
         assert_int_equal(setenv("MORAINE_FAILPOINTS", wrong[i], 1), 0);

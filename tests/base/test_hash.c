@@ -45,8 +45,8 @@ static void java_hash_gives_the_buckets_of_spark(void **state)
 static void java_hash_counts_utf16_units(void **state)
 {
     (void)state;
-    assert_int_equal(mor_hash_java_string("\xC3\xA9", 2), 0xE9);                          // U+00E9
-    assert_int_equal(mor_hash_java_string("\xE2\x82\xAC", 3), 0x20AC);                    // U+20AC
+    assert_int_equal(mor_hash_java_string("\xC3\xA9", 2), 0xE9);                         // U+00E9
+    assert_int_equal(mor_hash_java_string("\xE2\x82\xAC", 3), 0x20AC);                   // U+20AC
     assert_int_equal(mor_hash_java_string("\xF0\x9F\x98\x80", 4), 31 * 0xD83D + 0xDE00); // U+1F600
 }
 
@@ -60,8 +60,10 @@ static void seeds_change_the_wide_hash(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(crc32_matches_the_checksums_of_hudi_tables), cmocka_unit_test(crc32_can_be_continued),
-        cmocka_unit_test(java_hash_gives_the_buckets_of_spark),       cmocka_unit_test(java_hash_counts_utf16_units),
+        cmocka_unit_test(crc32_matches_the_checksums_of_hudi_tables),
+        cmocka_unit_test(crc32_can_be_continued),
+        cmocka_unit_test(java_hash_gives_the_buckets_of_spark),
+        cmocka_unit_test(java_hash_counts_utf16_units),
         cmocka_unit_test(seeds_change_the_wide_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

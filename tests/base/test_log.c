@@ -24,7 +24,8 @@ static char *captured(void (*write_lines)(void))
 
 static void write_hostile(void)
 {
-    MOR_LOG(INFO, "test", MOR_STR("msg", "a \"b\"\nc\x01"), MOR_STR("bare", "x-1"), MOR_INT("n", -5));
+    MOR_LOG(INFO, "test", MOR_STR("msg", "a \"b\"\nc\x01"), MOR_STR("bare", "x-1"),
+            MOR_INT("n", -5));
 }
 
 static void values_are_quoted_so_that_a_line_stays_a_line(void **state)
@@ -32,11 +33,14 @@ static void values_are_quoted_so_that_a_line_stays_a_line(void **state)
     (void)state;
     mor_log_configure(MOR_LOG_INFO, MOR_LOG_LOGFMT);
     char *text = captured(write_hostile);
-    assert_non_null(strstr(text, " level=info event=test msg=\"a \\\"b\\\"\\nc\\u0001\" bare=x-1 n=-5\n"));
+    assert_non_null(
+        strstr(text, " level=info event=test msg=\"a \\\"b\\\"\\nc\\u0001\" bare=x-1 n=-5\n"));
     assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
     mor_log_configure(MOR_LOG_INFO, MOR_LOG_JSON);
     text = captured(write_hostile);
-    assert_non_null(strstr(text, "\"event\":\"test\",\"msg\":\"a \\\"b\\\"\\nc\\u0001\",\"bare\":\"x-1\",\"n\":-5}\n"));
+    assert_non_null(strstr(
+        text,
+        "\"event\":\"test\",\"msg\":\"a \\\"b\\\"\\nc\\u0001\",\"bare\":\"x-1\",\"n\":-5}\n"));
     mor_log_configure(MOR_LOG_INFO, MOR_LOG_LOGFMT);
 }
 
