@@ -16,6 +16,9 @@
 
 #define PATH_MAX_DEPTH (MOR_SCHEMA_DEPTH_MAX + 2)
 
+// Inlined always: out of line they would take the address of the input position.
+#define HOT inline __attribute__((always_inline))
+
 struct state {
     size_t empty_left;
     size_t path_count;
@@ -43,7 +46,7 @@ static inline const char *fault(struct state *state, const struct mor_avro_op *o
 
 // As mor_avro_get_long. Numbers of two to eight bytes are put together in a register: `stop` has
 // the high bit of the bytes that end a number, below the first of them stand seven bits per byte.
-static inline const char *get_long(struct mor_avro_input *in, int64_t *ret_value)
+static HOT const char *get_long(struct mor_avro_input *in, int64_t *ret_value)
 {
     size_t left = mor_avro_left(in);
     if (left > 0 && *in->at < 0x80) {
@@ -71,7 +74,7 @@ static inline const char *get_long(struct mor_avro_input *in, int64_t *ret_value
     return NULL;
 }
 
-static inline const char *get_int(struct mor_avro_input *in, int32_t *ret_value)
+static HOT const char *get_int(struct mor_avro_input *in, int32_t *ret_value)
 {
     int64_t value = 0;
     const char *wrong = get_long(in, &value);
@@ -81,8 +84,8 @@ static inline const char *get_int(struct mor_avro_input *in, int32_t *ret_value)
     return *ret_value == value ? NULL : "a number has more than 32 bits";
 }
 
-static inline const char *get_bytes(struct mor_avro_input *in, const uint8_t **ret_bytes,
-                                    size_t *ret_size_bytes)
+static HOT const char *get_bytes(struct mor_avro_input *in, const uint8_t **ret_bytes,
+                                 size_t *ret_size_bytes)
 {
     int64_t size = 0;
     const char *wrong = get_long(in, &size);
@@ -98,33 +101,53 @@ static inline const char *get_bytes(struct mor_avro_input *in, const uint8_t **r
 
 // ---- values of variable width -------------------------------------------------------------------
 
-// Copies up to 32 bytes with two stores and tells in the same breath whether they are ASCII.
-// 32 bytes may be read from `bytes`. False: not ASCII, nothing was appended.
-static inline bool append_short_ascii(struct mor_vector *vector, bool nullable,
-                                      const uint8_t *bytes, size_t size_bytes)
+// Appends text of up to 64 bytes with a few wide stores, which tell in the same breath whether it
+// is ASCII. False: it is not, it is longer, or too few bytes stand behind a short one; nothing was
+// appended.
+static HOT bool append_short_ascii(struct mor_vector *vector, bool nullable, const uint8_t *bytes,
+                                   size_t size_bytes, const uint8_t *end)
 {
 #ifdef __SSE2__
-    __m128i low = _mm_loadu_si128((const __m128i *)(const void *)bytes);
-    __m128i high = _mm_loadu_si128((const __m128i *)(const void *)(bytes + 16));
-    uint64_t bits = (uint64_t)(uint32_t)_mm_movemask_epi8(low) |
-                    (uint64_t)(uint32_t)_mm_movemask_epi8(high) << 16;
-    if (bits & (((uint64_t)1 << size_bytes) - 1))
+    if (size_bytes > 64 || (size_bytes < 32 && end - bytes < 32))
         return false;
-    mor_buffer_reserve(&vector->data, 32);
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)bytes);
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(bytes + 16));
+    uint64_t first = (uint64_t)_mm_movemask_epi8(a) | (uint64_t)_mm_movemask_epi8(b) << 16;
+    mor_buffer_reserve(&vector->data, 64);
     uint8_t *to = vector->data.data + vector->data.size_bytes;
-    _mm_storeu_si128((__m128i *)(void *)to, low);
-    _mm_storeu_si128((__m128i *)(void *)(to + 16), high);
+    _mm_storeu_si128((__m128i *)(void *)to, a);
+    _mm_storeu_si128((__m128i *)(void *)(to + 16), b);
+    if (size_bytes > 32) { // the last 32 bytes, which overlap the first
+        a = _mm_loadu_si128((const __m128i *)(const void *)(bytes + size_bytes - 32));
+        b = _mm_loadu_si128((const __m128i *)(const void *)(bytes + size_bytes - 16));
+        first |= (uint64_t)(_mm_movemask_epi8(a) | _mm_movemask_epi8(b));
+        _mm_storeu_si128((__m128i *)(void *)(to + size_bytes - 32), a);
+        _mm_storeu_si128((__m128i *)(void *)(to + size_bytes - 16), b);
+    } else {
+        first &= ((uint64_t)1 << size_bytes) - 1;
+    }
+    if (first)
+        return false;
     vector->data.size_bytes += size_bytes;
     mor_avro_append_offset(vector, nullable);
     return true;
 #else
-    (void)vector, (void)nullable, (void)bytes, (void)size_bytes;
+    (void)vector, (void)nullable, (void)bytes, (void)size_bytes, (void)end;
     return false;
 #endif
 }
 
-static inline const char *decode_string(struct mor_avro_input *in, struct mor_vector *vector,
-                                        bool nullable)
+static __attribute__((noinline)) const char *append_string(struct mor_vector *vector, bool nullable,
+                                                           const uint8_t *bytes, size_t size_bytes)
+{
+    if (!mor_avro_utf8_valid(bytes, size_bytes))
+        return "a string is not valid UTF-8";
+    mor_avro_append_bytes(vector, nullable, bytes, size_bytes);
+    return NULL;
+}
+
+static HOT const char *decode_string(struct mor_avro_input *in, struct mor_vector *vector,
+                                     bool nullable)
 {
     const uint8_t *bytes = NULL;
     size_t size_bytes = 0;
@@ -133,13 +156,9 @@ static inline const char *decode_string(struct mor_avro_input *in, struct mor_ve
         return wrong;
     if (!mor_avro_append_has_room(vector, size_bytes))
         return column_full;
-    if (size_bytes <= 32 && in->end - bytes >= 32 &&
-        append_short_ascii(vector, nullable, bytes, size_bytes))
+    if (append_short_ascii(vector, nullable, bytes, size_bytes, in->end))
         return NULL;
-    if (!mor_avro_utf8_valid(bytes, size_bytes))
-        return "a string is not valid UTF-8";
-    mor_avro_append_bytes(vector, nullable, bytes, size_bytes);
-    return NULL;
+    return append_string(vector, nullable, bytes, size_bytes);
 }
 
 static const char *decode_bytes(struct mor_avro_input *in, struct mor_vector *vector, bool nullable)
@@ -365,8 +384,8 @@ static const char *decode_union(const struct mor_avro_op *op, struct mor_avro_in
 
 // The union around a value of one type: true when the value follows, false when null was appended
 // (*ret_wrong NULL) or something is wrong.
-static inline bool enter_union(const struct mor_avro_op *op, struct mor_avro_input *in,
-                               struct mor_vector *vector, const char **ret_wrong)
+static HOT bool enter_union(const struct mor_avro_op *op, struct mor_avro_input *in,
+                            struct mor_vector *vector, const char **ret_wrong)
 {
     int64_t branch = 0;
     *ret_wrong = get_long(in, &branch);

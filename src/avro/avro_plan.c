@@ -12,6 +12,7 @@ struct compiler {
     struct mor_arena *arena;
     struct mor_error *err;
     size_t op_count;
+    bool full; // the limit was met: no branch of a union may swallow that error
 };
 
 static enum mor_status compile_value(struct compiler *c, const struct mor_avro_node *node,
@@ -58,7 +59,8 @@ static enum mor_status refuse(struct compiler *c, const struct mor_avro_node *no
 // `count` operations, zeroed.
 static enum mor_status ops_new(struct compiler *c, size_t count, struct mor_avro_op **ret_ops)
 {
-    if (count > MOR_AVRO_OPS_MAX - c->op_count)
+    c->full = c->full || count > MOR_AVRO_OPS_MAX - c->op_count;
+    if (c->full)
         return mor_error_set(c->err, MOR_DATA, "more than %d operations", MOR_AVRO_OPS_MAX);
     c->op_count += count;
     *ret_ops = mor_arena_calloc(c->arena, count, sizeof **ret_ops);
@@ -264,6 +266,8 @@ static enum mor_status compile_union(struct compiler *c, const struct mor_avro_n
         branches[i].name = op->name;
         if (compile_value(c, node->members[i].node, field, &branches[i]) == MOR_OK)
             fitting += branches[i].code != MOR_AVRO_OP_ABSENT;
+        else if (c->full)
+            return MOR_DATA;
         else
             branches[i].code = MOR_AVRO_OP_REFUSE;
     }

@@ -50,9 +50,9 @@ static inline void mor_avro_append_bool(struct mor_vector *vector, bool nullable
     size_t byte = vector->length >> 3;
     if (byte >= vector->data.size_bytes)
         mor_buffer_append_u8(&vector->data, 0);
-    uint8_t mask = (uint8_t)(1u << (vector->length & 7));
+    unsigned bit = vector->length & 7; // may be stale from a slot that was cut off
     uint8_t *bits = &vector->data.data[byte];
-    *bits = (uint8_t)(value ? *bits | mask : *bits & ~mask); // a bit that was cut off may be stale
+    *bits = (uint8_t)((*bits & ~(1u << bit)) | (unsigned)value << bit);
     mor_avro_append_valid(vector, nullable);
 }
 
