@@ -65,7 +65,7 @@ class OrderTopic:
         return offsets
 
     def model(self, offsets=None):
-        return orders.model(self.log_path, offsets or self.offsets())
+        return orders.model(self.log_path, offsets or self.offsets(), self.encoder.decimals)
 
     def expected_broken(self):
         return {(p, o) for p, o, kind, *_ in self.orders.log[:self.sent] if kind == "x"}
@@ -111,7 +111,7 @@ def run_orders(scenario, service, topic, rate=10_000):
     topic.produce(len(topic.orders.log) // 2)
     service.start()
     producer = topic.produce_slowly(rate)
-    topic_readers = [("moraine scan", lambda: readers.moraine(scenario, topic.table, orders.ARROW)),
+    topic_readers = [("moraine scan", lambda: readers.moraine(scenario, topic.table, topic.model({0: 0}).schema)),
                      ("hudi-rs", lambda: readers.hudi_rs(scenario, topic.table))]
     seen = []
 

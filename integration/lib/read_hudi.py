@@ -14,6 +14,7 @@ if hasattr(hudi, "HudiReadOptions"):
     batches = table.read(hudi.HudiReadOptions())
 else:
     batches = table.read_snapshot()
-result = pyarrow.Table.from_batches([pyarrow.record_batch(b) for b in batches])
+found = [pyarrow.record_batch(b) for b in batches]
+result = pyarrow.Table.from_batches(found) if found else pyarrow.table({})  # a table without rows has no schema here
 with pyarrow.OSFile(target, "wb") as sink, pyarrow.ipc.new_file(sink, result.schema) as writer:
     writer.write_table(result)
