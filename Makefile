@@ -4,7 +4,7 @@
 #
 #   make            the program                    make test       unit tests
 #   make lint       format, clang-tidy, clang      make install    to PREFIX (default /usr/local)
-#   make clean      removes the build folders
+#   make clean      removes the build folders    make integration  scenarios against a real Kafka, Spark, ...
 #
 # JOBS=2 limits parallel compilation, CMAKE_FLAGS="-D..." reaches CMake,
 # MORAINE_LIBRDKAFKA=system keeps the distribution's librdkafka whatever its age.
@@ -15,7 +15,7 @@ JOBS        ?= $(shell nproc)
 CMAKE_FLAGS ?=
 
 .DEFAULT_GOAL := all
-.PHONY: all configure test lint install clean
+.PHONY: all configure test integration lint install clean
 
 all: configure
 	@cmake --build $(BUILD) --parallel $(JOBS)
@@ -29,6 +29,9 @@ configure:
 
 test: all
 	@ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS)
+
+integration: all
+	@integration/run
 
 lint:
 	@.ci/lint
