@@ -65,8 +65,9 @@ class Broker:
 
         rig.wait_until(ready, 60, "the broker", pause=0.3)
 
-    def stop(self):
-        self.process.stop()
+    def kill(self):
+        self.process.child.kill()
+        self.process.child.wait()
 
     def admin(self, *args):
         return run_tool("kafka_admin", "-X", f"bootstrap.servers={self.address}", *args)
@@ -87,9 +88,9 @@ class Broker:
 
         rig.wait_until(made_again, 30, f"{topic} to be gone")
 
-    def produce(self, topic, frames, rate=0):
+    def produce(self, topic, frames, transaction=0):
         """Sends frames (see tools/produce.c) from an iterable of bytes or a file; returns the summary."""
-        args = [str(TOOLS / "produce"), "-X", f"bootstrap.servers={self.address}", "-t", topic, "-r", str(rate)]
+        args = [str(TOOLS / "produce"), "-X", f"bootstrap.servers={self.address}", "-t", topic, "-T", str(transaction)]
         if hasattr(frames, "fileno"):
             return self.finish(subprocess.run(args, stdin=frames, capture_output=True))
         child = subprocess.Popen(args, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -1,6 +1,6 @@
 // Sends records from standard input to one topic, fast and in order, and says where they landed.
 //
-//   produce -X name=value... -t TOPIC [-l PARTITIONS] [-r RECORDS_PER_SECOND]
+//   produce -X name=value... -t TOPIC [-l PARTITIONS] [-r RECORDS_PER_SECOND] [-T RECORDS]
 //
 // Input without -l is a sequence of frames, integers little-endian:
 //
@@ -10,8 +10,12 @@
 // With -l every line is a value; line n (from 0) goes to partition n modulo PARTITIONS with the
 // decimal number n as its key.
 //
+// With -T records go in transactions of so many, and every third transaction is aborted after its
+// records were written.
+//
 // The producer is idempotent, so offsets of a fresh topic are the positions in the input per
-// partition; that is checked against every acknowledgement. The last line of output is JSON:
+// partition; without -T (whose markers take offsets too) that is checked against every
+// acknowledgement. The last line of output is JSON:
 // {"records":…,"bytes":…,"seconds":…,"offsets":{"0":next,…}}. Exit 1 when anything was not
 // delivered.
 #include "kafka_client.h"
@@ -27,10 +31,12 @@
 #define PARTITIONS_MAX  1024
 #define FRAME_BYTES_MAX (64 << 20)
 #define FRAME_HEADER    20
+#define TIMEOUT_MS      120000
 
 struct progress {
     int64_t next[PARTITIONS_MAX]; // -1 = nothing acknowledged yet
     int64_t failed;
+    bool transactional;
 };
 
 struct record {
@@ -50,7 +56,7 @@ static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, v
         return;
     }
     int64_t *next = &progress->next[message->partition];
-    if (*next >= 0 && message->offset != *next)
+    if (*next >= 0 && message->offset != *next && !progress->transactional)
         give_up("produce: partition %" PRId32 ": offset %" PRId64 " was acknowledged where %" PRId64
                 " was expected",
                 message->partition, message->offset, *next);
@@ -150,6 +156,33 @@ static void keep_rate(rd_kafka_t *client, double start, int64_t count, double ra
         rd_kafka_poll(client, (int)(wait * 1000));
 }
 
+static void check(const char *what, rd_kafka_error_t *error)
+{
+    if (error != NULL)
+        give_up("produce: %s: %s", what, rd_kafka_error_string(error));
+}
+
+// Ends transaction number `number` (from 0).
+static void end_transaction(rd_kafka_t *client, int64_t number)
+{
+    if (rd_kafka_flush(client, TIMEOUT_MS) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        give_up("produce: flush in a transaction timed out");
+    if (number % 3 == 2)
+        check("abort", rd_kafka_abort_transaction(client, TIMEOUT_MS));
+    else
+        check("commit", rd_kafka_commit_transaction(client, TIMEOUT_MS));
+}
+
+// Called before record number `count`: ends a full transaction and begins the next.
+static void turn_transaction(rd_kafka_t *client, int64_t count, int64_t size)
+{
+    if (size <= 0 || count % size != 0)
+        return;
+    if (count > 0)
+        end_transaction(client, count / size - 1);
+    check("begin", rd_kafka_begin_transaction(client));
+}
+
 static void print_summary(const struct progress *progress, int64_t count, int64_t bytes,
                           double seconds)
 {
@@ -165,10 +198,39 @@ static void print_summary(const struct progress *progress, int64_t count, int64_
     printf("}}\n");
 }
 
-int main(int argc, char **argv)
+struct options {
+    const char *topic;
+    int32_t line_partitions; // 0 = frames
+    int64_t transaction;     // records, 0 = none
+    double rate;             // records per second, 0 = as fast as possible
+};
+
+static void parse_options(int argc, char **argv, rd_kafka_conf_t *conf, struct options *ret_options)
 {
-    static struct progress progress;
-    static const char *defaults[] = {
+    for (int option; (option = getopt(argc, argv, "X:t:l:r:T:")) != -1;) {
+        if (option == 'X')
+            client_set(conf, optarg);
+        else if (option == 't')
+            ret_options->topic = optarg;
+        else if (option == 'l')
+            ret_options->line_partitions = (int32_t)strtol(optarg, NULL, 10);
+        else if (option == 'r')
+            ret_options->rate = strtod(optarg, NULL);
+        else if (option == 'T')
+            ret_options->transaction = strtoll(optarg, NULL, 10);
+        else
+            exit(2);
+    }
+    if (ret_options->topic == NULL || optind != argc || ret_options->line_partitions < 0 ||
+        ret_options->line_partitions > PARTITIONS_MAX)
+        give_up("usage: produce -X name=value... -t TOPIC [-l PARTITIONS] [-r RATE] [-T RECORDS]");
+    if (ret_options->transaction > 0)
+        client_set(conf, "transactional.id=produce");
+}
+
+static rd_kafka_conf_t *new_conf(struct progress *progress)
+{
+    static const char *settings[] = {
         "enable.idempotence=true",
         "compression.type=zstd",
         "linger.ms=20",
@@ -177,54 +239,58 @@ int main(int argc, char **argv)
         "queue.buffering.max.kbytes=131072",
     };
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    const char *topic = NULL;
-    int32_t line_partitions = 0;
-    double rate = 0;
-    for (size_t i = 0; i < sizeof(defaults) / sizeof(defaults[0]); i++)
-        client_set(conf, defaults[i]);
-    for (int option; (option = getopt(argc, argv, "X:t:l:r:")) != -1;) {
-        if (option == 'X')
-            client_set(conf, optarg);
-        else if (option == 't')
-            topic = optarg;
-        else if (option == 'l')
-            line_partitions = (int32_t)strtol(optarg, NULL, 10);
-        else if (option == 'r')
-            rate = strtod(optarg, NULL);
-        else
-            return 2;
-    }
-    if (topic == NULL || optind != argc || line_partitions < 0 ||
-        line_partitions > PARTITIONS_MAX) {
-        fprintf(stderr,
-                "usage: produce -X name=value... -t TOPIC [-l PARTITIONS] [-r RATE] < input\n");
-        return 2;
-    }
-    memset(progress.next, 0xff, sizeof(progress.next));
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+        client_set(conf, settings[i]);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-    rd_kafka_conf_set_opaque(conf, &progress);
-    rd_kafka_t *client = client_new(conf);
+    rd_kafka_conf_set_opaque(conf, progress);
+    return conf;
+}
 
+// Sends the whole input; returns the number of records and adds up their bytes.
+static int64_t send_input(rd_kafka_t *client, const struct options *options, int64_t *ret_bytes)
+{
     char *body = NULL;
     char key[24];
     size_t capacity = 0;
-    int64_t count = 0, bytes = 0;
+    int64_t count = 0;
     struct record record;
     double start = now_seconds();
-    while (line_partitions > 0 ? read_line(&body, &capacity, count, line_partitions, key, &record)
-                               : read_frame(&body, &capacity, &record)) {
-        send_record(client, topic, &record);
-        bytes += (record.key_size > 0 ? record.key_size : 0) +
-                 (record.value_size > 0 ? record.value_size : 0);
+    int32_t partitions = options->line_partitions;
+    while (partitions > 0 ? read_line(&body, &capacity, count, partitions, key, &record)
+                          : read_frame(&body, &capacity, &record)) {
+        turn_transaction(client, count, options->transaction);
+        send_record(client, options->topic, &record);
+        *ret_bytes += (record.key_size > 0 ? record.key_size : 0) +
+                      (record.value_size > 0 ? record.value_size : 0);
         if (++count % 1000 == 0)
             rd_kafka_poll(client, 0);
-        if (rate > 0)
-            keep_rate(client, start, count, rate);
+        if (options->rate > 0)
+            keep_rate(client, start, count, options->rate);
     }
-    rd_kafka_resp_err_t code = rd_kafka_flush(client, 120000);
+    if (options->transaction > 0 && count > 0)
+        end_transaction(client, (count - 1) / options->transaction);
+    free(body);
+    return count;
+}
+
+int main(int argc, char **argv)
+{
+    static struct progress progress;
+    memset(progress.next, 0xff, sizeof(progress.next));
+    struct options options = {0};
+    rd_kafka_conf_t *conf = new_conf(&progress);
+    parse_options(argc, argv, conf, &options);
+    progress.transactional = options.transaction > 0;
+    rd_kafka_t *client = client_new(conf);
+    if (options.transaction > 0)
+        check("transactions", rd_kafka_init_transactions(client, TIMEOUT_MS));
+
+    double start = now_seconds();
+    int64_t bytes = 0;
+    int64_t count = send_input(client, &options, &bytes);
+    rd_kafka_resp_err_t code = rd_kafka_flush(client, TIMEOUT_MS);
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         give_up("produce: flush: %s", rd_kafka_err2str(code));
-    free(body);
     rd_kafka_destroy(client);
     print_summary(&progress, count, bytes, now_seconds() - start);
     if (progress.failed > 0)
