@@ -8,10 +8,12 @@ import time
 import checks
 import hudi_timeline
 import orders
+import pyarrow.compute
 import readers
 from compare import compare
 from rig import Failure, expect, say, wait_until
 
+DERIVED = {"created_at_day": lambda model: pyarrow.compute.strftime(model.column("created_at"), "%Y-%m-%d")}
 TOPIC_OPTIONS = {
     "key": ["order_id"],
     "ordering": "updated_at",
@@ -70,7 +72,7 @@ class OrderTopic:
     def expected_broken(self):
         return {(p, o) for p, o, kind, *_ in self.orders.log[:self.sent] if kind == "x"}
 
-    def compare_while_running(self, read, what):
+    def compare_while_running(self, read, what, derived=None):
         """What a reader sees now must be the model at the offsets of some commit that was the newest one
         between the start and the end of the reading. Returns the records that commit covers."""
         before = hudi_timeline.progress(self.table)
@@ -81,7 +83,7 @@ class OrderTopic:
         for instant, state in reversed(after[first:]):
             offsets = {int(p): o[0] for p, o in state["offsets"].items()}
             try:
-                compare(f"{what} at commit {instant}", self.model(offsets), found, orders.KEY)
+                compare(f"{what} at commit {instant}", checks.as_stored(self.model(offsets), derived), found, orders.KEY)
                 return sum(offsets.values())
             except Failure as error:
                 failure = failure or error
@@ -100,10 +102,10 @@ class OrderTopic:
         say(f"  {self.name}: {len(found)} dead letters, each once")
 
     def check_quick(self, what=""):
-        checks.quick(self.scenario, self.table, self.model(), orders.KEY, what)
+        checks.quick(self.scenario, self.table, self.model(), orders.KEY, what, DERIVED)
 
     def for_thorough(self):
-        return self.table, self.model(), orders.KEY
+        return self.table, self.model(), orders.KEY, DERIVED
 
 
 def run_orders(scenario, service, topic, rate=10_000):
@@ -111,8 +113,9 @@ def run_orders(scenario, service, topic, rate=10_000):
     topic.produce(len(topic.orders.log) // 2)
     service.start()
     producer = topic.produce_slowly(rate)
-    topic_readers = [("moraine scan", lambda: readers.moraine(scenario, topic.table, topic.model({0: 0}).schema)),
-                     ("hudi-rs", lambda: readers.hudi_rs(scenario, topic.table))]
+    schema = topic.model({0: 0}).schema
+    topic_readers = [("moraine scan", lambda: readers.moraine(scenario, topic.table, schema), None),
+                     ("hudi-rs", lambda: readers.hudi_rs(scenario, topic.table), DERIVED)]
     seen = []
 
     def first_commit():
@@ -124,8 +127,8 @@ def run_orders(scenario, service, topic, rate=10_000):
     for round_number in itertools.count():
         service.process.expect_running()
         expect(time.monotonic() < end, "the table does not catch up with the producer")
-        name, read = topic_readers[round_number % 2]
-        seen.append(topic.compare_while_running(read, f"{name} during ingestion"))
+        name, read, derived = topic_readers[round_number % 2]
+        seen.append(topic.compare_while_running(read, f"{name} during ingestion", derived))
         if not producer.running and seen[-1] == len(topic.orders.log):
             break
     say(f"  snapshots while records arrived: {len(seen)}, of {len(set(seen))} different commits: {sorted(set(seen))}")

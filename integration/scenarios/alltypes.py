@@ -34,4 +34,4 @@ with Scenario("alltypes") as scenario:
     service.stop()
     for table, *_ in tables:
         check_ledger(table, COUNT, inserted=COUNT)
-    checks.thorough(scenario, [(table, model, key) for table, model, key, _ in tables])
+    checks.thorough(scenario, [(table, model, key, None) for table, model, key, _ in tables])

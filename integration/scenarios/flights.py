@@ -43,4 +43,4 @@ with Scenario("flights") as scenario:
     for table in (keyed, appended):
         check_ledger(table, rows, inserted=rows)
     model = pyarrow.parquet.read_table(model_path)
-    checks.thorough(scenario, [(keyed, model, ["id"]), (appended, model, ["id"])])
+    checks.thorough(scenario, [(keyed, model, ["id"], None), (appended, model, ["id"], None)])
