@@ -20,6 +20,7 @@ enum mor_status mor_avro_schema_parse(const char *json, size_t size_bytes,
                                       struct mor_avro_schema **ret_schema,
                                       struct mor_error *err) MOR_CHECKED;
 void mor_avro_schema_free(struct mor_avro_schema *schema);
+bool mor_avro_schema_is_record(const struct mor_avro_schema *schema);
 
 // The table schema that a writer schema (a record) maps to: unions with null become nullable
 // fields, logical types become their types, enum ENUM, fixed FIXED, the attributes field-id and

@@ -20,15 +20,18 @@ struct mor_registry_options {
     const char *ca_location;         // NULL = the system's
     int64_t timeout_ms;              // 0 = 10 s
 };
-enum mor_status mor_registry_open(const struct mor_registry_options *options, struct mor_registry **ret_registry,
+enum mor_status mor_registry_open(const struct mor_registry_options *options,
+                                  struct mor_registry **ret_registry,
                                   struct mor_error *err) MOR_CHECKED;
 void mor_registry_free(struct mor_registry *registry);
 // Newest schema of a subject: its id and text (in the arena). RETRY when the registry cannot be
 // reached or answers 5xx/429, NOT_FOUND when the subject does not exist, FATAL for 401/403.
-enum mor_status mor_registry_latest(struct mor_registry *registry, const char *subject, struct mor_arena *arena,
-                                    int32_t *ret_id, char **ret_schema, struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_registry_latest(struct mor_registry *registry, const char *subject,
+                                    struct mor_arena *arena, int32_t *ret_id, char **ret_schema,
+                                    struct mor_error *err) MOR_CHECKED;
 // Text of schema `id`. NOT_FOUND when the registry does not know it (remembered for 30 s).
-enum mor_status mor_registry_schema(struct mor_registry *registry, int32_t id, struct mor_arena *arena, char **ret_schema,
+enum mor_status mor_registry_schema(struct mor_registry *registry, int32_t id,
+                                    struct mor_arena *arena, char **ret_schema,
                                     struct mor_error *err) MOR_CHECKED;
 
 // ---- decoders -----------------------------------------------------------------------------------
@@ -36,30 +39,64 @@ enum mor_status mor_registry_schema(struct mor_registry *registry, int32_t id, s
 enum mor_payload_format { MOR_PAYLOAD_JSON, MOR_PAYLOAD_AVRO };
 enum mor_key_format { MOR_KEY_AUTO, MOR_KEY_STRING, MOR_KEY_JSON, MOR_KEY_AVRO };
 
+#define MOR_DECODER_VALUE_SIZE_MAX (32u << 20) // default of value_size_max_bytes
+#define MOR_DECODER_DEPTH_MAX      64          // nesting of JSON values
+
 struct mor_decoder_options {
     enum mor_payload_format format;
-    const struct mor_schema *schema;  // columns to fill (borrowed for the decoder's life)
-    size_t column_count;              // the first so many columns of it come from the payload
-    struct mor_registry *registry;    // Avro in Confluent's wire format; NULL = bare data of writer_schema
-    const char *writer_schema;        // Avro JSON text when there is no registry
-    enum mor_key_format key_format;   // how tombstones' message keys are read
+    const struct mor_schema *schema; // columns to fill (borrowed for the decoder's life)
+    size_t column_count;             // the first so many columns of it come from the payload
+    // JSON: the schema that the topic declares, fields found by name; says in which unit a number
+    // stands for a date, time or timestamp (the table may hold another). NULL = `schema`. Borrowed
+    // for the call.
+    const struct mor_schema *source_schema;
+    struct mor_registry
+        *registry;             // Avro in Confluent's wire format; NULL = bare data of writer_schema
+    const char *writer_schema; // Avro JSON text when there is no registry
+    enum mor_key_format key_format; // how tombstones' message keys are read
     const char *const *key_columns;
     size_t key_column_count;
+    size_t value_size_max_bytes; // 0 = MOR_DECODER_VALUE_SIZE_MAX
 };
 
-// One decoder per thread.
+// One decoder per thread. FATAL when the options contradict each other (no writer schema, a key
+// column that does not exist, a source type that cannot become the column's); DATA for a bad writer
+// schema.
 struct mor_decoder;
-enum mor_status mor_decoder_new(const struct mor_decoder_options *options, struct mor_decoder **ret_decoder,
+enum mor_status mor_decoder_new(const struct mor_decoder_options *options,
+                                struct mor_decoder **ret_decoder,
                                 struct mor_error *err) MOR_CHECKED;
 void mor_decoder_free(struct mor_decoder *decoder);
-// Appends one slot to each of the first column_count columns from the record's value. DATA (with the
-// field's path, the byte position and what is wrong): nothing was appended. RETRY: the registry is
-// unreachable, call again later.
-enum mor_status mor_decoder_value(struct mor_decoder *decoder, const struct mor_record *record, struct mor_vector *columns,
-                                  struct mor_error *err) MOR_CHECKED;
+
+// Appends one slot to each of the first column_count columns from the record's value. DATA (with
+// the field's path, the byte position and what is wrong): nothing was appended. RETRY: the registry
+// is unreachable, or a column would pass 2 GiB: nothing was appended, call again later (with a new
+// batch). FATAL: the registry refuses us.
+//
+// JSON is read as RFC 8259 has it, as an object of the columns' names:
+// - a missing or null field is null; for a required column it is DATA. Unknown fields are skipped,
+// but
+//   must be well-formed. A key that occurs twice is DATA (known fields and map keys; those of
+//   unknown fields are not compared).
+// - integers: any number without a fraction that fits (7, 7.0, 7e3); float and double are correctly
+//   rounded; decimals are taken from the digits of a number or a string, exactly.
+// - date, time, timestamp: ISO 8601 string, or a number in the unit of the source's field.
+// - bytes and fixed: base64. uuid: 36 characters. enum: string. json: the text of any value; of a
+//   string, its content.
+// - list: array; map: object; struct: object. 64 levels. Confluent's five bytes before JSON (00 and
+//   the id of a JSON schema) are stepped over.
+enum mor_status mor_decoder_value(struct mor_decoder *decoder, const struct mor_record *record,
+                                  struct mor_vector *columns, struct mor_error *err) MOR_CHECKED;
+
 // Appends one slot from the record's message key: the key columns filled, all others null (required
-// ones zero). For tombstones.
-enum mor_status mor_decoder_key(struct mor_decoder *decoder, const struct mor_record *record, struct mor_vector *columns,
-                                struct mor_error *err) MOR_CHECKED;
+// ones zero). For tombstones. Classes as above; a record without key is DATA.
+// - MOR_KEY_STRING: the key is the text of the one key column.
+// - MOR_KEY_JSON: an object with the key columns, or the bare value of the one key column.
+// - MOR_KEY_AVRO: Confluent's wire format; a record with the key columns, or the bare value of one.
+// - MOR_KEY_AUTO: Avro when there is a registry and the first byte is 0, JSON when it is '{' or
+// '"',
+//   else text.
+enum mor_status mor_decoder_key(struct mor_decoder *decoder, const struct mor_record *record,
+                                struct mor_vector *columns, struct mor_error *err) MOR_CHECKED;
 
 #endif

@@ -544,3 +544,8 @@ void mor_avro_schema_free(struct mor_avro_schema *schema)
     mor_arena_done(&schema->arena);
     free(schema);
 }
+
+bool mor_avro_schema_is_record(const struct mor_avro_schema *schema)
+{
+    return schema->root->kind == MOR_AVRO_RECORD;
+}

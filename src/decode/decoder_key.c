@@ -1,0 +1,161 @@
+// Message keys of tombstones: the only thing that says which row is meant.
+#include "decoder.h"
+#include "moraine/avro/append.h"
+
+static bool is_key(const struct mor_decoder *decoder, size_t column)
+{
+    for (size_t i = 0; i < decoder->key_count; i++) {
+        if (decoder->key_indices[i] == column)
+            return true;
+    }
+    return false;
+}
+
+// All columns; those that are no key lose their name, so that no field of the message key finds
+// them, and are nullable to the plan, so that it puts null (a required column gets zero from the
+// vector).
+static struct mor_schema *build_key_table(const struct mor_decoder *decoder)
+{
+    struct mor_schema *table = mor_schema_new("key");
+    for (size_t i = 0; i < decoder->column_count; i++) {
+        const struct mor_field *field = &decoder->schema->root.children[i];
+        if (is_key(decoder, i))
+            mor_schema_add_copy(table, NULL, field);
+        else
+            mor_schema_add(table, NULL, "", MOR_TYPE_BOOL, true);
+    }
+    return table;
+}
+
+enum mor_status mor_decoder_set_keys(struct mor_decoder *decoder,
+                                     const struct mor_decoder_options *options,
+                                     struct mor_error *err)
+{
+    if (options->key_column_count == 0)
+        return MOR_OK;
+    decoder->key_count = options->key_column_count;
+    decoder->key_indices =
+        mor_arena_calloc(&decoder->arena, decoder->key_count, sizeof *decoder->key_indices);
+    for (size_t i = 0; i < decoder->key_count; i++) {
+        int32_t index = mor_schema_find(options->schema, options->key_columns[i]);
+        if (index < 0 || (size_t)index >= decoder->column_count)
+            return mor_error_set(err, MOR_FATAL, "key column '%s' is not a column of the payload",
+                                 options->key_columns[i]);
+        if (options->schema->root.children[index].child_count > 0)
+            return mor_error_set(err, MOR_FATAL, "key column '%s' is nested",
+                                 options->key_columns[i]);
+        decoder->key_indices[i] = (size_t)index;
+    }
+    if (options->key_format == MOR_KEY_STRING && decoder->key_count > 1)
+        return mor_error_set(err, MOR_FATAL, "a message key as text stands for one column, not %zu",
+                             decoder->key_count);
+    if (options->key_format == MOR_KEY_AVRO && !options->registry)
+        return mor_error_set(err, MOR_FATAL, "Avro message keys need a schema registry");
+    decoder->key_table = build_key_table(decoder);
+    decoder->key_plans.table = decoder->key_table;
+    if (decoder->key_count == 1)
+        decoder->key_plans.wrap_as = decoder->schema->root.children[decoder->key_indices[0]].name;
+    return mor_json_object_build_some(
+        &decoder->arena, options->schema->root.children, decoder->key_indices, decoder->key_count,
+        options->source_schema ? &options->source_schema->root : NULL, &decoder->key_object, err);
+}
+
+static void undo(struct mor_decoder *decoder, struct mor_vector *columns, size_t length)
+{
+    for (size_t i = 0; i < decoder->column_count; i++)
+        mor_avro_append_undo(&columns[i], length);
+}
+
+static void fill_others(struct mor_decoder *decoder, struct mor_vector *columns)
+{
+    for (size_t i = 0; i < decoder->column_count; i++) {
+        if (!is_key(decoder, i))
+            mor_vector_append_null(&columns[i]);
+    }
+}
+
+static enum mor_status decode_text(struct mor_decoder *decoder, const struct mor_record *record,
+                                   struct mor_vector *columns, struct mor_error *err)
+{
+    struct mor_json_reader reader = {0};
+    if (decoder->key_count > 1)
+        return mor_error_set(err, MOR_DATA, "message key: text cannot hold %zu key columns",
+                             decoder->key_count);
+    if (!mor_avro_utf8_valid(record->key, record->key_size_bytes))
+        return mor_error_set(err, MOR_DATA, "message key: not valid UTF-8");
+    const struct mor_json_field *field = &decoder->key_object->fields[0];
+    struct mor_vector *vector = &columns[decoder->key_indices[0]];
+    if (!mor_avro_append_has_room(vector, record->key_size_bytes))
+        return mor_error_set(err, MOR_RETRY, "message key: the column is full (2 GiB)");
+    if (!mor_json_append_text(&reader, &field->value, vector, record->key, record->key_size_bytes))
+        return mor_error_set(err, MOR_DATA, "message key: not a value for column '%s' of type %s",
+                             field->name, mor_type_name(field->value.type));
+    fill_others(decoder, columns);
+    return MOR_OK;
+}
+
+static enum mor_status decode_json(struct mor_decoder *decoder, const struct mor_record *record,
+                                   struct mor_vector *columns, struct mor_error *err)
+{
+    struct mor_json_reader reader;
+    size_t length = columns[0].length;
+    mor_decoder_start_json(decoder, record->key, record->key_size_bytes, &reader);
+    const uint8_t *at = mor_json_space(decoder->text.data);
+    if (*at == '{' || decoder->key_count > 1)
+        at = mor_json_decode_object(&reader, decoder->key_object, columns, at, 0);
+    else
+        at = mor_json_decode_value(&reader, &decoder->key_object->fields[0].value,
+                                   &columns[decoder->key_indices[0]], at, 0);
+    if (mor_decoder_finish_json(decoder, &reader, at, columns, length, err) != MOR_OK)
+        return mor_error_wrap(err, "message key");
+    fill_others(decoder, columns);
+    return MOR_OK;
+}
+
+static enum mor_status decode_avro(struct mor_decoder *decoder, const struct mor_record *record,
+                                   struct mor_vector *columns, struct mor_error *err)
+{
+    size_t length = columns[0].length;
+    if (mor_decoder_wire(decoder, &decoder->key_plans, record->key, record->key_size_bytes, columns,
+                         err) != MOR_OK)
+        return mor_error_wrap(err, "message key");
+    for (size_t i = 0; i < decoder->key_count; i++) {
+        struct mor_vector *vector = &columns[decoder->key_indices[i]];
+        if (mor_vector_is_null(vector, length)) { // also a column that the key's record lacks
+            undo(decoder, columns, length);
+            return mor_error_set(err, MOR_DATA, "message key: key column '%s' is null",
+                                 decoder->schema->root.children[decoder->key_indices[i]].name);
+        }
+    }
+    return MOR_OK;
+}
+
+static enum mor_key_format guess(const struct mor_decoder *decoder, const struct mor_record *record)
+{
+    if (decoder->key_format != MOR_KEY_AUTO)
+        return decoder->key_format;
+    uint8_t first = record->key_size_bytes > 0 ? record->key[0] : 'x';
+    if (first == 0 && decoder->registry)
+        return MOR_KEY_AVRO;
+    return first == '{' || first == '"' ? MOR_KEY_JSON : MOR_KEY_STRING;
+}
+
+enum mor_status mor_decoder_key(struct mor_decoder *decoder, const struct mor_record *record,
+                                struct mor_vector *columns, struct mor_error *err)
+{
+    if (decoder->key_count == 0)
+        return mor_error_set(err, MOR_DATA, "the topic has no key columns");
+    if (!record->key)
+        return mor_error_set(err, MOR_DATA, "the record has neither value nor key");
+    if (record->key_size_bytes > decoder->value_size_max_bytes)
+        return mor_error_set(err, MOR_DATA, "the message key has %zu bytes, the limit is %zu",
+                             record->key_size_bytes, decoder->value_size_max_bytes);
+    switch (guess(decoder, record)) {
+    case MOR_KEY_AVRO:
+        return decode_avro(decoder, record, columns, err);
+    case MOR_KEY_JSON:
+        return decode_json(decoder, record, columns, err);
+    default:
+        return decode_text(decoder, record, columns, err);
+    }
+}

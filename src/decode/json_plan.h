@@ -1,0 +1,74 @@
+// What a JSON decoder knows of its columns, and what it has learnt of the records: the order of
+// keys.
+#ifndef MORAINE_JSON_PLAN_H
+#define MORAINE_JSON_PLAN_H
+
+#include "moraine/column.h"
+
+struct mor_json_object;
+
+// How one value becomes a slot of a column.
+struct mor_json_value {
+    enum mor_type type;
+    bool nullable; // the column has a validity bitmap
+    bool required; // null is refused
+    int32_t precision, scale;
+    uint32_t fixed_size_bytes;
+    // Dates, times and timestamps: number * multiply / divide (floor) has the column's unit; so has
+    // microseconds / text_divide of what a text says.
+    int64_t multiply, divide, text_divide;
+    struct mor_json_object *object;    // STRUCT
+    struct mor_json_value *key, *item; // LIST, MAP
+    const char *name;                  // for messages
+};
+
+// A key that may occur in an object. `next` is the one that followed it in the last record: the
+// prediction, compared as bytes, quotes included, before anything is looked up.
+struct mor_json_field {
+    struct mor_json_value value;
+    uint32_t column;       // among the vectors of the object
+    bool ignored;          // unknown to the table
+    uint32_t quoted_size;  // 0 when the name cannot stand in JSON as it is
+    const uint8_t *quoted; // followed by at least 32 zero bytes
+    const char *name;
+    size_t name_size;
+    uint64_t seen; // generation in which it last occurred
+    struct mor_json_field *next;
+};
+
+// Unknown keys whose place is predicted too; further ones are looked up each time.
+#define MOR_JSON_IGNORED_MAX           64
+#define MOR_JSON_IGNORED_NAME_SIZE_MAX 256
+
+struct mor_json_object {
+    size_t field_count;
+    struct mor_json_field *fields;
+    size_t ignored_count;
+    struct mor_json_field *ignored; // [MOR_JSON_IGNORED_MAX]
+    uint32_t *slots;   // open addressing over fields and ignored: index + 1; ignored after fields
+    size_t slot_count; // power of two
+    uint64_t generation;
+    struct mor_json_field *first;
+    struct mor_json_field stranger; // stands for an unknown key that is not remembered
+    struct mor_arena *arena;
+};
+
+// Builds the object of `count` columns; columns[i] of the vectors belongs to fields[i]. `source`
+// (may be NULL) is the struct in which the source declares fields of the same name. Lives as long
+// as the arena. FATAL when a source type cannot become the column's.
+enum mor_status mor_json_object_build(struct mor_arena *arena, const struct mor_field *fields,
+                                      size_t count, const struct mor_field *source,
+                                      struct mor_json_object **ret_object,
+                                      struct mor_error *err) MOR_CHECKED;
+// The same with the fields named by indices only, all of them required.
+enum mor_status mor_json_object_build_some(struct mor_arena *arena, const struct mor_field *fields,
+                                           const size_t *indices, size_t count,
+                                           const struct mor_field *source,
+                                           struct mor_json_object **ret_object,
+                                           struct mor_error *err) MOR_CHECKED;
+
+// The field with that name; a new unknown name is remembered while there is room, else `stranger`.
+struct mor_json_field *mor_json_object_find(struct mor_json_object *object, const uint8_t *name,
+                                            size_t name_size);
+
+#endif

@@ -1,0 +1,221 @@
+// Client of a Confluent-compatible schema registry:
+//
+//   GET /schemas/ids/{id}                   {"schema": "…", "schemaType": "AVRO", "references":
+//   […]} GET /subjects/{subject}/versions/latest {"id": 7, "schema": "…", …} errors {"error_code":
+//   40403, "message": "…"}
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "moraine/base/clock.h"
+#include "moraine/base/map.h"
+#include "moraine/base/thread.h"
+#include "moraine/decode.h"
+#include "moraine/net.h"
+
+#define DEFAULT_TIMEOUT_MS 10000
+#define MISSING_MS         30000      // how long an unknown id is not asked for again
+#define SCHEMAS_MAX        10000      // texts kept; past it the cache starts anew
+#define RESPONSE_SIZE_MAX  (8u << 20) // a schema of 1 MiB, escaped, and more
+
+// What is known of an id. A schema never changes once it has one.
+struct known {
+    char *schema;     // NULL: see reason
+    char *reason;     // why it cannot be used, NULL = not in the registry
+    int64_t asked_ms; // monotonic
+};
+
+struct mor_registry {
+    char *url;            // without '/' at the end
+    pthread_mutex_t lock; // of all below; held during a request, so that one thread asks for all
+    struct mor_http_client *http;
+    struct mor_map schemas; // id -> struct known
+};
+
+enum mor_status mor_registry_open(const struct mor_registry_options *options,
+                                  struct mor_registry **ret_registry, struct mor_error *err)
+{
+    if (!options->url ||
+        (strncmp(options->url, "http://", 7) != 0 && strncmp(options->url, "https://", 8) != 0))
+        return mor_error_set(err, MOR_FATAL,
+                             "schema registry: the URL must begin with http:// or https://");
+    struct mor_http_options http = {
+        .username = options->username,
+        .password = options->password,
+        .ca_location = options->ca_location,
+        .timeout_ms = options->timeout_ms > 0 ? options->timeout_ms : DEFAULT_TIMEOUT_MS,
+        .response_size_max_bytes = RESPONSE_SIZE_MAX,
+    };
+    struct mor_http_client *client;
+    MOR_TRY(mor_http_client_new(&http, &client, err));
+    struct mor_registry *registry = mor_calloc(1, sizeof *registry);
+    registry->http = client;
+    size_t length = strlen(options->url);
+    while (length > 0 && options->url[length - 1] == '/')
+        length--;
+    registry->url = mor_strndup(options->url, length);
+    pthread_mutex_init(&registry->lock, NULL);
+    *ret_registry = registry;
+    return MOR_OK;
+}
+
+static void forget_all(struct mor_registry *registry)
+{
+    for (size_t i = 0; i < registry->schemas.count; i++) {
+        struct known *known = registry->schemas.entries[i].value.pointer;
+        free(known->schema);
+        free(known->reason);
+        free(known);
+    }
+    mor_map_done(&registry->schemas);
+    registry->schemas = (struct mor_map){0};
+}
+
+void mor_registry_free(struct mor_registry *registry)
+{
+    if (!registry)
+        return;
+    forget_all(registry);
+    mor_http_client_free(registry->http);
+    pthread_mutex_destroy(&registry->lock);
+    free(registry->url);
+    free(registry);
+}
+
+// ---- requests -----------------------------------------------------------------------------------
+
+// A 404 of the registry itself carries an error code; one without comes from something else at that
+// address, which must not turn every record into a dead letter.
+static enum mor_status refuse(const char *url, int32_t code, const json_t *answer,
+                              struct mor_error *err)
+{
+    json_int_t error_code = json_integer_value(json_object_get(answer, "error_code"));
+    const char *message = json_string_value(json_object_get(answer, "message"));
+    enum mor_status status = MOR_FATAL;
+    if (code == 404 && (error_code == 404 || error_code / 100 == 404))
+        status = MOR_NOT_FOUND;
+    else if (code >= 500 || code == 429 || code == 408)
+        status = MOR_RETRY;
+    return mor_error_set(err, status, "schema registry: %s answers %d%s%.300s", url, code,
+                         message ? ": " : "", message ? message : "");
+}
+
+// GET of `path`; *ret_answer is a JSON object, to be released with json_decref.
+static enum mor_status get(struct mor_registry *registry, const char *path, json_t **ret_answer,
+                           struct mor_error *err)
+{
+    static const char *const headers[] = {
+        "Accept: application/vnd.schemaregistry.v1+json, application/json"};
+    MOR_AUTO_FREE char *url = mor_asprintf("%s%s", registry->url, path);
+    struct mor_http_request request = {.url = url, .headers = headers, .header_count = 1};
+    struct mor_http_response response = {0};
+    enum mor_status status = mor_http_send(registry->http, &request, &response, err);
+    if (status != MOR_OK) {
+        mor_http_response_done(&response);
+        return mor_error_wrap(err, "schema registry");
+    }
+    json_error_t json_error;
+    json_t *answer =
+        json_loadb((const char *)response.body.data, response.body.size_bytes, 0, &json_error);
+    int32_t code = response.code;
+    mor_http_response_done(&response);
+    if (code != 200)
+        status = refuse(url, code, answer, err);
+    else if (!json_is_object(answer))
+        status =
+            mor_error_set(err, MOR_RETRY, "schema registry: %s does not answer with JSON", url);
+    if (status != MOR_OK) {
+        json_decref(answer);
+        return status;
+    }
+    *ret_answer = answer;
+    return MOR_OK;
+}
+
+// Why the schema of an answer cannot be used; NULL when it can.
+static char *unusable(const json_t *answer)
+{
+    const char *type = json_string_value(json_object_get(answer, "schemaType"));
+    if (type && strcmp(type, "AVRO") != 0)
+        return mor_asprintf("is of type %.40s, not AVRO", type);
+    if (!json_is_string(json_object_get(answer, "schema")))
+        return mor_strdup("has no text");
+    if (json_array_size(json_object_get(answer, "references")) > 0)
+        return mor_strdup("refers to other schemas, which moraine does not read");
+    return NULL;
+}
+
+// ---- front door ---------------------------------------------------------------------------------
+
+enum mor_status mor_registry_latest(struct mor_registry *registry, const char *subject,
+                                    struct mor_arena *arena, int32_t *ret_id, char **ret_schema,
+                                    struct mor_error *err)
+{
+    MOR_LOCKED(&registry->lock);
+    MOR_AUTO_BUFFER path = {0};
+    json_t *answer = NULL;
+    mor_buffer_append_text(&path, "/subjects/");
+    mor_http_escape(subject, strlen(subject), &path);
+    mor_buffer_append_text(&path, "/versions/latest");
+    MOR_TRY(get(registry, mor_buffer_terminate(&path), &answer, err));
+    const json_t *id = json_object_get(answer, "id");
+    MOR_AUTO_FREE char *reason = unusable(answer);
+    enum mor_status status = MOR_OK;
+    if (reason)
+        status = mor_error_set(err, MOR_FATAL, "schema registry: the schema of subject '%s' %s",
+                               subject, reason);
+    else if (!json_is_integer(id) || json_integer_value(id) < 0 ||
+             json_integer_value(id) > INT32_MAX)
+        status = mor_error_set(err, MOR_FATAL, "schema registry: subject '%s' has no id", subject);
+    if (status == MOR_OK) {
+        *ret_id = (int32_t)json_integer_value(id);
+        *ret_schema = mor_arena_strdup(arena, json_string_value(json_object_get(answer, "schema")));
+    }
+    json_decref(answer);
+    return status;
+}
+
+static enum mor_status report(const struct known *known, int32_t id, struct mor_arena *arena,
+                              char **ret_schema, struct mor_error *err)
+{
+    if (known->reason)
+        return mor_error_set(err, MOR_DATA, "schema id %d %s", id, known->reason);
+    if (!known->schema)
+        return mor_error_set(err, MOR_NOT_FOUND, "schema registry: schema id %d is not known", id);
+    *ret_schema = mor_arena_strdup(arena, known->schema);
+    return MOR_OK;
+}
+
+enum mor_status mor_registry_schema(struct mor_registry *registry, int32_t id,
+                                    struct mor_arena *arena, char **ret_schema,
+                                    struct mor_error *err)
+{
+    MOR_LOCKED(&registry->lock);
+    struct mor_map_entry *entry = mor_map_find(&registry->schemas, &id, sizeof id);
+    struct known *known = entry ? entry->value.pointer : NULL;
+    if (known &&
+        (known->schema || known->reason || mor_clock_mono_ms() - known->asked_ms < MISSING_MS))
+        return report(known, id, arena, ret_schema, err);
+    char path[64];
+    json_t *answer = NULL;
+    snprintf(path, sizeof path, "/schemas/ids/%d", id);
+    enum mor_status status = get(registry, path, &answer, err);
+    if (status != MOR_OK && status != MOR_NOT_FOUND)
+        return status;
+    if (!known) {
+        if (registry->schemas.count >= SCHEMAS_MAX)
+            forget_all(registry);
+        known = mor_calloc(1, sizeof *known);
+        mor_map_put(&registry->schemas, &id, sizeof id, NULL)->value.pointer = known;
+    }
+    known->asked_ms = mor_clock_mono_ms();
+    if (status == MOR_OK) {
+        known->reason = unusable(answer);
+        if (!known->reason)
+            known->schema = mor_strdup(json_string_value(json_object_get(answer, "schema")));
+        json_decref(answer);
+    }
+    return report(known, id, arena, ret_schema, err);
+}
