@@ -1,0 +1,376 @@
+// Rows of a change group to the bytes of a base file or a log.
+#include <stdio.h>
+#include <string.h>
+
+#include "hudi/hudi_log.h"
+#include "hudi/hudi_table.h"
+#include "moraine/avro.h"
+#include "moraine/base/fault.h"
+#include "moraine/parquet.h"
+#include "partition_path.h"
+#include "record_key.h"
+
+// Rows are gathered in steps; a scratch batch is handed on when it has this much.
+#define STEP_ROWS            256
+#define SCRATCH_ROWS_MAX     16384
+#define SCRATCH_BYTES_MAX    (8u << 20)
+#define DELETES_PER_BLOCK    65536
+#define KEYS_PER_BLOCK_BYTES (8u << 20)
+
+// Everything that stays the same for the rows of one file.
+struct gathering {
+    struct hudi_write *write;
+    const struct hudi_table *table;
+    const struct mor_change_set *changes;
+    const char *partition;
+    const char *file_name; // of the meta column
+    int32_t number;        // middle part of sequence numbers
+    int64_t sequence;      // of the next row
+    struct mor_batch *scratch;
+    struct mor_buffer key;
+    char *derived_values[64]; // NULL = null
+    uint32_t indices[STEP_ROWS];
+};
+
+// Derived columns hold what the partition path says, in the order of the path.
+static void derive_values(struct gathering *gathering)
+{
+    const struct mor_table *head = &gathering->table->table;
+    const char *segment = gathering->partition;
+    size_t derived = 0;
+    for (size_t i = 0; i < head->partition_column_count; i++) {
+        const char *end = strchrnul(segment, '/');
+        const struct mor_partition_column *column = &head->partition_columns[i];
+        if (column->transform != MOR_TRANSFORM_IDENTITY && derived < 64) {
+            const char *value = segment + strlen(column->path_name) + 1;
+            gathering->derived_values[derived] =
+                value <= end ? mor_strndup(value, (size_t)(end - value)) : NULL;
+            if (gathering->derived_values[derived] &&
+                strcmp(gathering->derived_values[derived], MOR_PARTITION_NULL) == 0) {
+                free(gathering->derived_values[derived]);
+                gathering->derived_values[derived] = NULL;
+            }
+            derived++;
+        }
+        segment = *end ? end + 1 : end;
+    }
+}
+
+static void gathering_init(struct gathering *gathering, struct hudi_write *write,
+                           const struct mor_change_set *changes,
+                           const struct mor_change_group *group, const char *file_name,
+                           int32_t number, int64_t sequence)
+{
+    *gathering = (struct gathering){
+        .write = write,
+        .table = hudi_of_const(write->write.table),
+        .changes = changes,
+        .partition = group->partition,
+        .file_name = file_name,
+        .number = number,
+        .sequence = sequence,
+    };
+    gathering->scratch = mor_batch_new(gathering->table->stored_schema, write->write.table->budget);
+    derive_values(gathering);
+}
+
+static void gathering_done(struct gathering *gathering)
+{
+    mor_batch_free(gathering->scratch);
+    mor_buffer_done(&gathering->key);
+    for (size_t i = 0; i < 64; i++)
+        free(gathering->derived_values[i]);
+}
+
+// Record key of a row; append-only tables name rows by where they came from.
+static enum mor_status row_key(struct gathering *gathering, const struct mor_batch *batch,
+                               uint32_t row, struct mor_error *err)
+{
+    const struct mor_table *head = &gathering->table->table;
+    mor_buffer_reset(&gathering->key);
+    if (head->keyed) {
+        const char *problem =
+            mor_record_key_append(head, batch->columns, row, &gathering->key, NULL);
+        return problem ? mor_error_set(err, MOR_DATA, "row without a record key: %s", problem)
+                       : MOR_OK;
+    }
+    int32_t partition = mor_schema_find(head->schema, "_kafka_partition");
+    int32_t offset = mor_schema_find(head->schema, "_kafka_offset");
+    if (partition >= 0 && offset >= 0) {
+        mor_buffer_append_text(&gathering->key, "_kafka_partition:");
+        mor_vector_format_text(&batch->columns[partition], row, &gathering->key);
+        mor_buffer_append_text(&gathering->key, ",_kafka_offset:");
+        mor_vector_format_text(&batch->columns[offset], row, &gathering->key);
+        return MOR_OK;
+    }
+    char uuid[MOR_UUID_TEXT_SIZE];
+    mor_uuid_format(&gathering->write->batch_id, uuid);
+    mor_buffer_printf(&gathering->key, "%s-%d-%lld", uuid, gathering->number,
+                      (long long)gathering->sequence);
+    return MOR_OK;
+}
+
+static void append_text(struct mor_vector *vector, const char *text)
+{
+    mor_vector_append_bytes(vector, text, strlen(text));
+}
+
+static enum mor_status append_meta(struct gathering *gathering, const struct mor_batch *batch,
+                                   uint32_t row, struct mor_error *err)
+{
+    struct mor_vector *columns = gathering->scratch->columns;
+    char sequence[96];
+    MOR_TRY(row_key(gathering, batch, row, err));
+    int length = snprintf(sequence, sizeof sequence, "%s_%d_%lld", gathering->write->instant,
+                          gathering->number, (long long)gathering->sequence++);
+    append_text(&columns[0], gathering->write->instant);
+    mor_vector_append_bytes(&columns[1], sequence, (size_t)length);
+    mor_vector_append_bytes(&columns[2], gathering->key.data, gathering->key.size_bytes);
+    append_text(&columns[3], gathering->partition);
+    append_text(&columns[4], gathering->file_name);
+    for (size_t i = 0; i < gathering->table->derived_count; i++) {
+        struct mor_vector *vector =
+            &columns[gathering->scratch->column_count - gathering->table->derived_count + i];
+        if (gathering->derived_values[i])
+            append_text(vector, gathering->derived_values[i]);
+        else
+            mor_vector_append_null(vector);
+    }
+    return MOR_OK;
+}
+
+// Appends at most STEP_ROWS of refs[0..count) that lie in one batch; *ret_taken of them.
+static enum mor_status gather_step(struct gathering *gathering, const struct mor_row_ref *refs,
+                                   size_t count, size_t *ret_taken, struct mor_error *err)
+{
+    struct mor_batch *scratch = gathering->scratch;
+    const struct mor_batch *batch = gathering->changes->batches[refs[0].batch];
+    size_t taken = 0;
+    while (taken < count && taken < STEP_ROWS && refs[taken].batch == refs[0].batch) {
+        gathering->indices[taken] = refs[taken].row;
+        MOR_TRY(append_meta(gathering, batch, refs[taken].row, err));
+        taken++;
+    }
+    for (size_t i = 0; i < batch->column_count; i++)
+        mor_vector_append_slots(&scratch->columns[HUDI_META_COLUMNS + i], &batch->columns[i],
+                                gathering->indices, taken);
+    scratch->row_count += taken;
+    *ret_taken = taken;
+    return MOR_OK;
+}
+
+// Fills the scratch batch from refs[*next..count) and moves *next on.
+static enum mor_status gather(struct gathering *gathering, const struct mor_row_ref *refs,
+                              size_t count, size_t row_limit, size_t *next, struct mor_error *err)
+{
+    mor_batch_reset(gathering->scratch);
+    while (*next < count && gathering->scratch->row_count + STEP_ROWS <= row_limit) {
+        size_t taken = 0;
+        MOR_TRY(gather_step(gathering, refs + *next, count - *next, &taken, err));
+        *next += taken;
+        if (mor_batch_bytes(gathering->scratch) >= SCRATCH_BYTES_MAX)
+            break;
+    }
+    return MOR_OK;
+}
+
+// ---- base file ----------------------------------------------------------------------------------
+
+struct key_range {
+    struct mor_buffer least, greatest;
+    bool any;
+};
+
+// Java compares strings by UTF-16 units: characters beyond the basic plane come before U+E000.
+static int compare_keys(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+    size_t common = a_size < b_size ? a_size : b_size;
+    for (size_t i = 0; i < common; i++) {
+        if (a[i] == b[i])
+            continue;
+        if (a[i] >= 0xEE && b[i] >= 0xEE && (a[i] >= 0xF0) != (b[i] >= 0xF0))
+            return a[i] >= 0xF0 ? -1 : 1;
+        return a[i] < b[i] ? -1 : 1;
+    }
+    return (a_size > b_size) - (a_size < b_size);
+}
+
+static void range_add(struct key_range *range, const struct mor_vector *keys)
+{
+    for (size_t i = 0; i < keys->length; i++) {
+        size_t size;
+        const uint8_t *key = mor_vector_bytes_at(keys, i, &size);
+        if (!range->any ||
+            compare_keys(key, size, range->least.data, range->least.size_bytes) < 0) {
+            mor_buffer_reset(&range->least);
+            mor_buffer_append(&range->least, key, size);
+        }
+        if (!range->any ||
+            compare_keys(key, size, range->greatest.data, range->greatest.size_bytes) > 0) {
+            mor_buffer_reset(&range->greatest);
+            mor_buffer_append(&range->greatest, key, size);
+        }
+        range->any = true;
+    }
+}
+
+static enum mor_status write_to_sink(void *context, const void *bytes, size_t size_bytes,
+                                     struct mor_error *err)
+{
+    return mor_sink_write(context, bytes, size_bytes, err);
+}
+
+static enum mor_status write_rows(struct gathering *gathering, const struct mor_change_group *group,
+                                  struct mor_parquet_writer *writer, struct mor_error *err)
+{
+    struct key_range range = {0};
+    enum mor_status status = MOR_OK;
+    for (size_t next = 0; next < group->upsert_count && status == MOR_OK;) {
+        status =
+            gather(gathering, group->upserts, group->upsert_count, SCRATCH_ROWS_MAX, &next, err);
+        if (status == MOR_OK) {
+            range_add(&range, &gathering->scratch->columns[2]);
+            status = mor_parquet_writer_append(writer, gathering->scratch, 0,
+                                               gathering->scratch->row_count, err);
+        }
+    }
+    if (status == MOR_OK) {
+        mor_parquet_writer_add_metadata(writer, "hoodie_min_record_key",
+                                        mor_buffer_terminate(&range.least));
+        mor_parquet_writer_add_metadata(writer, "hoodie_max_record_key",
+                                        mor_buffer_terminate(&range.greatest));
+        mor_parquet_writer_add_metadata(writer, "parquet.avro.schema",
+                                        gathering->table->block_schema_json);
+        mor_parquet_writer_add_metadata(writer, "writer.model.name", "avro");
+        status = mor_parquet_writer_finish(writer, err);
+    }
+    mor_buffer_done(&range.least);
+    mor_buffer_done(&range.greatest);
+    return status;
+}
+
+enum mor_status hudi_encode_base(struct hudi_write *write, const struct mor_change_set *changes,
+                                 const struct mor_change_group *group, int32_t number,
+                                 struct hudi_file_stat *stat, struct mor_error *err)
+{
+    struct mor_table *head = write->write.table;
+    MOR_AUTO_FREE char *key = hudi_data_key(stat->partition, stat->name);
+    struct mor_sink *sink = NULL;
+    MOR_TRY(mor_store_create(head->store, key, &sink, err));
+    struct gathering gathering;
+    gathering_init(&gathering, write, changes, group, stat->name, number, 0);
+    struct mor_byte_sink bytes = {.context = sink, .write = write_to_sink};
+    struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
+    options.budget = head->budget;
+    struct mor_parquet_writer *writer = NULL;
+    enum mor_status status =
+        mor_parquet_writer_open(hudi_of(head)->stored_schema, &bytes, &options, &writer, err);
+    if (status == MOR_OK)
+        status = write_rows(&gathering, group, writer, err);
+    if (status == MOR_OK)
+        status = mor_fault("hudi.file_written", err);
+    if (status == MOR_OK) {
+        stat->rows = (int64_t)group->upsert_count;
+        stat->size_bytes = mor_sink_position(sink);
+        status = mor_sink_finish_deferred(sink, err);
+    }
+    mor_parquet_writer_free(writer);
+    gathering_done(&gathering);
+    mor_sink_free(sink);
+    return status == MOR_OK ? MOR_OK : mor_error_wrap(err, "could not write '%s'", key);
+}
+
+// ---- log ----------------------------------------------------------------------------------------
+
+static enum mor_status flush(struct mor_sink *sink, struct mor_buffer *bytes, struct mor_error *err)
+{
+    MOR_TRY(mor_sink_write(sink, bytes->data, bytes->size_bytes, err));
+    mor_buffer_reset(bytes);
+    return MOR_OK;
+}
+
+static enum mor_status write_data_blocks(struct gathering *gathering,
+                                         const struct mor_change_group *group,
+                                         struct mor_sink *sink, struct mor_buffer *bytes,
+                                         struct mor_error *err)
+{
+    const struct hudi_table *table = gathering->table;
+    const struct mor_schema *schema = table->stored_schema;
+    size_t next = 0;
+    while (next < group->upsert_count) {
+        struct hudi_block_writer block;
+        hudi_block_begin(&block, bytes, HUDI_BLOCK_AVRO, gathering->write->instant,
+                         table->block_schema_json);
+        size_t records = hudi_records_begin(bytes);
+        uint32_t count = 0;
+        while (next < group->upsert_count && bytes->size_bytes < HUDI_BLOCK_BYTES_TARGET) {
+            MOR_TRY(
+                gather(gathering, group->upserts, group->upsert_count, 4 * STEP_ROWS, &next, err));
+            for (size_t row = 0; row < gathering->scratch->row_count; row++) {
+                size_t record = hudi_record_begin(bytes);
+                mor_avro_encode_row(schema, gathering->scratch->columns, row, bytes);
+                hudi_record_end(bytes, record);
+            }
+            count += (uint32_t)gathering->scratch->row_count;
+        }
+        hudi_records_end(bytes, records, count);
+        hudi_block_end(&block);
+        MOR_TRY(flush(sink, bytes, err));
+    }
+    return MOR_OK;
+}
+
+static enum mor_status write_delete_blocks(struct gathering *gathering,
+                                           const struct mor_change_group *group,
+                                           struct mor_sink *sink, struct mor_buffer *bytes,
+                                           struct mor_error *err)
+{
+    for (size_t next = 0; next < group->delete_count;) {
+        size_t left = group->delete_count - next;
+        size_t count = left < DELETES_PER_BLOCK ? left : DELETES_PER_BLOCK;
+        struct hudi_block_writer block;
+        hudi_block_begin(&block, bytes, HUDI_BLOCK_DELETE, gathering->write->instant,
+                         gathering->table->block_schema_json);
+        size_t deletes = hudi_deletes_begin(bytes, count);
+        for (size_t i = next; i < next + count; i++) {
+            const struct mor_row_ref *ref = &group->deletes[i];
+            MOR_TRY(row_key(gathering, gathering->changes->batches[ref->batch], ref->row, err));
+            hudi_delete_add(bytes, gathering->key.data, gathering->key.size_bytes,
+                            gathering->partition);
+        }
+        hudi_deletes_end(bytes, deletes);
+        hudi_block_end(&block);
+        MOR_TRY(flush(sink, bytes, err));
+        next += count;
+    }
+    return MOR_OK;
+}
+
+enum mor_status hudi_encode_log(struct hudi_write *write, const struct mor_change_set *changes,
+                                const struct mor_change_group *group, int32_t number,
+                                struct hudi_file_stat *stat, struct mor_error *err)
+{
+    struct mor_table *head = write->write.table;
+    MOR_AUTO_FREE char *key = hudi_data_key(stat->partition, stat->name);
+    struct mor_sink *sink = NULL;
+    MOR_TRY(mor_store_create(head->store, key, &sink, err));
+    struct gathering gathering;
+    gathering_init(&gathering, write, changes, group, stat->file_id, number, 1);
+    struct mor_buffer bytes;
+    mor_buffer_init(&bytes, head->budget);
+    enum mor_status status = write_data_blocks(&gathering, group, sink, &bytes, err);
+    if (status == MOR_OK)
+        status = write_delete_blocks(&gathering, group, sink, &bytes, err);
+    if (status == MOR_OK)
+        status = mor_fault("hudi.file_written", err);
+    if (status == MOR_OK) {
+        stat->rows = (int64_t)group->upsert_count;
+        stat->deletes = (int64_t)group->delete_count;
+        stat->size_bytes = mor_sink_position(sink);
+        status = mor_sink_finish_deferred(sink, err);
+    }
+    mor_buffer_done(&bytes);
+    gathering_done(&gathering);
+    mor_sink_free(sink);
+    return status == MOR_OK ? MOR_OK : mor_error_wrap(err, "could not write '%s'", key);
+}

@@ -1,0 +1,105 @@
+#include "hudi/hudi_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static bool parse_base(const char *name, size_t length, struct mor_arena *arena,
+                       struct hudi_file *file)
+{
+    const char *first = memchr(name, '_', length);
+    const char *second = first ? memchr(first + 1, '_', length - (size_t)(first + 1 - name)) : NULL;
+    if (!second)
+        return false;
+    const char *instant = second + 1;
+    size_t instant_length = length - (size_t)(instant - name);
+    if (!hudi_time_is_valid(instant, instant_length))
+        return false;
+    file->file_id = mor_arena_strndup(arena, name, (size_t)(first - name));
+    file->token = mor_arena_strndup(arena, first + 1, (size_t)(second - first - 1));
+    memcpy(file->instant, instant, instant_length);
+    return true;
+}
+
+static bool parse_log(const char *name, struct mor_arena *arena, struct hudi_file *file)
+{
+    const char *log = strstr(name, ".log.");
+    if (!log)
+        return false;
+    const char *underscore = memrchr(name, '_', (size_t)(log - name));
+    if (!underscore)
+        return false;
+    size_t instant_length = (size_t)(log - underscore - 1);
+    if (!hudi_time_is_valid(underscore + 1, instant_length))
+        return false;
+    char *end = NULL;
+    long version = strtol(log + 5, &end, 10);
+    // ".cdc" files and the like lie beside the logs but are none
+    if (end == log + 5 || version < 0 || version > INT32_MAX || (*end != '\0' && *end != '_') ||
+        strchr(end, '.'))
+        return false;
+    file->is_log = true;
+    file->version = (int32_t)version;
+    file->file_id = mor_arena_strndup(arena, name, (size_t)(underscore - name));
+    file->token = mor_arena_strdup(arena, *end ? end + 1 : "");
+    memcpy(file->instant, underscore + 1, instant_length);
+    return true;
+}
+
+bool hudi_file_parse(const char *name, struct mor_arena *arena, struct hudi_file *ret_file)
+{
+    struct hudi_file file = {0};
+    size_t length = strlen(name), suffix = strlen(".parquet");
+    bool good = name[0] == '.'
+                    ? parse_log(name + 1, arena, &file)
+                    : length > suffix && strcmp(name + length - suffix, ".parquet") == 0 &&
+                          parse_base(name, length - suffix, arena, &file);
+    if (good)
+        *ret_file = file;
+    return good;
+}
+
+static void token_of(int32_t bucket, const char *instant, char ret_token[40])
+{
+    snprintf(ret_token, 40, "%d-%.8s-%.9s", bucket < 0 ? 0 : bucket, instant, instant + 8);
+}
+
+char *hudi_base_name(const char *file_id, int32_t bucket, const char *instant)
+{
+    char token[40];
+    token_of(bucket, instant, token);
+    return mor_asprintf("%s_%s_%s.parquet", file_id, token, instant);
+}
+
+char *hudi_log_name(const char *file_id, const char *name_instant, int32_t version, int32_t bucket,
+                    const char *commit_instant)
+{
+    char token[40];
+    token_of(bucket, commit_instant, token);
+    return mor_asprintf(".%s_%s.log.%d_%s", file_id, name_instant, version, token);
+}
+
+bool hudi_file_belongs(const struct hudi_file *file, int table_version, const char *instant)
+{
+    if (!file->is_log || table_version >= 8)
+        return strcmp(file->instant, instant) == 0;
+    const char *dash = strchr(file->token, '-');
+    return dash && strlen(instant) == 17 && strlen(dash + 1) == 18 && dash[9] == '-' &&
+           strncmp(dash + 1, instant, 8) == 0 && strcmp(dash + 10, instant + 8) == 0;
+}
+
+void hudi_bucket_file_id(int32_t bucket, char ret_file_id[48])
+{
+    snprintf(ret_file_id, 48, "%08d-0000-0000-0000-000000000000-0", bucket);
+}
+
+int32_t hudi_file_id_bucket(const char *file_id)
+{
+    int32_t bucket = 0;
+    for (int i = 0; i < 8; i++) {
+        if (file_id[i] < '0' || file_id[i] > '9')
+            return -1;
+        bucket = bucket * 10 + (file_id[i] - '0');
+    }
+    return file_id[8] == '-' ? bucket : -1;
+}

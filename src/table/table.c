@@ -1,0 +1,130 @@
+// The public functions that only hand over to the table's format.
+#include "moraine/table.h"
+
+#include "table_format.h"
+
+void mor_table_free(struct mor_table *table)
+{
+    if (table)
+        table->ops->free(table);
+}
+
+const struct mor_schema *mor_table_schema(const struct mor_table *table)
+{
+    return table->schema;
+}
+
+const char *mor_table_name(const struct mor_table *table)
+{
+    return table->name;
+}
+
+bool mor_table_is_keyed(const struct mor_table *table)
+{
+    return table->keyed;
+}
+
+struct mor_store *mor_table_store(const struct mor_table *table)
+{
+    return table->store;
+}
+
+enum mor_status mor_table_property(struct mor_table *table, const char *key, bool refresh,
+                                   struct mor_arena *arena, char **ret_value, struct mor_error *err)
+{
+    return table->ops->property(table, key, refresh, arena, ret_value, err);
+}
+
+void mor_table_partitions_with_bucket(struct mor_table *table, int32_t bucket,
+                                      struct mor_arena *arena, const char ***ret_partitions,
+                                      size_t *ret_count)
+{
+    table->ops->partitions_with_bucket(table, bucket, arena, ret_partitions, ret_count);
+}
+
+bool mor_table_has_group(const struct mor_table *table, const char *partition, int32_t bucket)
+{
+    return table->ops->has_group(table, partition, bucket);
+}
+
+enum mor_status mor_write_begin(struct mor_table *table, const struct mor_uuid *batch_id,
+                                struct mor_write **ret_write, struct mor_error *err)
+{
+    enum mor_status status = table->ops->write_begin(table, batch_id, ret_write, err);
+    return status == MOR_OK
+               ? MOR_OK
+               : mor_error_wrap(err, "could not begin a commit to table '%s'", table->name);
+}
+
+enum mor_status mor_write_group(struct mor_write *write, const struct mor_change_set *changes,
+                                size_t group_index, struct mor_error *err)
+{
+    return write->table->ops->write_group(write, changes, group_index, err);
+}
+
+enum mor_status mor_write_commit(struct mor_write *write, const struct mor_property *properties,
+                                 size_t property_count, const char *fence_key,
+                                 const char *fence_value, struct mor_commit_result *ret_result,
+                                 struct mor_error *err)
+{
+    struct mor_table *table = write->table;
+    enum mor_status status = table->ops->write_commit(write, properties, property_count, fence_key,
+                                                      fence_value, ret_result, err);
+    return status == MOR_OK ? MOR_OK
+                            : mor_error_wrap(err, "could not commit to table '%s'", table->name);
+}
+
+void mor_write_free(struct mor_write *write)
+{
+    if (write)
+        write->table->ops->write_free(write);
+}
+
+enum mor_status mor_table_history(struct mor_table *table, struct mor_arena *arena,
+                                  struct mor_commit_info **ret_commits, size_t *ret_count,
+                                  struct mor_error *err)
+{
+    return table->ops->history(table, arena, ret_commits, ret_count, err);
+}
+
+enum mor_status mor_table_slices(struct mor_table *table, const char *version,
+                                 struct mor_arena *arena, struct mor_slice **ret_slices,
+                                 size_t *ret_count, struct mor_error *err)
+{
+    return table->ops->slices(table, version, arena, ret_slices, ret_count, err);
+}
+
+enum mor_status mor_table_describe(struct mor_table *table, struct mor_buffer *ret_json,
+                                   struct mor_error *err)
+{
+    return table->ops->describe(table, ret_json, err);
+}
+
+void mor_table_merge_rule(const struct mor_table *table, struct mor_merge_rule *ret_rule)
+{
+    table->ops->merge_rule(table, ret_rule);
+}
+
+const struct mor_field *mor_table_column(const struct mor_table *table, const char *name)
+{
+    return table->ops->column(table, name);
+}
+
+enum mor_status mor_delta_open(struct mor_table *table, const struct mor_slice *slice,
+                               const struct mor_schema *wanted, struct mor_delta **ret_delta,
+                               struct mor_error *err)
+{
+    return table->ops->delta_open(table, slice, wanted, ret_delta, err);
+}
+
+enum mor_status mor_delta_next(struct mor_delta *delta, enum mor_delta_kind *ret_kind,
+                               const struct mor_batch **ret_batch, struct mor_error *err)
+{
+    return delta->table->ops->delta_next(delta, ret_kind, ret_batch, err);
+}
+
+void mor_delta_free(struct mor_delta *delta)
+{
+    if (delta)
+        delta->table->ops->delta_free(delta);
+}

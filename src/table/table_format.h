@@ -1,0 +1,113 @@
+// What a table format implements, and the part of a table that all formats share.
+#ifndef MORAINE_TABLE_TABLE_FORMAT_H
+#define MORAINE_TABLE_TABLE_FORMAT_H
+
+#include "moraine/storage.h"
+#include "moraine/table.h"
+
+// One partition field as rows and paths know it.
+struct mor_partition_column {
+    int32_t column; // index in the table schema
+    enum mor_transform transform;
+    char *path_name; // name in "name=value"
+};
+
+struct mor_table_ops;
+
+// Head of every format's table. Everything here is fixed after open, so any thread may read it.
+struct mor_table {
+    const struct mor_table_ops *ops;
+    struct mor_store *store;
+    struct mor_budget *budget; // borrowed, may be NULL
+    char *name;
+    char *database;
+    struct mor_schema *schema;
+    bool keyed;
+    int32_t *key_columns; // indices in the schema
+    size_t key_column_count;
+    int32_t ordering_column; // -1 = none
+    struct mor_partition_column *partition_columns;
+    size_t partition_column_count;
+    bool escape_partition_values;
+    int32_t bucket_count; // 0 = no buckets
+};
+
+struct mor_write {
+    struct mor_table *table;
+};
+
+struct mor_delta {
+    struct mor_table *table;
+};
+
+// Public functions of table.h hand over to these after what is common was done.
+struct mor_table_ops {
+    const char *name;
+    enum mor_table_format format;
+    // True when the store holds a table of this format.
+    enum mor_status (*probe)(struct mor_store *store, bool *ret_found, struct mor_error *err);
+    // The type in which the format stores `field`, nested types included; FATAL with the reason
+    // when it cannot.
+    enum mor_status (*normalise_field)(struct mor_field *field, struct mor_error *err);
+    // Both take the store in every case.
+    enum mor_status (*open_write)(struct mor_store *take_store,
+                                  const struct mor_table_options *options,
+                                  struct mor_table **ret_table, struct mor_error *err);
+    enum mor_status (*open_read)(struct mor_store *take_store, struct mor_budget *budget,
+                                 struct mor_table **ret_table, struct mor_error *err);
+    void (*free)(struct mor_table *table);
+    enum mor_status (*property)(struct mor_table *table, const char *key, bool refresh,
+                                struct mor_arena *arena, char **ret_value, struct mor_error *err);
+    bool (*has_group)(const struct mor_table *table, const char *partition, int32_t bucket);
+    void (*partitions_with_bucket)(struct mor_table *table, int32_t bucket, struct mor_arena *arena,
+                                   const char ***ret_partitions, size_t *ret_count);
+    enum mor_status (*write_begin)(struct mor_table *table, const struct mor_uuid *batch_id,
+                                   struct mor_write **ret_write, struct mor_error *err);
+    enum mor_status (*write_group)(struct mor_write *write, const struct mor_change_set *changes,
+                                   size_t group_index, struct mor_error *err);
+    enum mor_status (*write_commit)(struct mor_write *write, const struct mor_property *properties,
+                                    size_t property_count, const char *fence_key,
+                                    const char *fence_value, struct mor_commit_result *ret_result,
+                                    struct mor_error *err);
+    void (*write_free)(struct mor_write *write);
+    enum mor_status (*history)(struct mor_table *table, struct mor_arena *arena,
+                               struct mor_commit_info **ret_commits, size_t *ret_count,
+                               struct mor_error *err);
+    enum mor_status (*slices)(struct mor_table *table, const char *version, struct mor_arena *arena,
+                              struct mor_slice **ret_slices, size_t *ret_count,
+                              struct mor_error *err);
+    enum mor_status (*describe)(struct mor_table *table, struct mor_buffer *ret_json,
+                                struct mor_error *err);
+    void (*merge_rule)(const struct mor_table *table, struct mor_merge_rule *ret_rule);
+    const struct mor_field *(*column)(const struct mor_table *table, const char *name);
+    enum mor_status (*delta_open)(struct mor_table *table, const struct mor_slice *slice,
+                                  const struct mor_schema *wanted, struct mor_delta **ret_delta,
+                                  struct mor_error *err);
+    enum mor_status (*delta_next)(struct mor_delta *delta, enum mor_delta_kind *ret_kind,
+                                  const struct mor_batch **ret_batch, struct mor_error *err);
+    void (*delta_free)(struct mor_delta *delta);
+};
+
+extern const struct mor_table_ops mor_table_hudi_ops;
+
+// Frees the common part; the format frees the structure.
+void mor_table_done(struct mor_table *table);
+
+// Fills what the options say of keys, ordering and partitioning, resolved against table->schema.
+// FATAL in words when a column is missing or its type cannot serve.
+enum mor_status mor_table_bind(struct mor_table *table, const char *const *key_columns,
+                               size_t key_column_count, const char *ordering_column,
+                               const struct mor_partition_field *partition_fields,
+                               size_t partition_field_count, struct mor_error *err) MOR_CHECKED;
+
+// Schema of a table that is opened with the schema `wanted`: the table's columns in their order,
+// then wanted columns that it lacks. FATAL when a column changed its type. *ret_added: columns were
+// added.
+enum mor_status mor_table_evolve_schema(const struct mor_schema *existing,
+                                        const struct mor_schema *wanted,
+                                        struct mor_schema **ret_schema, bool *ret_added,
+                                        struct mor_error *err) MOR_CHECKED;
+// True when values of the two fields are stored alike (names and ids of nested fields included).
+bool mor_table_types_equal(const struct mor_field *a, const struct mor_field *b);
+
+#endif
