@@ -257,7 +257,8 @@ static void gather_variable(struct mor_vector *vector, const struct mor_vector *
     assert(end + total <= INT32_MAX);
     for (size_t i = 0; i < count; i++) {
         size_t size = (size_t)(offsets[indices[i] + 1] - offsets[indices[i]]);
-        memcpy(vector->data.data + end, from->data.data + offsets[indices[i]], size);
+        if (size > 0)
+            memcpy(vector->data.data + end, from->data.data + offsets[indices[i]], size);
         end += size;
         int32_t at = (int32_t)end;
         memcpy(vector->offsets.data + vector->offsets.size_bytes + i * sizeof at, &at, sizeof at);
