@@ -240,6 +240,7 @@ static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_erro
                                         .bucket_count = (int32_t)topic->table.buckets,
                                         .hudi_table_version =
                                             (int32_t)topic->table.hudi_table_version,
+                                        .instance = pipeline->config->instance,
                                         .budget = pipeline->budget};
     MOR_TRY(mor_table_open_write(&options, &pipeline->table, err));
     enum mor_status status = mor_committer_load(pipeline->table, pipeline->config->instance,
