@@ -248,6 +248,8 @@ enum mor_status mor_config_load(const char *path, struct mor_config **ret_config
 void mor_config_free(struct mor_config *config);
 void mor_config_report_done(struct mor_config_report *report);
 
+// Whether a key by its name holds a secret ("sasl.password", "ssl.key.pem").
+bool mor_config_secret_name(const char *name);
 // Overwrites every secret value (from ${env:} or ${file:}, or of a key that names a password,
 // secret or token) inside `text` with '*'. For texts that come from libraries and go to logs. Any
 // thread.

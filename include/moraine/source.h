@@ -7,13 +7,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "moraine/base/log.h"
 #include "moraine/base/memory.h"
 #include "moraine/base/record.h"
 #include "moraine/base/status.h"
 
 // Consecutive records [offset_first, offset_next) of one Kafka partition. Offsets inside the range
 // without a record are gaps (control records, aborted transactions, compaction). Owns the librdkafka
-// messages its records point into.
+// messages its records point into. The chunks of one generation follow each other without a hole; a
+// chunk may have no records, and with MOR_START_LATEST the first chunk of a partition that the table
+// did not know is [o, o): it makes the place where the partition starts part of a commit.
 struct mor_chunk {
     int32_t partition;
     int32_t leader_epoch; // of the last record, -1 when not known
@@ -33,7 +36,10 @@ struct mor_source_partition {
     int32_t leader_epoch;  // -1 when not known
     int64_t generation;    // filled by the callback
 };
-#define MOR_OFFSET_NONE (-1)
+#define MOR_OFFSET_NONE     (-1)
+// What `assign` may return instead of MOR_OFFSET_NONE for a partition that was added to a topic the
+// table already knows: such a one starts at its first record whatever `start` says.
+#define MOR_OFFSET_EARLIEST (-2)
 
 struct mor_source_identity {
     char cluster_id[128];
@@ -67,8 +73,13 @@ struct mor_source_options {
     // Takes the chunk and returns true, or leaves it with the source (no room: the partition is paused
     // and the chunk offered again).
     bool (*deliver)(void *context, struct mor_chunk *chunk);
-    // End of the source: partition -1 = the whole topic.
+    // End of the source: partition -1 = the whole topic. A single partition can be revived by
+    // mor_source_reassign.
     void (*failure)(void *context, int32_t partition, const struct mor_error *err);
+    // What librdkafka has to say that ends nothing: brokers down, retries. May be NULL. The text may
+    // quote configuration values: redact before logging.
+    void (*notice)(void *context, enum mor_log_level level, const char *text);
+    int64_t identity_interval_ms; // 0 = 30 s
 };
 
 // Positions for lag: one row per assigned partition.
@@ -80,18 +91,23 @@ struct mor_source_lag {
 };
 
 struct mor_source;
-// Connects, checks the topic (FATAL with words when it does not exist), starts the thread.
+// Connects, checks the topic and starts the thread. FATAL with words when the topic does not exist,
+// access is denied, or a property is unknown or would break exactly-once; RETRY when no broker
+// answered within some seconds. Everything but context and budget is copied.
 enum mor_status mor_source_open(const struct mor_source_options *options, struct mor_source **ret_source,
                                 struct mor_error *err) MOR_CHECKED;
 // Any thread: asks the source to give the partition up and assign it again (its offset is asked anew).
 void mor_source_reassign(struct mor_source *source, int32_t partition);
 // Any thread: remembers group offsets to commit as a hint for lag tools (next offset per partition).
 void mor_source_commit_hint(struct mor_source *source, const struct mor_source_partition *partitions, size_t count);
-// Any thread. Returns the number of rows written to ret_lag, at most `capacity`.
+// Any thread. Returns the number of rows written to ret_lag, at most `capacity`. The rows are brought up
+// to date a few times per second; low and high of paused partitions every 10 s.
 size_t mor_source_lag(struct mor_source *source, struct mor_source_lag *ret_lag, size_t capacity);
-// Any thread: no more chunks are delivered after it returns; partitions stay assigned.
+// Any thread: no more chunks are delivered after it returns; partitions stay assigned. Must not be
+// called while holding a lock that `deliver` waits for.
 void mor_source_stop(struct mor_source *source);
-// Commits the last hints, leaves the group and joins the thread. All chunks must have been freed.
+// Commits the last hints, leaves the group and joins the thread; takes some seconds at most when no
+// broker answers. All chunks must have been freed. Not from a callback.
 void mor_source_free(struct mor_source *source);
 
 // One line per protection that the linked librdkafka lacks; returns the number of lines.

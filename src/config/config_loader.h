@@ -44,7 +44,5 @@ const char *mor_config_resolve(struct mor_config_loader *loader, const char *pat
 const char *mor_config_substitute(struct mor_config_loader *loader, struct mor_place place,
                                   const char *text, bool *ret_secret);
 void mor_config_remember_secret(struct mor_config_loader *loader, const char *value);
-// Whether a key by its name holds a secret.
-bool mor_config_secret_name(const char *name);
 
 #endif
