@@ -3,8 +3,9 @@
 
 #include "config_loader.h"
 
-static void note(struct mor_config_loader *loader, struct mor_place place, bool is_error,
-                 const char *format, va_list list)
+__attribute__((format(printf, 4, 0))) static void note(struct mor_config_loader *loader,
+                                                       struct mor_place place, bool is_error,
+                                                       const char *format, va_list list)
 {
     struct mor_config_report *report = loader->report;
     size_t *count = is_error ? &report->error_count : &report->warning_count;

@@ -18,8 +18,13 @@ struct mor_log_field {
     int64_t number;
 };
 
-#define MOR_STR(name_, text_)                                                                      \
-    ((struct mor_log_field){.name = (name_), .text = (text_) ? (text_) : ""})
+// A field cannot be without a value: NULL is written as "".
+static inline struct mor_log_field mor_log_text(const char *name, const char *text)
+{
+    return (struct mor_log_field){.name = name, .text = text != 0 ? text : ""};
+}
+
+#define MOR_STR(name_, text_) mor_log_text(name_, text_)
 #define MOR_INT(name_, number_)                                                                    \
     ((struct mor_log_field){.name = (name_), .number = (int64_t)(number_)})
 

@@ -27,7 +27,7 @@ static inline void mor_free_cleanup(void *pointer)
     free(*(void **)pointer);
 }
 // A local pointer that is freed when it leaves scope.
-#define MOR_AUTO_FREE __attribute__((cleanup(mor_free_cleanup)))
+#define MOR_AUTO_FREE __attribute__((cleanup(mor_free_cleanup), unused))
 
 // ---- budget -------------------------------------------------------------------------------------
 
