@@ -262,7 +262,7 @@ static bool keys_differ(struct mor_json_reader *reader, const struct mor_vector 
             size_t index = first + slots[slot] - 1;
             const uint8_t *other = width > 0 ? keys->data.data + index * width
                                              : mor_vector_bytes_at(keys, index, &other_size);
-            if (other_size == size && memcmp(key, other, size) == 0)
+            if (other_size == size && (size == 0 || memcmp(key, other, size) == 0))
                 return false;
         }
         slots[slot] = (uint32_t)i + 1;

@@ -147,6 +147,7 @@ enum mor_status mor_json_object_build_some(struct mor_arena *arena, const struct
         object->slot_count *= 2;
     object->slots = mor_arena_calloc(arena, object->slot_count, sizeof *object->slots);
     object->stranger.ignored = true;
+    object->stranger.quoted = mor_arena_calloc(arena, 1, 32); // read, though its size is 0
     for (size_t i = 0; i < count; i++) {
         const struct mor_field *from = &fields[indices ? indices[i] : i];
         struct mor_json_field *field = &object->fields[i];

@@ -1,22 +1,7 @@
 // Rows to data, byte by byte, and random schemas and rows through encode, schema text, plan and
 // decode.
 #include "avro_test.h"
-
-static uint64_t seed;
-
-static uint64_t next_random(void)
-{
-    seed += 0x9E3779B97F4A7C15u;
-    uint64_t z = seed;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-static size_t below(size_t limit)
-{
-    return (size_t)(next_random() % limit);
-}
+#include "random_rows.h"
 
 static void hex_of(const struct mor_buffer *bytes, struct mor_buffer *ret)
 {
@@ -95,106 +80,6 @@ static void test_longs_have_the_bytes_of_the_specification(void **state)
 
 // ---- random schemas and rows --------------------------------------------------------------------
 
-static void add_random_field(struct mor_schema *s, struct mor_field *parent, const char *name,
-                             int depth)
-{
-    enum mor_type type = (enum mor_type)below(depth > 3 ? MOR_TYPE_STRUCT : MOR_TYPE_MAP + 1);
-    struct mor_field *field = mor_schema_add(s, parent, name, type, below(3) > 0);
-    field->precision = (int32_t)below(38) + 1;
-    field->scale = (int32_t)below((size_t)field->precision + 1);
-    field->local_timestamp = below(2);
-    if (type == MOR_TYPE_FIXED)
-        field->fixed_size_bytes = (int32_t)below(20) + 1;
-    if (type == MOR_TYPE_STRUCT) {
-        for (size_t i = 0, count = below(4) + 1; i < count; i++) {
-            char child[8] = {'c', (char)('a' + i), 0};
-            add_random_field(s, field, child, depth + 1);
-        }
-    }
-    if (type == MOR_TYPE_LIST)
-        add_random_field(s, field, "element", depth + 1);
-    if (type == MOR_TYPE_MAP) {
-        mor_schema_add(s, field, "key", MOR_TYPE_STRING, false);
-        add_random_field(s, field, "value", depth + 1);
-    }
-}
-
-static void append_random(struct mor_vector *v);
-
-static void append_random_text(struct mor_vector *v)
-{
-    static const char *const pieces[] = {
-        "a", "bc", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "0123456789", "\"\\\n"};
-    MOR_AUTO_BUFFER text = {0};
-    for (size_t i = 0, count = below(below(10) ? 5 : 30); i < count; i++)
-        mor_buffer_append_text(&text, pieces[below(below(2) ? 2 : 7)]);
-    mor_vector_append_bytes(v, text.data, text.size_bytes);
-}
-
-static void append_random_decimal(struct mor_vector *v)
-{
-    mor_int128 value = 0;
-    for (int32_t i = 0, digits = (int32_t)below((size_t)v->field->precision + 1); i < digits; i++)
-        value = value * 10 + (mor_int128)below(10);
-    value = below(2) ? -value : value;
-    mor_vector_append_fixed(v, &value);
-}
-
-static void append_random(struct mor_vector *v)
-{
-    uint64_t bits[4] = {next_random(), next_random(), next_random(), next_random()};
-    double real = (double)(int64_t)bits[0] / 1024.0;
-    float narrow = (float)real;
-    if (v->field->nullable && below(4) == 0) {
-        mor_vector_append_null(v);
-        return;
-    }
-    if (below(2)) // small numbers have short forms
-        bits[0] >>= 8 * below(8);
-    switch (v->field->type) {
-    case MOR_TYPE_TIMESTAMP_MILLIS:
-    case MOR_TYPE_TIMESTAMP_MICROS: // within the years that have a text form
-        bits[0] = (uint64_t)((int64_t)bits[0] >> 14);
-        mor_vector_append_fixed(v, bits);
-        break;
-    case MOR_TYPE_BOOL:
-        mor_vector_append_bool(v, bits[0] & 1);
-        break;
-    case MOR_TYPE_FLOAT:
-        mor_vector_append_fixed(v, &narrow);
-        break;
-    case MOR_TYPE_DOUBLE:
-        mor_vector_append_fixed(v, &real);
-        break;
-    case MOR_TYPE_DECIMAL:
-        append_random_decimal(v);
-        break;
-    case MOR_TYPE_STRING:
-    case MOR_TYPE_ENUM:
-    case MOR_TYPE_JSON:
-        append_random_text(v);
-        break;
-    case MOR_TYPE_BYTES:
-        mor_vector_append_bytes(v, bits, below(sizeof bits));
-        break;
-    case MOR_TYPE_STRUCT:
-        for (size_t i = 0; i < v->child_count; i++)
-            append_random(&v->children[i]);
-        mor_vector_append_end(v);
-        break;
-    case MOR_TYPE_LIST:
-    case MOR_TYPE_MAP:
-        for (size_t i = 0, count = below(4); i < count; i++) {
-            for (size_t k = 0; k < v->child_count; k++)
-                append_random(&v->children[k]);
-        }
-        mor_vector_append_end(v);
-        break;
-    default:
-        mor_vector_append_fixed(v, bits);
-    }
-}
-
 static void compare_slots(const struct mor_vector *a, const struct mor_vector *b, size_t row)
 {
     MOR_AUTO_BUFFER left = {0};
@@ -222,9 +107,9 @@ static void check_prefixes(const struct mor_avro_plan *plan, const struct mor_bu
 static void round_trip_of_seed(uint64_t number)
 {
     struct mor_error err = MOR_ERROR_INIT;
-    seed = number;
+    random_seed = number;
     struct mor_schema *table = mor_schema_new("t");
-    for (size_t i = 0, count = below(8) + 1; i < count; i++) {
+    for (size_t i = 0, count = random_below(8) + 1; i < count; i++) {
         char name[8] = {'f', (char)('a' + i), 0};
         add_random_field(table, NULL, name, 0);
     }
