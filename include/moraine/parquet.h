@@ -15,15 +15,20 @@
 // Where a writer's bytes go, front to back. write returns a status class and fills *err.
 struct mor_byte_sink {
     void *context;
-    enum mor_status (*write)(void *context, const void *bytes, size_t size_bytes, struct mor_error *err);
+    enum mor_status (*write)(void *context, const void *bytes, size_t size_bytes,
+                             struct mor_error *err);
+    // Optional (NULL = cannot): reads back what was written; finish compares the footer with it.
+    enum mor_status (*read)(void *context, int64_t offset, void *ret_bytes, size_t size_bytes,
+                            struct mor_error *err);
 };
 
-// Where a reader's bytes come from: exactly [offset, offset + size_bytes). Must be callable from any
-// thread.
+// Where a reader's bytes come from: exactly [offset, offset + size_bytes). Must be callable from
+// any thread.
 struct mor_byte_source {
     void *context;
     int64_t size_bytes;
-    enum mor_status (*read)(void *context, int64_t offset, void *ret_bytes, size_t size_bytes, struct mor_error *err);
+    enum mor_status (*read)(void *context, int64_t offset, void *ret_bytes, size_t size_bytes,
+                            struct mor_error *err);
 };
 
 enum mor_parquet_codec {
@@ -39,54 +44,121 @@ struct mor_parquet_key_value {
     const char *value;
 };
 
+// How the values of a column are laid out. AUTO looks at the first page: a dictionary when values
+// repeat, else what is smallest of the encodings the profile allows.
+enum mor_parquet_encoding {
+    MOR_PARQUET_AUTO,
+    MOR_PARQUET_PLAIN,
+    MOR_PARQUET_DICTIONARY, // RLE_DICTIONARY, falling back when the dictionary grows too large
+    MOR_PARQUET_DELTA_BINARY_PACKED,     // INT32, INT64
+    MOR_PARQUET_DELTA_LENGTH_BYTE_ARRAY, // BYTE_ARRAY
+    MOR_PARQUET_DELTA_BYTE_ARRAY,        // BYTE_ARRAY, FIXED_LEN_BYTE_ARRAY
+    MOR_PARQUET_BYTE_STREAM_SPLIT,       // FLOAT, DOUBLE, INT32, INT64, FIXED_LEN_BYTE_ARRAY
+    MOR_PARQUET_RLE,                     // BOOLEAN
+};
+
+enum mor_parquet_profile {
+    // What AUTO may pick is read by Spark 3.3 and later (vectorised), Hive and Trino through
+    // parquet-mr,
+    // arrow-rs (hudi-rs), Arrow, DuckDB: PLAIN, RLE_DICTIONARY, DELTA_BINARY_PACKED,
+    // DELTA_LENGTH_BYTE_ARRAY.
+    MOR_PARQUET_COMPATIBLE,
+    // Only PLAIN and RLE_DICTIONARY, for readers of any age.
+    MOR_PARQUET_CONSERVATIVE,
+    // Also DELTA_BYTE_ARRAY and BYTE_STREAM_SPLIT, which Spark 3.5's vectorised reader refuses.
+    MOR_PARQUET_COMPACT,
+};
+
+// Settings of one leaf column.
+struct mor_parquet_column_options {
+    const char *path; // "id", "address.city", "tags.list.element", "props.key_value.key"
+    enum mor_parquet_encoding encoding;
+    bool bloom_filter;
+    double bloom_filter_fpp; // 0 = 0.01
+};
+
+struct mor_parquet_sorting_column {
+    const char *path;
+    bool descending, nulls_first;
+};
+
 struct mor_parquet_writer_options {
     enum mor_parquet_codec codec;
-    int32_t codec_level;            // zstd, gzip; 0 = the codec's default
-    int32_t data_page_version;      // 1 or 2
-    size_t row_group_rows_max;
-    size_t row_group_bytes_max;     // uncompressed
+    int32_t codec_level;        // zstd, gzip; 0 = the codec's default
+    int32_t data_page_version;  // 1 or 2; 0 = 1
+    size_t row_group_rows_max;  // sizes: 0 = the default
+    size_t row_group_bytes_max; // uncompressed
     size_t page_bytes_max;
     bool write_page_index;
-    struct mor_budget *budget;      // borrowed, may be NULL
-    const char *created_by;         // NULL = "moraine <version>"
+    struct mor_budget *budget; // borrowed, may be NULL
+    const char *created_by;    // NULL = "moraine version <version>"
+    enum mor_parquet_profile profile;
+    size_t page_rows_max;
+    size_t dictionary_bytes_max;
+    size_t bound_bytes_max;  // longer minima and maxima of byte arrays are cut
+    bool write_checksums;    // CRC-32 per page
+    bool decimal_as_integer; // DECIMAL up to 9 / 18 digits as INT32 / INT64 instead of fixed bytes
+    size_t thread_count;     // columns are encoded by that many threads; 0 or 1 = the caller's
+    const struct mor_parquet_column_options *columns; // borrowed for open
+    size_t column_count;
+    const struct mor_parquet_sorting_column *sorting; // said of every row group, not checked
+    size_t sorting_count;
 };
 #define MOR_PARQUET_WRITER_OPTIONS                                                                 \
-    ((struct mor_parquet_writer_options){.codec = MOR_PARQUET_ZSTD, .codec_level = 1, .data_page_version = 1, \
-                                         .row_group_rows_max = 1u << 20, .row_group_bytes_max = 128u << 20,   \
-                                         .page_bytes_max = 1u << 20, .write_page_index = true})
+    ((struct mor_parquet_writer_options){.codec = MOR_PARQUET_ZSTD,                                \
+                                         .codec_level = 1,                                         \
+                                         .data_page_version = 1,                                   \
+                                         .row_group_rows_max = 1u << 20,                           \
+                                         .row_group_bytes_max = 128u << 20,                        \
+                                         .page_bytes_max = 1u << 20,                               \
+                                         .write_page_index = true})
 
 // A file being written; one thread at a time.
 struct mor_parquet_writer;
-enum mor_status mor_parquet_writer_open(const struct mor_schema *schema, const struct mor_byte_sink *sink,
+enum mor_status mor_parquet_writer_open(const struct mor_schema *schema,
+                                        const struct mor_byte_sink *sink,
                                         const struct mor_parquet_writer_options *options,
-                                        struct mor_parquet_writer **ret_writer, struct mor_error *err) MOR_CHECKED;
+                                        struct mor_parquet_writer **ret_writer,
+                                        struct mor_error *err) MOR_CHECKED;
 // Footer key-value pair, copied; any time before finish.
-void mor_parquet_writer_add_metadata(struct mor_parquet_writer *writer, const char *key, const char *value);
+void mor_parquet_writer_add_metadata(struct mor_parquet_writer *writer, const char *key,
+                                     const char *value);
 // Appends rows [first, first + count) of a batch whose schema equals the writer's.
-enum mor_status mor_parquet_writer_append(struct mor_parquet_writer *writer, const struct mor_batch *batch, size_t first,
-                                          size_t count, struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_parquet_writer_append(struct mor_parquet_writer *writer,
+                                          const struct mor_batch *batch, size_t first, size_t count,
+                                          struct mor_error *err) MOR_CHECKED;
 // Writes what is buffered and the footer. Making the bytes durable is the sink's business.
-enum mor_status mor_parquet_writer_finish(struct mor_parquet_writer *writer, struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_parquet_writer_finish(struct mor_parquet_writer *writer,
+                                          struct mor_error *err) MOR_CHECKED;
 int64_t mor_parquet_writer_row_count(const struct mor_parquet_writer *writer);
-int64_t mor_parquet_writer_size_bytes(const struct mor_parquet_writer *writer); // bytes given to the sink so far
+int64_t mor_parquet_writer_size_bytes(
+    const struct mor_parquet_writer *writer);                    // bytes given to the sink so far
 void mor_parquet_writer_free(struct mor_parquet_writer *writer); // NULL allowed
 
 // A file being read; one thread at a time.
 struct mor_parquet_reader;
-enum mor_status mor_parquet_reader_open(const struct mor_byte_source *source, struct mor_budget *budget,
-                                        struct mor_parquet_reader **ret_reader, struct mor_error *err) MOR_CHECKED;
-const struct mor_schema *mor_parquet_reader_schema(const struct mor_parquet_reader *reader); // lives as the reader
+enum mor_status mor_parquet_reader_open(const struct mor_byte_source *source,
+                                        struct mor_budget *budget,
+                                        struct mor_parquet_reader **ret_reader,
+                                        struct mor_error *err) MOR_CHECKED;
+const struct mor_schema *
+mor_parquet_reader_schema(const struct mor_parquet_reader *reader); // lives as the reader
 int64_t mor_parquet_reader_row_count(const struct mor_parquet_reader *reader);
-size_t mor_parquet_reader_metadata(const struct mor_parquet_reader *reader, const struct mor_parquet_key_value **ret_pairs);
-// Reads into `wanted` (matched by field id when both have one, else by name; absent columns are null,
-// int->long, float->double and decimal widening are applied). NULL = the file's own schema. Must be
-// called before the first mor_parquet_reader_next. The schema is borrowed for the reader's life.
-enum mor_status mor_parquet_reader_project(struct mor_parquet_reader *reader, const struct mor_schema *wanted,
+size_t mor_parquet_reader_metadata(const struct mor_parquet_reader *reader,
+                                   const struct mor_parquet_key_value **ret_pairs);
+// Reads into `wanted` (matched by field id when both have one, else by name; absent columns are
+// null, int->long, float->double and decimal widening are applied). NULL = the file's own schema.
+// Must be called before the first mor_parquet_reader_next. The schema is borrowed for the reader's
+// life.
+enum mor_status mor_parquet_reader_project(struct mor_parquet_reader *reader,
+                                           const struct mor_schema *wanted,
                                            struct mor_error *err) MOR_CHECKED;
-// Replaces the rows of `batch` (made with the wanted schema) with the next at most row_count_max rows;
-// batch->row_count 0 = end. *ret_row_position: position in the file of the first row; may be NULL.
-enum mor_status mor_parquet_reader_next(struct mor_parquet_reader *reader, size_t row_count_max, struct mor_batch *batch,
-                                        int64_t *ret_row_position, struct mor_error *err) MOR_CHECKED;
+// Replaces the rows of `batch` (made with the wanted schema) with the next at most row_count_max
+// rows; batch->row_count 0 = end. *ret_row_position: position in the file of the first row; may be
+// NULL.
+enum mor_status mor_parquet_reader_next(struct mor_parquet_reader *reader, size_t row_count_max,
+                                        struct mor_batch *batch, int64_t *ret_row_position,
+                                        struct mor_error *err) MOR_CHECKED;
 void mor_parquet_reader_free(struct mor_parquet_reader *reader);
 
 #endif
