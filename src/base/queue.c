@@ -1,5 +1,6 @@
 #include "moraine/base/queue.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -66,6 +67,7 @@ static bool has_room(const struct mor_queue *queue, size_t size_bytes)
 
 static void put(struct mor_queue *queue, void *item, size_t size_bytes)
 {
+    assert(queue->capacity > 0);
     if (queue->count == queue->capacity) {
         struct item *grown = mor_calloc(queue->capacity * 2, sizeof *grown);
         for (size_t i = 0; i < queue->count; i++)

@@ -179,6 +179,45 @@ static void append_lines(struct mor_buffer *text, json_t *value, int indent)
     }
 }
 
+// What the newest ledger states: where the table came from and how complete it is.
+static void add_ledger(json_t *object, json_t *ledger)
+{
+    static const char *const names[] = {"topic", "cluster", "topic_id", "offsets"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (json_object_get(ledger, names[i]) != NULL)
+            json_object_set(object, names[i], json_object_get(ledger, names[i]));
+    json_t *watermark = json_object_get(ledger, "watermark_ms");
+    if (json_is_integer(watermark)) {
+        char time[48];
+        mor_format_timestamp(json_integer_value(watermark) * 1000, time, sizeof time);
+        json_object_set_new(object, "watermark", json_string(time));
+    }
+}
+
+// Facts of the format and of the ledger as one object; the caller releases it.
+static enum mor_status describe(struct mor_table *table, json_t **ret_object, struct mor_error *err)
+{
+    MOR_AUTO_BUFFER facts = {0};
+    MOR_TRY(mor_table_describe(table, &facts, err));
+    json_t *object = json_loadb((const char *)facts.data, facts.size_bytes, 0, NULL);
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    char *text;
+    enum mor_status status = mor_table_property(table, "moraine", false, &arena, &text, err);
+    if (status == MOR_OK) {
+        json_t *ledger = json_loads(text, 0, NULL);
+        add_ledger(object, ledger);
+        json_decref(ledger);
+    }
+    mor_arena_done(&arena);
+    if (status != MOR_OK && status != MOR_NOT_FOUND) {
+        json_decref(object);
+        return status;
+    }
+    *ret_object = object;
+    return MOR_OK;
+}
+
 static int run_describe(int argc, char **argv)
 {
     struct cli_arguments arguments;
@@ -190,13 +229,12 @@ static int run_describe(int argc, char **argv)
     struct mor_table *table;
     if (mor_table_open_read(arguments.positional[0], NULL, &table, &err) != MOR_OK)
         return cli_fail(&err);
-    MOR_AUTO_BUFFER facts = {0};
-    enum mor_status status = mor_table_describe(table, &facts, &err);
+    json_t *object = NULL;
+    enum mor_status status = describe(table, &object, &err);
     mor_table_free(table);
     if (status != MOR_OK)
         return cli_fail(&err);
     MOR_AUTO_BUFFER text = {0};
-    json_t *object = json_loadb((const char *)facts.data, facts.size_bytes, 0, NULL);
     if (json) {
         MOR_AUTO_FREE char *dump = json_dumps(object, JSON_INDENT(1));
         mor_buffer_printf(&text, "%s\n", dump);

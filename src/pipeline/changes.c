@@ -29,6 +29,7 @@ struct builder {
 
 static struct group *group_at(const struct builder *builder, size_t index)
 {
+    assert(index < builder->group_of_name.count);
     return builder->group_of_name.entries[index].value.pointer;
 }
 

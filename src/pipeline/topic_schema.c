@@ -1,5 +1,7 @@
 #include "topic_schema.h"
 
+#include <assert.h>
+
 #include "moraine/avro.h"
 #include "moraine/table.h"
 
@@ -84,9 +86,11 @@ static enum mor_status load_source(const struct mor_config_topic *topic,
     return schema_from_registry(topic, registry, &schema->source, err);
 }
 
+// Payload columns and provenance, in the types of the table.
 static enum mor_status add_provenance(const struct mor_config_topic *topic,
                                       struct mor_topic_schema *schema, struct mor_error *err)
 {
+    assert(schema->source != NULL);
     struct mor_schema *with = mor_schema_copy(schema->source);
     schema->payload_column_count = schema->source->root.child_count;
     schema->partition_column = -1;
