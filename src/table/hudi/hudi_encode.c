@@ -262,6 +262,9 @@ enum mor_status hudi_encode_base(struct hudi_write *write, const struct mor_chan
     struct mor_byte_sink bytes = {.context = sink, .write = write_to_sink};
     struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
     options.budget = head->budget;
+    // Spark 3.5's vectorised reader takes DELTA_LENGTH_BYTE_ARRAY and gives wrong texts where a column
+    // holds nulls; older readers of Hudi tables refuse the delta encodings altogether.
+    options.profile = MOR_PARQUET_CONSERVATIVE;
     struct mor_parquet_writer *writer = NULL;
     enum mor_status status =
         mor_parquet_writer_open(hudi_of(head)->stored_schema, &bytes, &options, &writer, err);
