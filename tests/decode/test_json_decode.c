@@ -4,24 +4,8 @@
 
 #include <dirent.h>
 
+#include "decode_corpus.h"
 #include "random_rows.h"
-
-static struct mor_schema *corpus_schema(void)
-{
-    struct mor_schema *s = schema_of(
-        "id!", "long", "i", "int", "f", "float", "d", "double", "b", "boolean", "s", "string",
-        "dec", "decimal(12,2)", "day", "date", "tms", "time_ms", "tus", "time_us", "at_ms",
-        "timestamp_ms", "at_us", "timestamp_us", "u", "uuid", "bin", "bytes", "fix", "fixed(4)",
-        "e", "enum", "j", "json", "l", "list<long>", "m", "map<string>", NULL);
-    struct mor_field *st = mor_schema_add(s, NULL, "st", MOR_TYPE_STRUCT, true);
-    mor_schema_add(s, st, "a", MOR_TYPE_INT64, false);
-    mor_schema_add(s, st, "b", MOR_TYPE_STRING, true);
-    struct mor_field *list = mor_schema_add(s, NULL, "rows", MOR_TYPE_LIST, true);
-    struct mor_field *row = mor_schema_add(s, list, "element", MOR_TYPE_STRUCT, true);
-    mor_schema_add(s, row, "x", MOR_TYPE_INT32, true);
-    mor_schema_add(s, row, "y", MOR_TYPE_INT32, true);
-    return s;
-}
 
 static void read_file(const char *path, struct mor_buffer *ret)
 {
