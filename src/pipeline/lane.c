@@ -104,7 +104,7 @@ struct chunk_work {
 static void set_trouble(struct mor_lane *lane, const char *text)
 {
     MOR_LOCKED(&lane->trouble_mutex);
-    (void)snprintf(lane->trouble, sizeof lane->trouble, "%s", text);
+    (void)snprintf(lane->trouble, sizeof lane->trouble, "%.*s", (int)sizeof lane->trouble - 1, text);
 }
 
 static void add_digest(struct mor_hash128 *sum, const struct mor_record *record)
