@@ -15,7 +15,7 @@
 #define PUBLISH_INTERVAL_MS  250
 #define HINT_INTERVAL_MS     1000
 #define HINT_LIMIT_MS        2000
-#define CLOSE_LIMIT_MS       10000
+#define CLOSE_LIMIT_MS       5000
 
 // ---- requests of other threads ------------------------------------------------------------------
 
@@ -252,8 +252,8 @@ static void subscribe(struct mor_source *source)
 }
 
 // Leaves the group: the others take over at once instead of after the session's time-out. Bounded,
-// because with all brokers gone nobody answers.
-static void leave(struct mor_source *source)
+// because with all brokers gone nobody answers; false then.
+static bool leave(struct mor_source *source)
 {
     int64_t until_ms = mor_clock_mono_ms() + CLOSE_LIMIT_MS;
     mor_source_send_hints(source, HINT_LIMIT_MS);
@@ -261,9 +261,29 @@ static void leave(struct mor_source *source)
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(source->kafka, queue);
     while (!error && !rd_kafka_consumer_closed(source->kafka) && mor_clock_mono_ms() < until_ms)
         rd_kafka_queue_poll_callback(queue, 100);
+    bool closed = !error && rd_kafka_consumer_closed(source->kafka);
     if (error)
         rd_kafka_error_destroy(error);
     rd_kafka_queue_destroy(queue);
+    return closed;
+}
+
+static void *destroy_later(void *argument)
+{
+    rd_kafka_destroy_flags(argument, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    return NULL;
+}
+
+// A client that could not say good-bye ends by itself, as late as after its session's time-out.
+// Nobody waits for that: its callbacks only run where its queues are polled.
+static void abandon(rd_kafka_t *kafka)
+{
+    pthread_t thread;
+    struct mor_error ignored = MOR_ERROR_INIT;
+    if (mor_thread_start(&thread, "source-end", destroy_later, kafka, &ignored) == MOR_OK)
+        pthread_detach(thread);
+    else
+        destroy_later(kafka);
 }
 
 static void *run(void *argument)
@@ -275,7 +295,7 @@ static void *run(void *argument)
         subscribe(source);
     while (!is_set(source, &source->quit))
         turn(source, messages);
-    leave(source);
+    source->closed = leave(source);
     return NULL;
 }
 
@@ -290,8 +310,10 @@ static void free_source(struct mor_source *source)
         rd_kafka_queue_destroy(source->answer_queue);
     if (source->consumer_queue)
         rd_kafka_queue_destroy(source->consumer_queue);
-    if (source->kafka)
+    if (source->kafka && (source->closed || !source->started))
         rd_kafka_destroy_flags(source->kafka, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    else if (source->kafka)
+        abandon(source->kafka);
     mor_source_hints_done(source);
     free(source->reassigns);
     free(source->lag);
@@ -358,6 +380,7 @@ enum mor_status mor_source_open(const struct mor_source_options *options,
         free_source(source);
         return status;
     }
+    source->started = true;
     *ret_source = source;
     return MOR_OK;
 }

@@ -74,6 +74,7 @@ struct mor_source {
     rd_kafka_queue_t *consumer_queue;
     rd_kafka_queue_t *answer_queue; // identity, lag
     pthread_t thread;
+    bool started, closed; // the thread runs; it left the group in time
 
     struct mor_source_part **parts;
     size_t part_count;
@@ -81,7 +82,8 @@ struct mor_source {
     bool seen_offset;   // the table knows some partition: others without an offset are new
     bool pressure;      // memory budget nearly spent
     int64_t pressure_since_ms;
-    bool failed; // the topic as a whole; nothing is read any more
+    bool brokers_down; // said so, and nothing came since
+    bool failed;       // the topic as a whole; nothing is read any more
     bool identity_known, identity_asked;
     int64_t identity_at_ms; // when to ask next
     int topic_missing_count;

@@ -37,7 +37,7 @@ static void run_two_members(const char *strategy)
     struct rig first = {.table = &table}, second = {.table = &table};
     const struct mor_source_property assignor[] = {{"partition.assignment.strategy", strategy},
                                                    {"heartbeat.interval.ms", "200"},
-                                                   {"session.timeout.ms", "6000"},
+                                                   {"session.timeout.ms", "2000"},
                                                    {NULL, NULL}};
     struct mor_source_options options = rig_options(&first, "orders", "g-two");
     for (int32_t p = 0; p < RIG_PARTITIONS; p++)

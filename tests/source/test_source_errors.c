@@ -117,8 +117,10 @@ static void broker_that_goes_and_comes_back_loses_and_doubles_nothing(void **sta
     rig_table_init(&table, 0);
     struct rig rig = {.table = &table};
     struct mor_source_options options = rig_options(&rig, "orders", "g-down");
+    const struct mor_source_property reconnect[] = {{"reconnect.backoff.max.ms", "300"},
+                                                    {NULL, NULL}};
     rig_produce(&cluster, "orders", 0, 0, 1000);
-    rig_open(&rig, &cluster, &options, NULL);
+    rig_open(&rig, &cluster, &options, reconnect);
     RIG_WAIT(rig_records(&table) == 1000);
     for (int round = 0; round < 3; round++) {
         rd_kafka_mock_broker_set_down(cluster.mock, 1);
@@ -152,22 +154,50 @@ static void source_ends_in_time_while_every_broker_is_down(void **state)
     assert_true(mor_clock_mono_ms() - from_ms < 15000);
 }
 
-static void errors_of_fetching_are_tried_again_and_then_stop_the_partition(void **state)
+#if RD_KAFKA_VERSION >= 0x020f00ff
+#define FETCH 1
+
+static void push(int32_t partition, int count, rd_kafka_resp_err_t code)
+{
+    for (int i = 0; i < count; i++)
+        assert_int_equal(rd_kafka_mock_partition_push_request_errors(cluster.mock, "orders",
+                                                                     partition, FETCH, 1, code),
+                         RD_KAFKA_RESP_ERR_NO_ERROR);
+}
+
+static void error_of_a_partition_is_tried_again_and_the_records_come_after_all(void **state)
 {
     (void)state;
     struct rig_table table;
     rig_table_init(&table, 0);
     struct rig rig = {.table = &table};
-    struct mor_source_options options = rig_options(&rig, "orders", "g-fetch");
+    struct mor_source_options options = rig_options(&rig, "orders", "g-twice");
     rig_produce(&cluster, "orders", 0, 0, 10);
-    // twice: read again; the records come after all
-    rd_kafka_mock_push_request_errors(cluster.mock, 1 /* Fetch */, 2,
-                                      RD_KAFKA_RESP_ERR_INVALID_REQUEST,
-                                      RD_KAFKA_RESP_ERR_INVALID_REQUEST);
+    push(0, 2, RD_KAFKA_RESP_ERR_INVALID_RECORD);
     rig_open(&rig, &cluster, &options, NULL);
     RIG_WAIT(rig_records(&table) == 10);
-    assert_int_equal(RIG_READ(&rig, rig.failure_count), 0);
     rig_close(&rig);
+    assert_int_equal(rig.failure_count, 0);
+    assert_int_equal(table.gap_count, 0);
+}
+
+static void error_that_stays_stops_its_partition_only(void **state)
+{
+    (void)state;
+    struct rig_table table;
+    rig_table_init(&table, 0);
+    struct rig rig = {.table = &table};
+    struct mor_source_options options = rig_options(&rig, "orders", "g-thrice");
+    rig_produce(&cluster, "orders", 0, 0, 10);
+    rig_produce(&cluster, "orders", 1, 0, 10);
+    push(0, 20, RD_KAFKA_RESP_ERR_INVALID_RECORD);
+    rig_open(&rig, &cluster, &options, NULL);
+    wait_for_failure(&rig, 0, "topic 'orders' partition 0 stopped at offset 0: ");
+    RIG_WAIT(rig_records(&table) == 10);
+    rig_close(&rig);
+    assert_int_equal(rig.failure_count, 1);
+    assert_int_equal(table.next[1], 10);
+    assert_int_equal(table.next[0], 0);
 }
 
 static void missing_authorisation_stops_the_partition_with_advice(void **state)
@@ -177,15 +207,27 @@ static void missing_authorisation_stops_the_partition_with_advice(void **state)
     rig_table_init(&table, 0);
     struct rig rig = {.table = &table};
     struct mor_source_options options = rig_options(&rig, "orders", "g-auth");
-    rig_produce(&cluster, "orders", 0, 0, 10);
+    push(1, 5, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
     rig_open(&rig, &cluster, &options, NULL);
-    RIG_WAIT(rig_records(&table) == 10);
-    rd_kafka_mock_topic_set_error(cluster.mock, "orders",
-                                  RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
-    RIG_WAIT(RIG_READ(&rig, rig.failure_count) > 0);
-    assert_non_null(strstr(rig.failure.message, "grant this user"));
+    wait_for_failure(&rig, 1, "grant this user Read and Describe on the topic");
     rig_close(&rig);
 }
+
+static void partition_that_moves_to_another_leader_goes_on(void **state)
+{
+    (void)state;
+    struct rig_table table;
+    rig_table_init(&table, 0);
+    struct rig rig = {.table = &table};
+    struct mor_source_options options = rig_options(&rig, "orders", "g-leader");
+    rig_produce(&cluster, "orders", 0, 0, 10);
+    push(0, 3, RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
+    rig_open(&rig, &cluster, &options, NULL);
+    RIG_WAIT(rig_records(&table) == 10);
+    rig_close(&rig);
+    assert_int_equal(rig.failure_count, 0);
+}
+#endif
 
 // ---- opening ------------------------------------------------------------------------------------
 
@@ -238,8 +280,12 @@ int main(void)
         ON_CLUSTER(offset_above_the_log_stops_the_partition),
         ON_CLUSTER(broker_that_goes_and_comes_back_loses_and_doubles_nothing),
         ON_CLUSTER(source_ends_in_time_while_every_broker_is_down),
-        ON_CLUSTER(errors_of_fetching_are_tried_again_and_then_stop_the_partition),
+#if RD_KAFKA_VERSION >= 0x020f00ff
+        ON_CLUSTER(error_of_a_partition_is_tried_again_and_the_records_come_after_all),
+        ON_CLUSTER(error_that_stays_stops_its_partition_only),
         ON_CLUSTER(missing_authorisation_stops_the_partition_with_advice),
+        ON_CLUSTER(partition_that_moves_to_another_leader_goes_on),
+#endif
         ON_CLUSTER(missing_topic_is_refused_with_its_name),
         ON_CLUSTER(cluster_that_does_not_answer_is_worth_a_retry),
     };
