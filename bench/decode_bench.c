@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifdef HAVE_AVRO_C
 #include <avro.h>
+#endif
 #include <jansson.h>
 
 #include "moraine/avro.h"
@@ -104,20 +106,56 @@ static void put_avro(struct mor_buffer *b, const struct order *o)
     put_text(b, o->event);
 }
 
-static void put_json(struct mor_buffer *b, const struct order *o)
+// The fields of the record as JSON members, in the order of the schema.
+static size_t json_members(const struct order *o, char members[15][96])
 {
-    mor_buffer_printf(b,
-                      "{\"order_id\":%" PRId64 ",\"customer_id\":%" PRId64
-                      ",\"status\":\"%s\",\"currency\":\"%s\",\"amount_cents\":%" PRId64
-                      ",\"quantity\":%d,\"discount\":%.2f,\"priority\":%d,\"is_gift\":%s,"
-                      "\"created_at\":%" PRId64 ",\"updated_at\":%" PRId64
-                      ",\"country\":\"%s\",\"product\":\"%s\",\"note\":\"%s\",\"event_id\":\"%s\"}",
-                      o->id, o->customer, o->status, o->currency, o->cents, o->quantity, o->discount,
-                      o->priority, o->gift ? "true" : "false", o->created, o->updated, o->country,
-                      o->product, o->note, o->event);
+    size_t n = 0;
+    snprintf(members[n++], 96, "\"order_id\":%" PRId64, o->id);
+    snprintf(members[n++], 96, "\"customer_id\":%" PRId64, o->customer);
+    snprintf(members[n++], 96, "\"status\":\"%s\"", o->status);
+    snprintf(members[n++], 96, "\"currency\":\"%s\"", o->currency);
+    snprintf(members[n++], 96, "\"amount_cents\":%" PRId64, o->cents);
+    snprintf(members[n++], 96, "\"quantity\":%d", o->quantity);
+    snprintf(members[n++], 96, "\"discount\":%.2f", o->discount);
+    snprintf(members[n++], 96, "\"priority\":%d", o->priority);
+    snprintf(members[n++], 96, "\"is_gift\":%s", o->gift ? "true" : "false");
+    snprintf(members[n++], 96, "\"created_at\":%" PRId64, o->created);
+    snprintf(members[n++], 96, "\"updated_at\":%" PRId64, o->updated);
+    snprintf(members[n++], 96, "\"country\":\"%s\"", o->country);
+    snprintf(members[n++], 96, "\"product\":\"%s\"", o->product);
+    snprintf(members[n++], 96, "\"note\":\"%s\"", o->note);
+    snprintf(members[n++], 96, "\"event_id\":\"%s\"", o->event);
+    return n;
 }
 
-static struct corpus make_corpus(size_t count, void (*put)(struct mor_buffer *, const struct order *))
+static void put_members(struct mor_buffer *b, const struct order *o, bool shuffle)
+{
+    char members[15][96];
+    size_t count = json_members(o, members);
+    size_t order[15];
+    for (size_t i = 0; i < count; i++) {
+        size_t other = shuffle ? next_random() % (i + 1) : i; // inside-out shuffle
+        if (other != i)
+            order[i] = order[other];
+        order[other] = i;
+    }
+    for (size_t i = 0; i < count; i++)
+        mor_buffer_printf(b, "%s%s", i ? "," : "{", members[order[i]]);
+    mor_buffer_append_u8(b, '}');
+}
+
+static void put_json(struct mor_buffer *b, const struct order *o)
+{
+    put_members(b, o, false);
+}
+
+static void put_json_shuffled(struct mor_buffer *b, const struct order *o)
+{
+    put_members(b, o, true);
+}
+
+static struct corpus make_corpus(size_t count,
+                                 void (*put)(struct mor_buffer *, const struct order *))
 {
     struct corpus c = {.count = count, .starts = mor_calloc(count + 1, sizeof(size_t))};
     for (size_t i = 0; i < count; i++) {
@@ -131,8 +169,9 @@ static struct corpus make_corpus(size_t count, void (*put)(struct mor_buffer *, 
 
 static void report(const char *name, const struct corpus *c, int64_t best_ns)
 {
-    printf("%-34s %8.1f ns/record %8.0f MB/s  (%zu bytes each)\n", name, (double)best_ns / (double)c->count,
-           (double)c->bytes.size_bytes * 1e3 / (double)best_ns, c->bytes.size_bytes / c->count);
+    printf("%-34s %8.1f ns/record %8.0f MB/s  (%zu bytes each)\n", name,
+           (double)best_ns / (double)c->count, (double)c->bytes.size_bytes * 1e3 / (double)best_ns,
+           c->bytes.size_bytes / c->count);
 }
 
 static void die(const struct mor_error *err)
@@ -141,7 +180,8 @@ static void die(const struct mor_error *err)
     exit(1);
 }
 
-static int64_t pass_decoder(struct mor_decoder *decoder, struct mor_batch *batch, const struct corpus *c)
+static int64_t pass_decoder(struct mor_decoder *decoder, struct mor_batch *batch,
+                            const struct corpus *c)
 {
     struct mor_error err = MOR_ERROR_INIT;
     int64_t start = mor_clock_mono_ns();
@@ -156,7 +196,8 @@ static int64_t pass_decoder(struct mor_decoder *decoder, struct mor_batch *batch
     return mor_clock_mono_ns() - start;
 }
 
-static void bench_decoder(const char *name, enum mor_payload_format format, const struct corpus *c)
+static void bench_decoder(const char *name, enum mor_payload_format format, bool nullable,
+                          const struct corpus *c)
 {
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_avro_schema *avro;
@@ -165,6 +206,8 @@ static void bench_decoder(const char *name, enum mor_payload_format format, cons
     if (mor_avro_schema_parse(schema_json, strlen(schema_json), &avro, &err) != MOR_OK ||
         mor_avro_schema_to_table(avro, &table, &err) != MOR_OK)
         die(&err);
+    for (size_t i = 0; i < table->root.child_count; i++)
+        table->root.children[i].nullable = nullable;
     struct mor_decoder_options options = {.format = format,
                                           .schema = table,
                                           .column_count = table->root.child_count,
@@ -184,6 +227,7 @@ static void bench_decoder(const char *name, enum mor_payload_format format, cons
     mor_avro_schema_free(avro);
 }
 
+#ifdef HAVE_AVRO_C
 // avro-c's generic reader with a reused value; values are read, not stored.
 static void bench_avro_c(const struct corpus *c)
 {
@@ -216,6 +260,14 @@ static void bench_avro_c(const struct corpus *c)
     avro_schema_decref(schema);
 }
 
+#else
+static void bench_avro_c(const struct corpus *c)
+{
+    (void)c;
+    printf("avro, avro-c generic reader: not built (libavro is missing)\n");
+}
+#endif
+
 static void bench_jansson(const struct corpus *c)
 {
     int64_t best = INT64_MAX;
@@ -246,12 +298,18 @@ int main(int argc, char **argv)
     }
     struct corpus avro = make_corpus(count, put_avro);
     struct corpus json = make_corpus(count, put_json);
-    bench_decoder("avro, moraine", MOR_PAYLOAD_AVRO, &avro);
+    struct corpus shuffled = make_corpus(count, put_json_shuffled);
+    bench_decoder("avro, moraine", MOR_PAYLOAD_AVRO, false, &avro);
+    bench_decoder("avro, moraine, nullable columns", MOR_PAYLOAD_AVRO, true, &avro);
     bench_avro_c(&avro);
-    bench_decoder("json, moraine", MOR_PAYLOAD_JSON, &json);
+    bench_decoder("json, moraine", MOR_PAYLOAD_JSON, false, &json);
+    bench_decoder("json, moraine, nullable columns", MOR_PAYLOAD_JSON, true, &json);
+    bench_decoder("json, moraine, keys in random order", MOR_PAYLOAD_JSON, true, &shuffled);
     bench_jansson(&json);
     mor_buffer_done(&avro.bytes);
     mor_buffer_done(&json.bytes);
+    mor_buffer_done(&shuffled.bytes);
+    free(shuffled.starts);
     free(avro.starts);
     free(json.starts);
     return 0;
