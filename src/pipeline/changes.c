@@ -231,11 +231,13 @@ static bool is_tombstone(const struct builder *builder, struct mor_row_ref ref)
     return (builder->parts[ref.batch].batch->flags[ref.row] & ROW_TOMBSTONE) != 0;
 }
 
-// Does `challenger`, which comes later in the order of arrival, replace `holder`?
+// Does `challenger`, which comes later in the order of arrival, replace `holder`? A delete removes
+// what came before it. A row that comes after a delete and is older than it is late and stays
+// deleted; a tombstone has no ordering value, what follows it is new.
 static bool replaces(const struct builder *builder, struct mor_row_ref holder,
                      struct mor_row_ref challenger)
 {
-    if (is_delete(builder, holder) || is_delete(builder, challenger))
+    if (is_delete(builder, challenger) || is_tombstone(builder, holder))
         return true;
     const struct mor_batch *a = builder->parts[holder.batch].batch->rows;
     const struct mor_batch *b = builder->parts[challenger.batch].batch->rows;
@@ -265,7 +267,8 @@ static void count_outcome(const struct builder *builder, struct group *group, bo
         return; // counted once for all its groups
     if (is_delete(builder, ref))
         group->outcomes.deleted++;
-    else if (holder == NULL ? existed : !is_delete(builder, *holder))
+    else if (holder == NULL ? existed
+                            : !is_delete(builder, *holder) || !replaces(builder, *holder, ref))
         group->outcomes.updated++;
     else
         group->outcomes.inserted++;

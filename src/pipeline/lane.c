@@ -104,7 +104,8 @@ struct chunk_work {
 static void set_trouble(struct mor_lane *lane, const char *text)
 {
     MOR_LOCKED(&lane->trouble_mutex);
-    (void)snprintf(lane->trouble, sizeof lane->trouble, "%.*s", (int)sizeof lane->trouble - 1, text);
+    (void)snprintf(lane->trouble, sizeof lane->trouble, "%.*s", (int)sizeof lane->trouble - 1,
+                   text);
 }
 
 static void add_digest(struct mor_hash128 *sum, const struct mor_record *record)
@@ -199,20 +200,30 @@ static bool text_equals(const struct mor_vector *column, size_t row, const char 
     return size == strlen(text) && memcmp(bytes, text, size) == 0;
 }
 
+static bool lacks_a_column(const struct chunk_work *work, size_t row)
+{
+    for (size_t i = 0; i < work->plan->required_count; i++)
+        if (mor_vector_is_null(&work->batch->rows->columns[work->plan->required_columns[i]], row))
+            return true;
+    return false;
+}
+
+// Flags of the chunk's rows. A delete that knows neither its table partition nor its order (change
+// streams often carry the key alone) is worth no less than a tombstone.
 static void mark_deletes(struct chunk_work *work)
 {
     struct mor_lane_batch *batch = work->batch;
     const struct mor_run *run = work->run;
-    for (size_t i = 0; i < run->row_count; i++)
-        batch->flags[run->row_first + i] =
-            work->lane->keys_only[i] ? ROW_TOMBSTONE | ROW_DELETE : 0;
-    if (work->plan->delete_column < 0)
-        return;
-    const struct mor_vector *column = &batch->rows->columns[work->plan->delete_column];
+    bool *keys_only = work->lane->keys_only;
     MOR_AUTO_BUFFER scratch = {0};
-    for (size_t row = run->row_first; row < run->row_first + run->row_count; row++)
-        if (batch->flags[row] == 0 && text_equals(column, row, work->plan->delete_text, &scratch))
-            batch->flags[row] = ROW_DELETE;
+    for (size_t i = 0; i < run->row_count; i++) {
+        size_t row = run->row_first + i;
+        bool named = !keys_only[i] && work->plan->delete_column >= 0 &&
+                     text_equals(&batch->rows->columns[work->plan->delete_column], row,
+                                 work->plan->delete_text, &scratch);
+        keys_only[i] = keys_only[i] || (named && lacks_a_column(work, row));
+        batch->flags[row] = keys_only[i] ? ROW_TOMBSTONE | ROW_DELETE : named ? ROW_DELETE : 0;
+    }
 }
 
 static int64_t event_time_ms(const struct mor_lane_plan *plan, const struct mor_vector *column,

@@ -14,7 +14,7 @@
 #include "moraine/table.h"
 
 enum mor_row_flag {
-    ROW_TOMBSTONE = 1, // only its key columns are filled
+    ROW_TOMBSTONE = 1, // only its key columns count
     ROW_DELETE = 2,
 };
 
@@ -53,9 +53,11 @@ struct mor_lane_plan {
     int32_t offset_column;
     int32_t delete_column; // -1 = no delete_when
     const char *delete_text;
-    int32_t event_time_column;  // -1 = Kafka's timestamp
-    int64_t event_time_divisor; // event time column / divisor = milliseconds
-    int64_t event_time_factor;  // times factor
+    const int32_t *required_columns; // ordering and partition columns: a delete without one of them
+    size_t required_count;           // is taken as a tombstone
+    int32_t event_time_column;       // -1 = Kafka's timestamp
+    int64_t event_time_divisor;      // event time column / divisor = milliseconds
+    int64_t event_time_factor;       // times factor
     bool stop_on_error;
     size_t queue_bytes_max;
     struct mor_budget *budget;

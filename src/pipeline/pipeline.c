@@ -291,6 +291,8 @@ static void make_plan(struct mor_pipeline *pipeline)
         .offset_column = schema->offset_column,
         .delete_column = schema->delete_column,
         .delete_text = topic->delete_when.equals,
+        .required_columns = schema->required_columns,
+        .required_count = schema->required_count,
         .event_time_column = schema->event_time_column,
         .event_time_factor = schema->event_time_factor,
         .event_time_divisor = schema->event_time_divisor,

@@ -227,11 +227,14 @@ static enum mor_status check_roles(const struct mor_config_topic *topic,
     if (topic->delete_when.field != NULL)
         MOR_TRY(find_column(topic, schema, "delete_when.field", topic->delete_when.field,
                             &schema->delete_column, err));
-    for (size_t i = 0; i < topic->table.partition_field_count; i++) {
-        int32_t column;
+    schema->required_columns =
+        mor_calloc(topic->table.partition_field_count + 1, sizeof *schema->required_columns);
+    if (schema->ordering_column >= 0)
+        schema->required_columns[schema->required_count++] = schema->ordering_column;
+    for (size_t i = 0; i < topic->table.partition_field_count; i++)
         MOR_TRY(find_column(topic, schema, "table.partition_by",
-                            topic->table.partition_fields[i].column, &column, err));
-    }
+                            topic->table.partition_fields[i].column,
+                            &schema->required_columns[schema->required_count++], err));
     return MOR_OK;
 }
 
@@ -258,5 +261,6 @@ void mor_topic_schema_done(struct mor_topic_schema *schema)
     mor_schema_free(schema->source);
     mor_schema_free(schema->rows);
     free(schema->writer_schema);
+    free(schema->required_columns);
     *schema = (struct mor_topic_schema){0};
 }

@@ -18,6 +18,8 @@ struct mor_topic_schema {
     int32_t ordering_column;                 // -1 = append-only
     int32_t delete_column;                   // -1 = tombstones only
     int32_t event_time_column;               // -1 = Kafka's timestamp
+    int32_t *required_columns;               // ordering and partition columns of a keyed table
+    size_t required_count;
     int64_t event_time_factor, event_time_divisor;
 };
 

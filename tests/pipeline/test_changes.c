@@ -144,16 +144,17 @@ static void the_highest_version_wins_and_ties_go_to_the_later_offset(void **stat
         add_row(&fixture.batches[0], id, version, "x", offset, remove ? ROW_DELETE : 0);
         if (remove) {
             model[id].alive = false;
+            model[id].seen = true;
+            model[id].version = version;
             deleted++;
-        } else if (!model[id].alive || version >= model[id].version) {
+        } else if ((!model[id].alive && !model[id].seen) || version >= model[id].version) {
             model[id].alive ? updated++ : inserted++;
             model[id].alive = true;
             model[id].version = version;
             model[id].offset = offset;
         } else {
-            updated++; // an older version that loses
+            updated++; // an older version that loses, against a row or against its delete
         }
-        model[id].seen = true;
     }
     close_batch(&fixture, 0);
     close_batch(&fixture, 1);

@@ -97,6 +97,8 @@ static void set_buckets(const struct hudi_table *table, const char *keys,
     hudi_properties_set(properties, "hoodie.index.type", "BUCKET");
     hudi_properties_set(properties, "hoodie.bucket.index.num.buckets", text);
     hudi_properties_set(properties, "hoodie.bucket.index.hash.field", keys);
+    // Java writers that find a hash field here split this one, and fail when it is absent
+    hudi_properties_set(properties, "hoodie.datasource.write.recordkey.field", keys);
 }
 
 void hudi_create_properties(const struct hudi_table *table, struct hudi_properties *properties)

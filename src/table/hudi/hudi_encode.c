@@ -242,6 +242,9 @@ static enum mor_status write_rows(struct gathering *gathering, const struct mor_
         mor_parquet_writer_add_metadata(writer, "parquet.avro.schema",
                                         gathering->table->block_schema_json);
         mor_parquet_writer_add_metadata(writer, "writer.model.name", "avro");
+        // Spark refuses dates before 1582 in files that do not state a version that wrote them in
+        // the proleptic Gregorian calendar; Hudi's own writer states it the same way
+        mor_parquet_writer_add_metadata(writer, "org.apache.spark.version", "3.5.0");
         status = mor_parquet_writer_finish(writer, err);
     }
     mor_buffer_done(&range.least);
