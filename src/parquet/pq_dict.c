@@ -4,147 +4,240 @@
 
 #define SLOTS_FIRST 1024
 
-static struct mor_pq_dict_slot *slots_of(const struct mor_pq_dict *dict)
-{
-    return (struct mor_pq_dict_slot *)(void *)dict->slots.data;
-}
-
-static void make_slots(struct mor_pq_dict *dict, size_t slot_count)
-{
-    mor_buffer_reset(&dict->slots);
-    mor_buffer_reserve(&dict->slots, slot_count * sizeof(struct mor_pq_dict_slot));
-    dict->slots.size_bytes = slot_count * sizeof(struct mor_pq_dict_slot);
-    memset(dict->slots.data, 0, dict->slots.size_bytes);
-    dict->slot_count = slot_count;
-}
-
 void mor_pq_dict_init(struct mor_pq_dict *dict, int32_t type, int32_t type_length,
                       struct mor_budget *budget)
 {
     *dict = (struct mor_pq_dict){0};
     mor_pq_values_init(&dict->values, type, type_length, budget);
     mor_buffer_init(&dict->slots, budget);
+    mor_buffer_init(&dict->keys, budget);
 }
 
 void mor_pq_dict_done(struct mor_pq_dict *dict)
 {
     mor_pq_values_done(&dict->values);
     mor_buffer_done(&dict->slots);
+    mor_buffer_done(&dict->keys);
 }
 
 void mor_pq_dict_reset(struct mor_pq_dict *dict)
 {
     mor_pq_values_reset(&dict->values);
+    mor_buffer_reset(&dict->keys);
     if (dict->slot_count > 0)
         memset(dict->slots.data, 0, dict->slot_count * sizeof(struct mor_pq_dict_slot));
 }
 
-static uint64_t load64(const uint8_t *at)
+static struct mor_pq_dict_slot *slots_of(const struct mor_pq_dict *dict)
+{
+    return (struct mor_pq_dict_slot *)(void *)dict->slots.data;
+}
+
+// ---- hashes -------------------------------------------------------------------------------------
+
+static inline uint64_t load64(const uint8_t *at)
 {
     uint64_t word;
     memcpy(&word, at, 8);
     return word;
 }
 
-static uint64_t load32(const uint8_t *at)
+static inline uint32_t load32(const uint8_t *at)
 {
     uint32_t word;
     memcpy(&word, at, 4);
     return word;
 }
 
-static uint64_t fold(uint64_t a, uint64_t b)
+static inline uint64_t hash_word(uint64_t word)
+{
+    word *= 0x9e3779b97f4a7c15u;
+    return word ^ word >> 32;
+}
+
+static inline uint64_t fold(uint64_t a, uint64_t b)
 {
     unsigned __int128 product =
         (unsigned __int128)(a ^ 0x9e3779b97f4a7c15u) * (b ^ 0xd6e8feb86659fd93u);
     return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-// Most values are short: two overlapping loads cover up to 16 bytes.
-static inline uint64_t hash_bytes(const uint8_t *at, size_t size)
+static inline struct mor_pq_dict_key key_of(const uint8_t *at, size_t size)
 {
-    if (size > 16)
-        return mor_hash64(at, size);
-    if (size >= 8)
-        return fold(load64(at) + size, load64(at + size - 8));
-    if (size >= 4)
-        return fold(load32(at) + size, load32(at + size - 4));
-    uint64_t word = size ? (uint64_t)at[0] << 16 | (uint64_t)at[size >> 1] << 8 | at[size - 1] : 0;
-    return fold(word, size);
+    struct mor_pq_dict_key key = {.size_bytes = size};
+    if (size >= 8) {
+        key.head = load64(at);
+        key.tail = load64(at + size - 8);
+    } else if (size >= 4) {
+        key.head = load32(at);
+        key.tail = load32(at + size - 4);
+    } else if (size > 0) {
+        key.head = (uint64_t)at[0] << 16 | (uint64_t)at[size >> 1] << 8 | at[size - 1];
+    }
+    return key;
 }
 
-static uint64_t hash_at(const struct mor_pq_values *values, size_t index)
+static inline uint64_t hash_key(const struct mor_pq_dict_key *key, const uint8_t *at)
 {
+    if (key->size_bytes > 16)
+        return mor_hash64(at, key->size_bytes);
+    return fold(key->head + key->size_bytes, key->tail);
+}
+
+// ---- the table ----------------------------------------------------------------------------------
+
+// Hash of a value that is in the dictionary.
+static uint64_t hash_at(const struct mor_pq_dict *dict, size_t index)
+{
+    const struct mor_pq_values *values = &dict->values;
+    if (values->width == 4)
+        return hash_word(load32(values->data.data + index * 4));
+    if (values->width == 8)
+        return hash_word(load64(values->data.data + index * 8));
     size_t size;
     const uint8_t *at = mor_pq_values_at(values, index, &size);
-    return hash_bytes(at, size);
+    struct mor_pq_dict_key key = key_of(at, size);
+    return hash_key(&key, at);
+}
+
+static uint32_t tag_at(const struct mor_pq_dict *dict, size_t index, uint64_t hash)
+{
+    return dict->values.width == 4 ? load32(dict->values.data.data + index * 4)
+                                   : (uint32_t)(hash >> 32);
 }
 
 static void grow(struct mor_pq_dict *dict)
 {
-    make_slots(dict, dict->slot_count ? dict->slot_count * 4 : SLOTS_FIRST);
+    size_t slot_count = dict->slot_count ? dict->slot_count * 4 : SLOTS_FIRST;
+    mor_buffer_reset(&dict->slots);
+    mor_buffer_reserve(&dict->slots, slot_count * sizeof(struct mor_pq_dict_slot));
+    dict->slots.size_bytes = slot_count * sizeof(struct mor_pq_dict_slot);
+    memset(dict->slots.data, 0, dict->slots.size_bytes);
+    dict->slot_count = slot_count;
     struct mor_pq_dict_slot *slots = slots_of(dict);
-    const size_t mask = dict->slot_count - 1;
+    const size_t mask = slot_count - 1;
     for (size_t i = 0; i < dict->values.count; i++) {
-        uint64_t hash = hash_at(&dict->values, i);
+        uint64_t hash = hash_at(dict, i);
         size_t at = hash & mask;
         while (slots[at].index)
             at = (at + 1) & mask;
-        slots[at] =
-            (struct mor_pq_dict_slot){.tag = (uint32_t)(hash >> 32), .index = (uint32_t)i + 1};
+        slots[at] = (struct mor_pq_dict_slot){tag_at(dict, i, hash), (uint32_t)i + 1};
     }
 }
 
-static void add_value(struct mor_pq_dict *dict, const uint8_t *at, size_t size)
+// Puts a new value into the free slot `slot`; false when it would take too much room. The table
+// grows after the value went in, so that there is always a free slot to find.
+static bool add(struct mor_pq_dict *dict, size_t slot, uint32_t tag, const uint8_t *at, size_t size,
+                size_t bytes_max)
 {
+    if (mor_pq_values_plain_bytes(&dict->values) + size > bytes_max)
+        return false;
     mor_buffer_append(&dict->values.data, at, size);
     if (dict->values.type == MOR_PQ_BYTE_ARRAY)
         mor_buffer_append_le32(&dict->values.offsets, (uint32_t)dict->values.data.size_bytes);
     dict->values.count++;
+    slots_of(dict)[slot] = (struct mor_pq_dict_slot){tag, (uint32_t)dict->values.count};
+    if (dict->values.count * 2 >= dict->slot_count)
+        grow(dict);
+    return true;
 }
 
-static inline bool equals(const struct mor_pq_dict *dict, uint32_t index, const uint8_t *at,
-                          size_t size)
+// Four bytes: the tag is the value.
+static size_t index_words(struct mor_pq_dict *dict, const uint8_t *from, size_t count,
+                          size_t bytes_max, uint32_t *ret_indexes)
 {
-    size_t other_size;
-    const uint8_t *other = mor_pq_values_at(&dict->values, index, &other_size);
-    return other_size == size && memcmp(other, at, size) == 0;
+    for (size_t i = 0; i < count; i++, from += 4) {
+        uint32_t value = load32(from);
+        const struct mor_pq_dict_slot *slots = slots_of(dict);
+        const size_t mask = dict->slot_count - 1;
+        size_t slot = hash_word(value) & mask;
+        while (slots[slot].index && slots[slot].tag != value)
+            slot = (slot + 1) & mask;
+        uint32_t index = slots[slot].index;
+        if (!index) {
+            if (!add(dict, slot, value, from, 4, bytes_max))
+                return i;
+            index = (uint32_t)dict->values.count;
+        }
+        ret_indexes[i] = index - 1;
+    }
+    return count;
+}
+
+static size_t index_longs(struct mor_pq_dict *dict, const uint8_t *from, size_t count,
+                          size_t bytes_max, uint32_t *ret_indexes)
+{
+    for (size_t i = 0; i < count; i++, from += 8) {
+        uint64_t value = load64(from), hash = hash_word(value);
+        uint32_t tag = (uint32_t)(hash >> 32);
+        const struct mor_pq_dict_slot *slots = slots_of(dict);
+        const uint8_t *known = dict->values.data.data;
+        const size_t mask = dict->slot_count - 1;
+        size_t slot = hash & mask;
+        while (slots[slot].index &&
+               !(slots[slot].tag == tag && load64(known + (slots[slot].index - 1) * 8ul) == value))
+            slot = (slot + 1) & mask;
+        uint32_t index = slots[slot].index;
+        if (!index) {
+            if (!add(dict, slot, tag, from, 8, bytes_max))
+                return i;
+            index = (uint32_t)dict->values.count;
+        }
+        ret_indexes[i] = index - 1;
+    }
+    return count;
+}
+
+static inline bool equals(const struct mor_pq_dict *dict, size_t index,
+                          const struct mor_pq_dict_key *key, const uint8_t *at)
+{
+    const struct mor_pq_dict_key *known =
+        (const struct mor_pq_dict_key *)(const void *)dict->keys.data + index;
+    if (known->size_bytes != key->size_bytes || known->head != key->head ||
+        known->tail != key->tail)
+        return false;
+    if (key->size_bytes <= 16)
+        return true;
+    size_t size;
+    return memcmp(mor_pq_values_at(&dict->values, index, &size), at, key->size_bytes) == 0;
+}
+
+static size_t index_bytes(struct mor_pq_dict *dict, const struct mor_pq_values *values,
+                          size_t first, size_t count, size_t bytes_max, uint32_t *ret_indexes)
+{
+    for (size_t i = 0; i < count; i++) {
+        size_t size;
+        const uint8_t *at = mor_pq_values_at(values, first + i, &size);
+        struct mor_pq_dict_key key = key_of(at, size);
+        uint64_t hash = hash_key(&key, at);
+        uint32_t tag = (uint32_t)(hash >> 32);
+        const struct mor_pq_dict_slot *slots = slots_of(dict);
+        const size_t mask = dict->slot_count - 1;
+        size_t slot = hash & mask;
+        while (slots[slot].index &&
+               !(slots[slot].tag == tag && equals(dict, slots[slot].index - 1, &key, at)))
+            slot = (slot + 1) & mask;
+        uint32_t index = slots[slot].index;
+        if (!index) {
+            if (!add(dict, slot, tag, at, size, bytes_max))
+                return i;
+            mor_buffer_append(&dict->keys, &key, sizeof key);
+            index = (uint32_t)dict->values.count;
+        }
+        ret_indexes[i] = index - 1;
+    }
+    return count;
 }
 
 size_t mor_pq_dict_index(struct mor_pq_dict *dict, const struct mor_pq_values *values, size_t first,
                          size_t count, size_t bytes_max, uint32_t *ret_indexes)
 {
-    const uint8_t *last = NULL;
-    size_t last_size = 0;
-    uint32_t last_index = 0;
-    for (size_t i = 0; i < count; i++) {
-        size_t size;
-        const uint8_t *at = mor_pq_values_at(values, first + i, &size);
-        // Runs of one value are common and skip the table.
-        if (last && size == last_size && memcmp(at, last, size) == 0) {
-            ret_indexes[i] = last_index;
-            continue;
-        }
-        if (dict->values.count * 2 >= dict->slot_count)
-            grow(dict);
-        uint64_t hash = hash_bytes(at, size);
-        uint32_t tag = (uint32_t)(hash >> 32);
-        struct mor_pq_dict_slot *slots = slots_of(dict);
-        const size_t mask = dict->slot_count - 1;
-        size_t slot = hash & mask;
-        while (slots[slot].index &&
-               !(slots[slot].tag == tag && equals(dict, slots[slot].index - 1, at, size)))
-            slot = (slot + 1) & mask;
-        if (!slots[slot].index) {
-            if (mor_pq_values_plain_bytes(&dict->values) + size > bytes_max)
-                return i;
-            add_value(dict, at, size);
-            slots[slot] =
-                (struct mor_pq_dict_slot){.tag = tag, .index = (uint32_t)dict->values.count};
-        }
-        last = at;
-        last_size = size;
-        last_index = ret_indexes[i] = slots[slot].index - 1;
-    }
-    return count;
+    if (dict->slot_count == 0)
+        grow(dict);
+    const uint8_t *from = values->data.data + first * values->width;
+    if (values->width == 4)
+        return index_words(dict, from, count, bytes_max, ret_indexes);
+    if (values->width == 8)
+        return index_longs(dict, from, count, bytes_max, ret_indexes);
+    return index_bytes(dict, values, first, count, bytes_max, ret_indexes);
 }

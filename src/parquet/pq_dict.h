@@ -5,13 +5,21 @@
 #include "pq_values.h"
 
 struct mor_pq_dict_slot {
-    uint32_t tag;   // upper half of the hash
+    uint32_t tag;   // part of the hash; the value itself when it has four bytes
     uint32_t index; // index + 1, 0 = free
+};
+
+// First and last eight bytes of a value (they overlap in short ones) and its size: two values of up
+// to sixteen bytes are equal when these are.
+struct mor_pq_dict_key {
+    uint64_t head, tail;
+    size_t size_bytes;
 };
 
 struct mor_pq_dict {
     struct mor_pq_values values; // distinct ones in order of first appearance
     struct mor_buffer slots;     // mor_pq_dict_slot[slot_count]
+    struct mor_buffer keys;      // mor_pq_dict_key[], of byte arrays and odd widths
     size_t slot_count;           // power of two
 };
 
