@@ -14,7 +14,7 @@
 // Nesting of data: a recursive type (a tree, a linked list) may go deeper than its schema text.
 #define MOR_AVRO_DATUM_DEPTH_MAX 64
 // Elements of an array whose items take no bytes at all: nothing else bounds their number.
-#define MOR_AVRO_EMPTY_ELEMENTS_MAX 65536
+#define MOR_AVRO_EMPTY_ELEMENTS_MAX 1024
 
 enum mor_avro_kind {
     MOR_AVRO_NULL,

@@ -59,6 +59,17 @@ static const uint8_t *find_key(struct mor_json_reader *reader, struct mor_json_o
     size_t size = 0;
     if (*at != '"')
         return mor_json_fail(reader, at, "expected a key");
+#ifdef __SSE2__
+    // a name of up to 15 plain bytes that is known needs no look at escapes or UTF-8
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(at + 1));
+    unsigned quotes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
+    if (quotes) {
+        size = (size_t)__builtin_ctz(quotes);
+        *ret_field = mor_json_object_lookup(object, at + 1, size);
+        if (*ret_field && (*ret_field)->quoted_size > 0)
+            return at + size + 2;
+    }
+#endif
     const uint8_t *behind = mor_json_text(reader, at + 1, &name, &size);
     if (behind)
         *ret_field = mor_json_object_find(object, name, size);

@@ -67,6 +67,9 @@ enum mor_status mor_json_object_build_some(struct mor_arena *arena, const struct
                                            struct mor_json_object **ret_object,
                                            struct mor_error *err) MOR_CHECKED;
 
+// The field with that name, NULL when it has not been seen.
+struct mor_json_field *mor_json_object_lookup(const struct mor_json_object *object,
+                                              const uint8_t *name, size_t name_size);
 // The field with that name; a new unknown name is remembered while there is room, else `stranger`.
 struct mor_json_field *mor_json_object_find(struct mor_json_object *object, const uint8_t *name,
                                             size_t name_size);
