@@ -1,6 +1,6 @@
 // Payload decoding, ns per record: moraine's decoders next to generic readers (avro-c, jansson).
 //
-//   decode_bench [RECORDS]
+//   decode_bench [RECORDS [PART-OF-A-NAME]]
 //
 // Prints one line per case: name, ns/record (least of RUNS passes), MB/s.
 #include <inttypes.h>
@@ -36,6 +36,8 @@ struct corpus {
     size_t *starts; // count + 1
     size_t count;
 };
+
+static const char *only = ""; // cases whose name has this
 
 static uint64_t seed = 88172645463325252u;
 
@@ -199,6 +201,8 @@ static int64_t pass_decoder(struct mor_decoder *decoder, struct mor_batch *batch
 static void bench_decoder(const char *name, enum mor_payload_format format, bool nullable,
                           const struct corpus *c)
 {
+    if (!strstr(name, only))
+        return;
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_avro_schema *avro;
     struct mor_schema *table;
@@ -229,8 +233,10 @@ static void bench_decoder(const char *name, enum mor_payload_format format, bool
 
 #ifdef HAVE_AVRO_C
 // avro-c's generic reader with a reused value; values are read, not stored.
-static void bench_avro_c(const struct corpus *c)
+static void bench_avro_c(const char *name, const struct corpus *c)
 {
+    if (!strstr(name, only))
+        return;
     avro_schema_t schema;
     avro_value_t value;
     if (avro_schema_from_json_length(schema_json, strlen(schema_json), &schema)) {
@@ -254,22 +260,24 @@ static void bench_avro_c(const struct corpus *c)
         int64_t ns = mor_clock_mono_ns() - start;
         best = ns < best ? ns : best;
     }
-    report("avro, avro-c generic reader", c, best);
+    report(name, c, best);
     avro_value_decref(&value);
     avro_value_iface_decref(iface);
     avro_schema_decref(schema);
 }
 
 #else
-static void bench_avro_c(const struct corpus *c)
+static void bench_avro_c(const char *name, const struct corpus *c)
 {
     (void)c;
-    printf("avro, avro-c generic reader: not built (libavro is missing)\n");
+    printf("%s: not built (libavro is missing)\n", name);
 }
 #endif
 
-static void bench_jansson(const struct corpus *c)
+static void bench_jansson(const char *name, const struct corpus *c)
 {
+    if (!strstr(name, only))
+        return;
     int64_t best = INT64_MAX;
     for (int run = 0; run < RUNS; run++) {
         int64_t start = mor_clock_mono_ns();
@@ -286,14 +294,15 @@ static void bench_jansson(const struct corpus *c)
         int64_t ns = mor_clock_mono_ns() - start;
         best = ns < best ? ns : best;
     }
-    report("json, jansson tree", c, best);
+    report(name, c, best);
 }
 
 int main(int argc, char **argv)
 {
     size_t count = argc > 1 ? strtoul(argv[1], NULL, 10) : 200000;
+    only = argc > 2 ? argv[2] : only;
     if (count == 0) {
-        fprintf(stderr, "usage: decode_bench [RECORDS]\n");
+        fprintf(stderr, "usage: decode_bench [RECORDS [PART-OF-A-NAME]]\n");
         return 2;
     }
     struct corpus avro = make_corpus(count, put_avro);
@@ -301,11 +310,11 @@ int main(int argc, char **argv)
     struct corpus shuffled = make_corpus(count, put_json_shuffled);
     bench_decoder("avro, moraine", MOR_PAYLOAD_AVRO, false, &avro);
     bench_decoder("avro, moraine, nullable columns", MOR_PAYLOAD_AVRO, true, &avro);
-    bench_avro_c(&avro);
+    bench_avro_c("avro, avro-c generic reader", &avro);
     bench_decoder("json, moraine", MOR_PAYLOAD_JSON, false, &json);
     bench_decoder("json, moraine, nullable columns", MOR_PAYLOAD_JSON, true, &json);
     bench_decoder("json, moraine, keys in random order", MOR_PAYLOAD_JSON, true, &shuffled);
-    bench_jansson(&json);
+    bench_jansson("json, jansson tree", &json);
     mor_buffer_done(&avro.bytes);
     mor_buffer_done(&json.bytes);
     mor_buffer_done(&shuffled.bytes);

@@ -242,7 +242,8 @@ static const char *decode_decimal(const struct mor_avro_op *op, struct mor_avro_
                                   struct mor_vector *vector)
 {
     const uint8_t *bytes = NULL;
-    size_t size_bytes = op->decimal.fixed_size_bytes;
+    const struct mor_avro_decimal *decimal = op->decimal;
+    size_t size_bytes = decimal->fixed_size_bytes;
     const char *wrong = op->code == MOR_AVRO_OP_DECIMAL_FIXED
                             ? mor_avro_get_fixed(in, size_bytes, &bytes)
                             : mor_avro_get_bytes(in, &bytes, &size_bytes);
@@ -251,11 +252,8 @@ static const char *decode_decimal(const struct mor_avro_op *op, struct mor_avro_
     mor_int128 value = 0;
     if (size_bytes > 0 && !mor_decimal_from_be(bytes, size_bytes, &value))
         return "a decimal has more digits than its column";
-    for (int32_t i = 0; i < op->decimal.scale_up; i++) {
-        if (__builtin_mul_overflow(value, 10, &value))
-            return "a decimal has more digits than its column";
-    }
-    if (!mor_decimal_fits(value, op->decimal.precision))
+    if (__builtin_mul_overflow(value, decimal->multiply, &value) || value >= decimal->limit ||
+        value <= -decimal->limit)
         return "a decimal has more digits than its column";
     mor_avro_append_16(vector, op->nullable, &value); // both sides little-endian
     return NULL;

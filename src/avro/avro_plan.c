@@ -134,16 +134,24 @@ static enum mor_status compile_long(struct compiler *c, const struct mor_avro_no
     }
 }
 
+static mor_int128 power_of_ten(int32_t exponent)
+{
+    mor_int128 power = 1;
+    while (exponent-- > 0)
+        power *= 10;
+    return power;
+}
+
 static enum mor_status compile_decimal(struct compiler *c, const struct mor_avro_node *node,
                                        const struct mor_field *field, struct mor_avro_op *op)
 {
     if (field->scale < node->scale)
         return refuse(c, node, field);
-    op->decimal = (struct mor_avro_decimal){
-        .precision = field->precision,
-        .scale_up = field->scale - node->scale,
-        .fixed_size_bytes = node->fixed_size_bytes,
-    };
+    struct mor_avro_decimal *decimal = mor_arena_calloc(c->arena, 1, sizeof *decimal);
+    decimal->limit = power_of_ten(field->precision);
+    decimal->multiply = power_of_ten(field->scale - node->scale);
+    decimal->fixed_size_bytes = node->fixed_size_bytes;
+    op->decimal = decimal;
     return set(op, node->kind == MOR_AVRO_FIXED ? MOR_AVRO_OP_DECIMAL_FIXED
                                                 : MOR_AVRO_OP_DECIMAL_BYTES);
 }

@@ -47,8 +47,8 @@ enum mor_avro_op_code {
 struct mor_avro_program;
 
 struct mor_avro_decimal {
-    int32_t precision; // of the column
-    int32_t scale_up;  // digits to append
+    mor_int128 limit;    // 10^precision of the column
+    mor_int128 multiply; // 10^(digits that the column's scale has more)
     uint32_t fixed_size_bytes;
 };
 
@@ -68,7 +68,7 @@ struct mor_avro_op {
         const struct mor_avro_node *skip;
         int64_t factor;
         uint32_t fixed_size_bytes;
-        struct mor_avro_decimal decimal;
+        const struct mor_avro_decimal *decimal;
         const struct mor_avro_symbol *symbols;
         const struct mor_avro_program *program;
         const struct mor_avro_op *branches;
