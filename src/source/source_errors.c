@@ -131,8 +131,7 @@ static bool is_missing_topic(rd_kafka_resp_err_t code)
 {
     return code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART ||
            code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
-           code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION ||
-           code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_ID;
+           code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || code == MOR_RDKAFKA_UNKNOWN_TOPIC_ID;
 }
 
 // Everything that follows the error is dropped until the partition is read again from `next`: after
@@ -144,8 +143,7 @@ static void partition_error(struct mor_source *source, struct mor_source_part *p
     if (part->state != MOR_PARTITION_RUNNING)
         return;
     if (code == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET ||
-        code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE ||
-        code == RD_KAFKA_RESP_ERR__LOG_TRUNCATION) {
+        code == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE || code == MOR_RDKAFKA_LOG_TRUNCATION) {
         offset_gone(source, part, text);
         return;
     }

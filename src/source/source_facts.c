@@ -110,6 +110,7 @@ static void tell_identity(struct mor_source *source, const char *topic_id)
     }
 }
 
+#if RD_KAFKA_VERSION >= MOR_RDKAFKA_2_3
 static void topic_missing(struct mor_source *source)
 {
     struct mor_error err = MOR_ERROR_INIT;
@@ -122,7 +123,6 @@ static void topic_missing(struct mor_source *source)
     mor_source_fail(source, &err);
 }
 
-#if RD_KAFKA_VERSION >= MOR_RDKAFKA_2_3
 static void send_admin(struct mor_source *source, rd_kafka_admin_op_t kind,
                        void (*send)(struct mor_source *, const rd_kafka_AdminOptions_t *))
 {

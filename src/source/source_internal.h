@@ -16,6 +16,10 @@
 #define MOR_RDKAFKA_2_3    0x020300ff // DescribeTopics, ListOffsets
 #define MOR_RDKAFKA_2_13_2 0x020d02ff // batches that keep the position
 
+// Codes that old headers have no name for.
+#define MOR_RDKAFKA_LOG_TRUNCATION   ((rd_kafka_resp_err_t)-139)
+#define MOR_RDKAFKA_UNKNOWN_TOPIC_ID ((rd_kafka_resp_err_t)100)
+
 #define MOR_SOURCE_BATCH_MAX 8192
 // How long one poll may take to fill a batch. Also what a request from another thread waits at
 // most.
