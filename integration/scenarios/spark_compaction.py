@@ -1,0 +1,47 @@
+"""Spark compacts the tables while orders arrive (`compaction: external`): version 6 with Hudi 0.15.0, version 9 with the
+newest. Nothing is lost, doubled or overtaken by an older record."""
+
+import subprocess
+
+import checks
+import hudi_timeline
+from broker import Broker
+from order_scenario import OrderTopic
+from rig import CACHE, HERE, VERSIONS, Scenario, expect, say
+from service import Service, check_ledger
+
+
+def compact(table, bundle):
+    jar = CACHE / "jars" / f"hudi-spark3.5-bundle_2.12-{bundle}.jar"
+    script = [CACHE / "venv-main/bin/python", HERE / "lib/spark_compact.py", jar, table, hudi_timeline.table_version(table)]
+    result = subprocess.run([str(a) for a in script], capture_output=True, text=True, timeout=300)
+    answers = [line for line in result.stdout.splitlines() if line.startswith(("schedule", "run"))]
+    say(f"  Hudi {bundle} on {table.name}: {'; '.join(answers)[:400]}")
+    causes = [line for line in result.stderr.splitlines() if "Exception" in line]
+    expect(result.returncode == 0, f"compaction of {table.name} with Hudi {bundle} failed:\n" + "\n".join(causes[-5:]))
+    compactions = [i for i, action, _ in hudi_timeline.commits(table) if action == "commit"]
+    expect(compactions, f"{table.name}: no compaction on the timeline")
+
+
+with Scenario("spark-compaction") as scenario:
+    broker = Broker(scenario)
+    service = Service(scenario, broker)
+    options = {"commit": {"interval": "3s"}, "compaction": {"mode": "external"}}
+    six = OrderTopic(scenario, broker, service, "six", 150_000, seed=4, **options)
+    nine = OrderTopic(scenario, broker, service, "nine", 150_000, table_version=9, seed=5, **options)
+    for topic in (six, nine):
+        topic.produce(60_000)
+    service.start()
+    for topic in (six, nine):
+        service.wait_for(topic.table, topic.offsets(), 60)
+    producers = [six.produce_slowly(1500), nine.produce_slowly(1500)]
+    compact(six.table, VERSIONS["HUDI_BUNDLE_OLD"])
+    compact(nine.table, VERSIONS["HUDI_BUNDLE_NEW"])
+    for producer in producers:
+        expect(producer.child.wait(120) == 0, "a producer failed")
+    for topic in (six, nine):
+        service.wait_for(topic.table, topic.offsets(), 60)
+    service.stop()
+    for topic in (six, nine):
+        check_ledger(topic.table, len(topic.orders.log), dead=topic.orders.count("x"))
+    checks.thorough(scenario, [six.for_thorough(), nine.for_thorough()])
