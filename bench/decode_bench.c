@@ -205,8 +205,8 @@ static void bench_decoder(const char *name, enum mor_payload_format format, bool
         return;
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_avro_schema *avro;
-    struct mor_schema *table;
-    struct mor_decoder *decoder;
+    struct mor_schema *table = NULL;
+    struct mor_decoder *decoder = NULL;
     if (mor_avro_schema_parse(schema_json, strlen(schema_json), &avro, &err) != MOR_OK ||
         mor_avro_schema_to_table(avro, &table, &err) != MOR_OK)
         die(&err);

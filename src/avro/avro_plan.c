@@ -56,15 +56,16 @@ static enum mor_status refuse(struct compiler *c, const struct mor_avro_node *no
                          mor_buffer_terminate(&type));
 }
 
-// `count` operations, zeroed.
-static enum mor_status ops_new(struct compiler *c, size_t count, struct mor_avro_op **ret_ops)
+// `count` operations, zeroed; NULL with c->err set when the plan gets too long.
+static struct mor_avro_op *ops_new(struct compiler *c, size_t count)
 {
     c->full = c->full || count > MOR_AVRO_OPS_MAX - c->op_count;
-    if (c->full)
-        return mor_error_set(c->err, MOR_DATA, "more than %d operations", MOR_AVRO_OPS_MAX);
+    if (c->full) {
+        mor_error_set(c->err, MOR_DATA, "more than %d operations", MOR_AVRO_OPS_MAX);
+        return NULL;
+    }
     c->op_count += count;
-    *ret_ops = mor_arena_calloc(c->arena, count, sizeof **ret_ops);
-    return MOR_OK;
+    return mor_arena_calloc(c->arena, count, sizeof(struct mor_avro_op));
 }
 
 // ---- scalar types -------------------------------------------------------------------------------
@@ -241,8 +242,9 @@ static enum mor_status compile_items(struct compiler *c, const struct mor_avro_n
     if (field->type != (is_map ? MOR_TYPE_MAP : MOR_TYPE_LIST) ||
         (is_map && field->children[0].type != MOR_TYPE_STRING))
         return refuse(c, node, field);
-    struct mor_avro_op *item;
-    MOR_TRY(ops_new(c, 1, &item));
+    struct mor_avro_op *item = ops_new(c, 1);
+    if (!item)
+        return MOR_DATA;
     const struct mor_avro_node *item_node = node->members[0].node;
     item->column = is_map ? 1 : 0;
     item->name = is_map ? "value" : "element";
@@ -266,8 +268,9 @@ static enum mor_status compile_union(struct compiler *c, const struct mor_avro_n
         op->null_branch = null_branch;
         return MOR_OK;
     }
-    struct mor_avro_op *branches;
-    MOR_TRY(ops_new(c, node->member_count, &branches));
+    struct mor_avro_op *branches = ops_new(c, node->member_count);
+    if (!branches)
+        return MOR_DATA;
     size_t fitting = 0;
     for (size_t i = 0; i < node->member_count; i++) {
         branches[i].column = op->column;
@@ -353,8 +356,9 @@ static enum mor_status compile_record(struct compiler *c, const struct mor_avro_
                                       const struct mor_field *fields, size_t field_count,
                                       struct mor_avro_program *program)
 {
-    struct mor_avro_op *ops;
-    MOR_TRY(ops_new(c, node->member_count + field_count + 1, &ops));
+    struct mor_avro_op *ops = ops_new(c, node->member_count + field_count + 1);
+    if (!ops)
+        return MOR_DATA;
     bool *taken = mor_arena_calloc(c->arena, field_count + 1, sizeof *taken);
     size_t count = 0;
     for (size_t i = 0; i < node->member_count; i++) {

@@ -260,9 +260,10 @@ static enum mor_status parse_union(struct parser *p, const json_t *json, const c
         return mor_error_set(p->err, MOR_DATA, "a union has no branches");
     MOR_TRY(members_new(p, node, json_array_size(json)));
     for (size_t i = 0; i < node->member_count; i++) {
-        struct mor_avro_node *branch;
+        struct mor_avro_node *branch = NULL;
         if (parse_type(p, json_array_get(json, i), space, depth + 1, &branch) != MOR_OK)
             return mor_error_wrap(p->err, "union branch %zu", i);
+        assert(branch);
         if (branch->kind == MOR_AVRO_UNION)
             return mor_error_set(p->err, MOR_DATA, "a union stands directly in a union");
         for (size_t k = 0; k < i; k++) {

@@ -1,5 +1,6 @@
 #include "decoder.h"
 
+#include <assert.h>
 #include <stdio.h>
 
 #include "moraine/avro/append.h"
@@ -110,6 +111,7 @@ enum mor_status mor_decoder_wire(struct mor_decoder *decoder, struct mor_decoder
     const struct mor_decoder_plan *plan = plans->last;
     if (!plan || plans->last_id != (int32_t)id)
         MOR_TRY(mor_decoder_find_plan(decoder, plans, (int32_t)id, &plan, err));
+    assert(plan);
     if (!plan->plan)
         return mor_error_set(err, MOR_DATA, "schema id %u: %s", id, plan->reason);
     enum mor_status status = mor_avro_plan_decode(

@@ -98,8 +98,8 @@ static void test_logical_type_on_a_wrong_base_is_ignored(void **state)
         "{\"type\":\"int\",\"logicalType\":\"timestamp-micros\"}",
         "{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":0}",
         "{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":3,\"scale\":4}",
-        "{\"type\":\"fixed\",\"name\":\"f\",\"size\":2,\"logicalType\":\"decimal\",\"precision\":"
-        "5}",
+        ("{\"type\":\"fixed\",\"name\":\"f\",\"size\":2,"
+         "\"logicalType\":\"decimal\",\"precision\":5}"),
         "{\"type\":\"fixed\",\"name\":\"f\",\"size\":15,\"logicalType\":\"uuid\"}",
     };
     for (size_t i = 0; i < sizeof types / sizeof types[0]; i++) {

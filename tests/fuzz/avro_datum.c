@@ -24,8 +24,8 @@ static const char schema_json[] =
     "\"fields\":[{\"name\":\"m\",\"type\":{\"type\":\"map\",\"values\":[\"null\",\"string\"]}},"
     "{\"name\":\"n\",\"type\":[\"null\",\"long\"]}]}]}]},"
     "{\"name\":\"skip\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"null\"},"
-    "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"q\",\"fields\":["
-    "{\"name\":\"next\",\"type\":[\"null\",\"q\"]},{\"name\":\"d\",\"type\":\"float\"}]}}]},"
+    "{\"type\":\"record\",\"name\":\"q\",\"fields\":["
+    "{\"name\":\"next\",\"type\":[\"null\",\"q\"]},{\"name\":\"d\",\"type\":\"float\"}]}]},"
     "{\"name\":\"many\",\"type\":[\"null\",\"int\",\"long\"]}]}";
 
 static struct mor_avro_schema *avro;
@@ -88,12 +88,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         // the limits on depth and on items without size count a little differently when skipping
         if (status == MOR_OK && generic != MOR_OK && !strstr(err.message, "too "))
             abort();
-        if (mor_batch_validate(batch, &err) != MOR_OK)
-            abort();
-        if (status != MOR_OK)
+        if (status != MOR_OK || step == 0)
             break;
         used += step;
     }
+    if (mor_batch_validate(batch, &err) != MOR_OK)
+        abort();
     mor_batch_free(batch);
     return 0;
 }
