@@ -13,6 +13,7 @@
 
 #include <cmocka.h>
 
+#include "moraine/storage.h"
 #include "moraine/table.h"
 
 struct table_fixture {
