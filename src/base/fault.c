@@ -17,9 +17,8 @@ struct fault_point {
     atomic_long passed;
 };
 
-int mor_fault_armed;
+atomic_size_t mor_fault_armed;
 static struct fault_point points[FAULT_POINTS_MAX];
-static size_t point_count;
 
 // One "name=action[:ms][@n]"; the text is modified.
 static bool parse_point(char *text, struct fault_point *ret_point)
@@ -68,25 +67,26 @@ enum mor_status mor_fault_init(struct mor_error *err)
         if (*one == '\0')
             continue;
         long at = one - copy;
-        if (point_count == FAULT_POINTS_MAX)
+        size_t count = atomic_load(&mor_fault_armed);
+        if (count == FAULT_POINTS_MAX)
             status = mor_error_set(err, MOR_FATAL, "MORAINE_FAILPOINTS: more than %d points",
                                    FAULT_POINTS_MAX);
-        else if (!parse_point(one, &points[point_count]))
+        else if (!parse_point(one, &points[count]))
             status = mor_error_set(
                 err, MOR_FATAL,
                 "MORAINE_FAILPOINTS: character %ld: expected name=kill|stop|error|delay:MS[@N]",
                 at);
         else
-            point_count++;
+            atomic_store(&mor_fault_armed, count + 1); // complete before it is seen
     }
     free(copy);
-    mor_fault_armed = point_count > 0;
     return status;
 }
 
 enum mor_status mor_fault_hit(const char *name, struct mor_error *err)
 {
-    for (size_t i = 0; i < point_count; i++) {
+    size_t count = atomic_load(&mor_fault_armed);
+    for (size_t i = 0; i < count; i++) {
         struct fault_point *point = &points[i];
         if (strcmp(point->name, name) != 0)
             continue;

@@ -137,11 +137,11 @@ static void discover_row(struct builder *builder, size_t part, size_t row, uint3
 
 static void count_tombstone(struct builder *builder, size_t part, size_t row, uint32_t local)
 {
-    (void)part;
-    (void)row;
+    if ((builder->parts[part].batch->flags[row] & ROW_TOMBSTONE) == 0)
+        return;
+    builder->changes->outcomes.deleted++; // one record, however many file groups it reaches
     if ((local & MOR_GROUP_ANY_PARTITION) == 0)
         return;
-    builder->changes->outcomes.deleted++;
     for (struct group *group = groups_of_tombstone(builder, local); group != NULL;
          group = group->next_of_bucket)
         group->row_count++;
@@ -264,7 +264,7 @@ static void count_outcome(const struct builder *builder, struct group *group, bo
                           const struct mor_row_ref *holder, struct mor_row_ref ref)
 {
     if (is_tombstone(builder, ref))
-        return; // counted once for all its groups
+        return; // counted by count_tombstone
     if (is_delete(builder, ref))
         group->outcomes.deleted++;
     else if (holder == NULL ? existed

@@ -1,0 +1,377 @@
+// The whole pipeline of a topic on the embedded broker: what goes in is what a scan finds.
+
+#include "check.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#include "ledger.h"
+#include "moraine/base/clock.h"
+#include "moraine/base/fault.h"
+#include "moraine/base/log.h"
+#include "moraine/merge.h"
+#include "moraine/pipeline.h"
+#include "moraine/source.h"
+
+#define PARTITIONS  3
+#define PATIENCE_MS 30000
+
+struct rig {
+    char *folder;
+    char *table;
+    struct mor_demo_broker *broker;
+    struct mor_config *config;
+    struct mor_budget budget;
+    struct mor_pipeline *pipeline;
+    struct mor_pipeline_status *status;
+};
+
+static void write_file(const char *folder, const char *name, const char *text)
+{
+    MOR_AUTO_FREE char *path = mor_asprintf("%s/%s", folder, name);
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void write_config(const struct rig *rig, const char *more)
+{
+    MOR_AUTO_FREE char *service = mor_asprintf(
+        "instance: test\nstate_dir: %s/state\nmemory: 64MiB\nlanes: 2\n"
+        "kafka: {bootstrap.servers: \"%s\", session.timeout.ms: 2000, heartbeat.interval.ms: 200}\n"
+        "topics: topic.yaml\n",
+        rig->folder, mor_demo_broker_address(rig->broker));
+    MOR_AUTO_FREE char *topic =
+        mor_asprintf("topic: events\nvalue: {format: json}\n"
+                     "schema: {fields: [{name: id, type: long}, {name: version, type: long}, "
+                     "{name: op, type: string}, {name: day, type: string}]}\n"
+                     "key: [id]\nordering: version\ndelete_when: {field: op, equals: d}\n"
+                     "commit: {interval: 100ms}\n"
+                     "table: {format: hudi, location: \"file://%s\", buckets: 2%s}\n",
+                     rig->table, more);
+    write_file(rig->folder, "moraine.yaml", service);
+    write_file(rig->folder, "topic.yaml", topic);
+}
+
+static void set_up(struct rig *rig, const char *more)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    *rig = (struct rig){.folder = check_folder(), .status = mor_calloc(1, sizeof *rig->status)};
+    rig->table = mor_asprintf("%s/table", rig->folder);
+    mor_budget_init(&rig->budget, 64u << 20);
+    assert_ok(mor_demo_broker_start("events", PARTITIONS, &rig->broker, &err));
+    write_config(rig, more);
+}
+
+static void start(struct rig *rig)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_config_report report = {0};
+    MOR_AUTO_FREE char *path = mor_asprintf("%s/moraine.yaml", rig->folder);
+    if (mor_config_load(path, &rig->config, &report) != MOR_OK)
+        fail_msg("%s", report.count > 0 ? report.notes[0].text : "?");
+    mor_config_report_done(&report);
+    struct mor_pipeline_options options = {.config = rig->config,
+                                           .topic = &rig->config->topics[0],
+                                           .budget = &rig->budget,
+                                           .budget_share_bytes = 64u << 20};
+    assert_ok(mor_pipeline_start(&options, &rig->pipeline, &err));
+}
+
+static void stop(struct rig *rig)
+{
+    mor_pipeline_stop(rig->pipeline, mor_clock_mono_ms() + PATIENCE_MS);
+    mor_pipeline_free(rig->pipeline);
+    mor_config_free(rig->config);
+    rig->pipeline = NULL;
+}
+
+static void tear_down(struct rig *rig)
+{
+    mor_demo_broker_free(rig->broker);
+    free(rig->status);
+    free(rig->table);
+    free(rig->folder);
+    assert_int_equal(mor_budget_used(&rig->budget), 0);
+}
+
+static void nap(void)
+{
+    struct timespec pause = {0, 10 * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+// Waits until this run of the pipeline has committed `records`.
+static void wait_for(struct rig *rig, int64_t records)
+{
+    int64_t deadline = mor_clock_mono_ms() + PATIENCE_MS;
+    do {
+        nap();
+        mor_pipeline_status(rig->pipeline, rig->status);
+        if (rig->status->state == MOR_PIPELINE_FAILED)
+            fail_msg("the topic failed: %s", rig->status->trouble);
+        if (mor_clock_mono_ms() > deadline)
+            fail_msg("%lld of %lld records after %d ms: %s: %s", (long long)rig->status->read,
+                     (long long)records, PATIENCE_MS, rig->status->step, rig->status->trouble);
+    } while (rig->status->read < records);
+    assert_int_equal(rig->status->read, records);
+}
+
+static void wait_for_failure(struct rig *rig, const char *words)
+{
+    int64_t deadline = mor_clock_mono_ms() + PATIENCE_MS;
+    do {
+        nap();
+        mor_pipeline_status(rig->pipeline, rig->status);
+        assert_true(mor_clock_mono_ms() < deadline);
+    } while (rig->status->state != MOR_PIPELINE_FAILED);
+    if (strstr(rig->status->trouble, words) == NULL)
+        fail_msg("'%s' does not say '%s'", rig->status->trouble, words);
+}
+
+static void produce(struct rig *rig, int64_t id, const char *value)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    char key[24];
+    int length = snprintf(key, sizeof key, "%lld", (long long)id);
+    assert_ok(mor_demo_broker_produce(rig->broker, (int32_t)(id % PARTITIONS), key, (size_t)length,
+                                      value, value != NULL ? strlen(value) : 0, 1767225600000,
+                                      &err));
+}
+
+static void produce_row(struct rig *rig, int64_t id, int64_t version, const char *op)
+{
+    char value[128];
+    (void)snprintf(value, sizeof value,
+                   "{\"id\":%lld,\"version\":%lld,\"op\":\"%s\",\"day\":\"d%lld\"}", (long long)id,
+                   (long long)version, op, (long long)(id % 2));
+    produce(rig, id, value);
+}
+
+static void flush(struct rig *rig)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    assert_ok(mor_demo_broker_flush(rig->broker, &err));
+}
+
+// Version of each id that a scan finds, -1 = no row; every id at most once.
+static void scan(const struct rig *rig, int64_t *ret_versions, size_t count)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    static const char *const columns[] = {"id", "version"};
+    struct mor_scan_options options = {.columns = columns, .column_count = 2};
+    struct mor_table *table;
+    struct mor_scan *running;
+    assert_ok(mor_table_open_read(rig->table, NULL, &table, &err));
+    assert_ok(mor_scan_open(table, &options, &running, &err));
+    struct mor_batch *batch = mor_batch_new(mor_scan_schema(running), NULL);
+    for (size_t i = 0; i < count; i++)
+        ret_versions[i] = -1;
+    for (;;) {
+        assert_ok(mor_scan_next(running, batch, &err));
+        if (batch->row_count == 0)
+            break;
+        for (size_t row = 0; row < batch->row_count; row++) {
+            int64_t id = mor_vector_i64(&batch->columns[0], row);
+            assert_in_range(id, 0, count - 1);
+            assert_int_equal(ret_versions[id], -1);
+            ret_versions[id] = mor_vector_i64(&batch->columns[1], row);
+        }
+    }
+    mor_batch_free(batch);
+    mor_scan_free(running);
+    mor_table_free(table);
+}
+
+static int count_lines(const struct rig *rig)
+{
+    MOR_AUTO_FREE char *path = mor_asprintf("%s/state/dead_letters/events.jsonl", rig->folder);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    int lines = 0;
+    for (int byte = getc(file); byte != EOF; byte = getc(file))
+        lines += byte == '\n';
+    (void)fclose(file);
+    return lines;
+}
+
+// Inserts 0..99, updates the even ones, deletes every fifth (half of them by tombstone), and sends
+// two records that are wrong. *ret_records: how many records that is.
+static void produce_story(struct rig *rig, int64_t base_version, int64_t *ret_records)
+{
+    *ret_records = 100 + 50 + 20 + 2;
+    for (int64_t id = 0; id < 100; id++)
+        produce_row(rig, id, base_version, "c");
+    for (int64_t id = 0; id < 100; id += 2)
+        produce_row(rig, id, base_version + 1, "u");
+    for (int64_t id = 0; id < 100; id += 5) {
+        if (id % 2 == 0)
+            produce(rig, id, NULL);
+        else
+            produce_row(rig, id, base_version + 1, "d");
+    }
+    produce(rig, 1, "{\"id\":1,\"version\":");
+    produce(rig, 2, "{\"version\":5}");
+    flush(rig);
+}
+
+static void assert_story(const struct rig *rig, int64_t base_version)
+{
+    int64_t versions[100];
+    scan(rig, versions, 100);
+    for (int64_t id = 0; id < 100; id++)
+        assert_int_equal(versions[id], id % 5 == 0 ? -1 : base_version + (id % 2 == 0 ? 1 : 0));
+}
+
+static void rows_arrive_once_and_a_restart_goes_on_from_the_table(void **state)
+{
+    (void)state;
+    struct rig rig;
+    int64_t records;
+    set_up(&rig, "");
+    produce_story(&rig, 1, &records);
+    start(&rig);
+    wait_for(&rig, records);
+    assert_int_equal(rig.status->dead, 2);
+    assert_int_equal(rig.status->inserted + rig.status->updated + rig.status->deleted +
+                         rig.status->dead,
+                     records);
+    stop(&rig);
+    assert_story(&rig, 1);
+    assert_int_equal(count_lines(&rig), 2);
+
+    start(&rig); // nothing is read again
+    produce_row(&rig, 7, 50, "u");
+    flush(&rig);
+    wait_for(&rig, 1);
+    stop(&rig);
+    int64_t versions[100];
+    scan(&rig, versions, 100);
+    assert_int_equal(versions[7], 50);
+    assert_int_equal(count_lines(&rig), 2);
+    tear_down(&rig);
+}
+
+static void deletes_find_their_rows_in_a_partitioned_table(void **state)
+{
+    (void)state;
+    struct rig rig;
+    int64_t records;
+    set_up(&rig, ", partition_by: [day]");
+    produce_story(&rig, 1, &records);
+    start(&rig);
+    wait_for(&rig, records);
+    produce(&rig, 1, NULL);
+    produce(&rig, 3, "{\"id\":3,\"op\":\"d\"}"); // neither version nor partition
+    flush(&rig);
+    wait_for(&rig, records + 2);
+    stop(&rig);
+    int64_t versions[100];
+    scan(&rig, versions, 100);
+    assert_int_equal(versions[1], -1);
+    assert_int_equal(versions[3], -1);
+    assert_int_equal(versions[4], 2);
+    tear_down(&rig);
+}
+
+static void a_second_writer_waits_until_the_first_has_ended(void **state)
+{
+    (void)state;
+    struct rig first, second;
+    set_up(&first, "");
+    start(&first);
+    produce_row(&first, 1, 1, "c");
+    flush(&first);
+    wait_for(&first, 1);
+    second = first;
+    second.status = mor_calloc(1, sizeof *second.status);
+    start(&second);
+    int64_t deadline = mor_clock_mono_ms() + PATIENCE_MS;
+    do {
+        nap();
+        mor_pipeline_status(second.pipeline, second.status);
+        assert_true(mor_clock_mono_ms() < deadline);
+    } while (second.status->trouble[0] == '\0');
+    assert_int_equal(second.status->state, MOR_PIPELINE_STARTING);
+    assert_non_null(strstr(second.status->trouble, "lock"));
+    stop(&first);
+    produce_row(&first, 2, 1, "c");
+    flush(&first);
+    wait_for(&second, 1);
+    stop(&second);
+    free(second.status);
+    int64_t versions[3];
+    scan(&first, versions, 3);
+    assert_int_equal(versions[1], 1);
+    assert_int_equal(versions[2], 1);
+    tear_down(&first);
+}
+
+static void changed_properties_stop_the_topic_with_words(void **state)
+{
+    (void)state;
+    struct rig rig;
+    set_up(&rig, "");
+    start(&rig);
+    produce_row(&rig, 1, 1, "c");
+    flush(&rig);
+    wait_for(&rig, 1);
+    MOR_AUTO_FREE char *path = mor_asprintf("%s/.hoodie/hoodie.properties", rig.table);
+    FILE *file = fopen(path, "ae");
+    assert_non_null(file);
+    assert_true(fputs("hoodie.table.metadata.partitions=files\n", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    produce_row(&rig, 2, 1, "c");
+    flush(&rig);
+    wait_for_failure(&rig, "hoodie.table.metadata.partitions");
+    stop(&rig);
+    tear_down(&rig);
+}
+
+static void every_failed_step_is_tried_again_and_doubles_nothing(void **state)
+{
+    (void)state;
+    static const char *const points[] = {
+        "lane.decode",          "commit.begun",
+        "commit.files_written", "commit.before_publish",
+        "commit.after_publish", "dead_letter.write",
+        "hudi.begin",           "hudi.inflight",
+        "hudi.group",           "hudi.group_written",
+        "hudi.commit",          "hudi.sync",
+        "hudi.publish",         "hudi.published",
+    };
+    struct mor_error err = MOR_ERROR_INIT;
+    struct rig rig;
+    int64_t records;
+    set_up(&rig, "");
+    start(&rig);
+    int64_t sum = 0;
+    const int64_t rounds = sizeof points / sizeof points[0];
+    for (int64_t round = 0; round < rounds; round++) {
+        MOR_AUTO_FREE char *setting = mor_asprintf("%s=error@1", points[round]);
+        assert_int_equal(setenv("MORAINE_FAILPOINTS", setting, 1), 0);
+        assert_ok(mor_fault_init(&err)); // one more point; those of earlier rounds have passed
+        produce_story(&rig, 1 + round * 10, &records);
+        sum += records;
+        wait_for(&rig, sum);
+    }
+    stop(&rig);
+    assert_story(&rig, 1 + (rounds - 1) * 10);
+    assert_int_equal(count_lines(&rig), 2 * rounds);
+    tear_down(&rig);
+}
+
+int main(void)
+{
+    mor_log_configure(MOR_LOG_OFF, MOR_LOG_LOGFMT);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_arrive_once_and_a_restart_goes_on_from_the_table),
+        cmocka_unit_test(deletes_find_their_rows_in_a_partitioned_table),
+        cmocka_unit_test(a_second_writer_waits_until_the_first_has_ended),
+        cmocka_unit_test(changed_properties_stop_the_topic_with_words),
+        cmocka_unit_test(
+            every_failed_step_is_tried_again_and_doubles_nothing), // leaves failpoints armed
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
