@@ -58,8 +58,12 @@ static void set_merging(const struct hudi_table *table, struct hudi_properties *
 {
     if (table->version == 6) {
         hudi_properties_set(properties, "hoodie.compaction.payload.class", HUDI_PAYLOAD_ORDERING);
-        if (table->ordering_name)
-            hudi_properties_set(properties, "hoodie.table.precombine.field", table->ordering_name);
+        if (!table->ordering_name)
+            return;
+        hudi_properties_set(properties, "hoodie.table.precombine.field", table->ordering_name);
+        // Hudi 0.x's compactor orders by these (default "ts"), not by the precombine field
+        hudi_properties_set(properties, "hoodie.payload.ordering.field", table->ordering_name);
+        hudi_properties_set(properties, "hoodie.payload.event.time.field", table->ordering_name);
         return;
     }
     hudi_properties_set(properties, "hoodie.record.merge.mode",
