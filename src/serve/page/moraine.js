@@ -1,0 +1,345 @@
+// The status page: asks /status every two seconds, keeps the last ten minutes for the charts, and
+// writes facts into the page. Text always goes in as text, never as markup.
+"use strict";
+
+const POLL_MS = 2000;
+const HISTORY_MS = 600000;
+const OPEN_TOPICS_MAX = 6; // with more topics only those in trouble are shown in full at first
+const UNKNOWN = "–";
+const OUTCOMES = [["inserted", "inserted"], ["updated", "updated"], ["deleted", "deleted"],
+  ["duplicate", "duplicates"], ["late_dropped", "late, dropped"], ["dead", "dead letters"], ["filtered", "filtered"]];
+const STATE_CLASSES = {running: "ok", starting: "warn", paused: "warn", stopped: "", failed: "bad"};
+
+const $ = id => document.getElementById(id);
+const topics = new Map(); // name -> what belongs to it on the page
+
+// ---- words ----------------------------------------------------------------------------------------
+
+const grouped = new Intl.NumberFormat("en");
+const number = n => n === null || n === undefined ? UNKNOWN : grouped.format(n);
+
+function bytes(n) {
+  if (n === null || n === undefined) return UNKNOWN;
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let unit = 0;
+  while (n >= 1024 && unit < units.length - 1) { n /= 1024; unit++; }
+  return `${unit === 0 || n >= 100 ? Math.round(n) : n.toFixed(1)} ${units[unit]}`;
+}
+
+function duration(seconds) {
+  if (seconds === null || seconds === undefined) return UNKNOWN;
+  const sign = seconds < 0 ? "−" : "";
+  const s = Math.abs(seconds);
+  if (s < 1) return `${sign}${Math.round(s * 1000)} ms`;
+  if (s < 60) return `${sign}${s.toFixed(1)} s`;
+  if (s < 3600) return `${sign}${Math.floor(s / 60)} min ${Math.floor(s % 60)} s`;
+  if (s < 86400) return `${sign}${Math.floor(s / 3600)} h ${Math.floor(s % 3600 / 60)} min`;
+  return `${sign}${Math.floor(s / 86400)} d ${Math.floor(s % 86400 / 3600)} h`;
+}
+
+const since = (then, now) => then === null || then === undefined ? UNKNOWN : duration(Math.max(0, now - then) / 1000);
+const clock = ms => ms === null || ms === undefined ? UNKNOWN : new Date(ms).toISOString().replace("T", " ").replace(/\.\d+Z/, " UTC");
+const atLeast = row => (row.lag_seconds_at_least && row.lag_seconds !== null ? "≥ " : "") + duration(row.lag_seconds);
+const plural = (n, one, many) => `${number(n)} ${n === 1 ? one : many}`;
+
+function setText(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+function setClass(element, base, extra) {
+  const wanted = extra ? `${base} ${extra}` : base;
+  if (element.className !== wanted) element.className = wanted;
+}
+
+// Rows of a table body, reused from poll to poll so that a selection or focus is not lost.
+function fillTable(body, rows) {
+  while (body.rows.length > rows.length) body.deleteRow(-1);
+  rows.forEach((cells, i) => {
+    const row = body.rows[i] || body.insertRow();
+    cells.forEach((cell, k) => {
+      const td = row.cells[k] || row.insertCell();
+      td.className = cell.number ? "number" : "";
+      if (cell.href) {
+        const link = td.firstChild || td.appendChild(document.createElement("a"));
+        link.href = cell.href;
+        setText(link, cell.text);
+      } else if (cell.badge !== undefined) {
+        const badge = td.firstChild || td.appendChild(document.createElement("span"));
+        setClass(badge, "badge", cell.badge);
+        setText(badge, cell.text);
+      } else {
+        setText(td, cell.text);
+      }
+    });
+  });
+}
+const numberCell = text => ({text, number: true});
+
+// ---- charts ---------------------------------------------------------------------------------------
+
+const color = name => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+function paint(chart) {
+  const set = chart.data.datasets[0];
+  set.borderColor = color("--accent");
+  set.backgroundColor = color("--accent-soft");
+  for (const axis of [chart.options.scales.x, chart.options.scales.y]) {
+    axis.ticks.color = color("--muted");
+    axis.grid.color = color("--line");
+  }
+}
+
+function makeChart(canvas, format) {
+  const chart = new Chart(canvas, {
+    type: "line",
+    data: {datasets: [{data: [], borderWidth: 1.5, pointRadius: 0, pointHitRadius: 8, fill: "origin", spanGaps: false}]},
+    options: {
+      animation: false, responsive: true, maintainAspectRatio: false, parsing: false, normalized: true,
+      interaction: {mode: "index", intersect: false},
+      plugins: {
+        legend: {display: false},
+        tooltip: {displayColors: false, callbacks: {
+          title: items => items.length ? clock(items[0].raw.x) : "",
+          label: item => format(item.raw.y)}},
+      },
+      scales: {
+        x: {type: "linear", grid: {display: false}, border: {display: false},
+          afterBuildTicks: axis => { axis.ticks = [10, 8, 6, 4, 2, 0].map(m => ({value: axis.max - m * 60000})); },
+          ticks: {maxRotation: 0, autoSkip: true, autoSkipPadding: 12, callback: function (value) {
+            const minutes = Math.round((this.max - value) / 60000);
+            return minutes === 0 ? "now" : `−${minutes} min`;
+          }}},
+        y: {beginAtZero: true, grid: {drawTicks: false}, border: {display: false},
+          ticks: {maxTicksLimit: 4, callback: value => format(value, true)}},
+      },
+    },
+  });
+  paint(chart);
+  return chart;
+}
+
+function drawChart(chart, points, now, label, format) {
+  chart.data.datasets[0].data = points;
+  chart.options.scales.x.min = now - HISTORY_MS;
+  chart.options.scales.x.max = now;
+  // a flat line at zero still wants a scale
+  chart.options.scales.y.suggestedMax = 1;
+  chart.update("none");
+  const known = points.filter(p => p.y !== null);
+  const last = known.length ? known[known.length - 1].y : null;
+  const most = known.reduce((m, p) => Math.max(m, p.y), 0);
+  chart.canvas.setAttribute("aria-label", `${label}, last ten minutes: now ${format(last)}, at most ${format(most)}`);
+}
+
+const short = new Intl.NumberFormat("en", {notation: "compact", maximumFractionDigits: 1});
+const formatCount = (value, tick) => value === null ? UNKNOWN : tick ? short.format(value) : number(Math.round(value));
+const formatRate = (value, tick) => value === null ? UNKNOWN : tick ? short.format(value) : `${number(Math.round(value))} records/s`;
+const formatSeconds = (value, tick) => value === null ? UNKNOWN : tick && value === 0 ? "0" : duration(value);
+
+// Commits come in bursts: a rate is taken over some of their intervals.
+function rates(points, intervalSeconds) {
+  const window = Math.min(120000, Math.max(5000, (intervalSeconds || 0) * 3000));
+  let from = 0;
+  return points.map((point, i) => {
+    while (from < i && point.time - points[from + 1].time >= window) from++;
+    const before = points[from];
+    const elapsed = point.time - before.time;
+    const known = point.read !== null && before.read !== null && point.read >= before.read && elapsed >= 1000;
+    return {x: point.time, y: known ? (point.read - before.read) * 1000 / elapsed : null};
+  });
+}
+
+// ---- one topic ------------------------------------------------------------------------------------
+
+function addTopic(name) {
+  const section = $("topic").content.firstElementChild.cloneNode(true);
+  const parts = {};
+  for (const element of section.querySelectorAll("[data-is]")) parts[element.dataset.is] = element;
+  section.id = `topic-${name}`;
+  parts.topic.id = `title-${name}`;
+  section.setAttribute("aria-labelledby", parts.topic.id);
+  parts.topic.textContent = name;
+  $("topics").append(section);
+  parts.partitions.closest(".scroll").setAttribute("aria-label", `Partitions of ${name}`);
+  const topic = {section, parts, points: [], partitions: [], charts: null};
+  parts.partitions.closest("details").addEventListener("toggle", () => showPartitions(topic));
+  topics.set(name, topic);
+  return topic;
+}
+
+function doing(topic) {
+  if (!topic.ready) return ["bad", topic.words];
+  if (topic.trouble) return ["warn", `Step ${topic.step}: ${topic.trouble}`];
+  if (topic.state === "paused") return ["warn", "Paused by an operator: records wait in Kafka."];
+  if (topic.lag_records === null) return ["", "Waits for partitions or for their offsets."];
+  if (topic.lag_records === 0) return ["", "Everything in Kafka is in the table."];
+  return ["", `Working: ${plural(topic.lag_records, "record is", "records are")} not in the table yet.`];
+}
+
+function showTiles(parts, topic, now) {
+  const commits = topic.commits;
+  setText(parts.lag, topic.lag_records === null ? UNKNOWN : plural(topic.lag_records, "record", "records"));
+  setText(parts["lag-sub"], topic.lag_seconds === null ? "age not known" : topic.lag_seconds === 0 ? "caught up" : `oldest waits ${atLeast(topic)}`);
+  setText(parts.watermark, duration(topic.watermark_lag_seconds));
+  setText(parts["watermark-sub"], topic.watermark_ms === null ? "no event time yet" : `complete to ${clock(topic.watermark_ms)}`);
+  setText(parts.rate, topic.records_per_second === null ? UNKNOWN : `${number(Math.round(topic.records_per_second))}/s`);
+  setText(parts["rate-sub"], topic.bytes_per_second === null ? "records committed" : `${bytes(topic.bytes_per_second)}/s from Kafka`);
+  setText(parts.commit, commits.last_ms ? `${since(commits.last_ms, now)} ago` : "none yet");
+  setText(parts["commit-sub"], commits.last_ms
+    ? `${plural(commits.count, "commit", "commits")}, the last took ${duration(commits.last_duration_seconds)}`
+    : `every ${duration(commits.interval_seconds)} when there are records`);
+  setText(parts.fresh, duration(commits.last_freshness_seconds));
+  setText(parts["fresh-sub"], "oldest record, Kafka to table");
+  setText(parts.dead, number(topic.dead_letters.count));
+  setText(parts["dead-sub"], topic.dead_letters.count ? "records put aside" : "nothing put aside");
+  setClass(parts["dead-tile"], "", topic.dead_letters.count ? "bad" : "");
+}
+
+function showOutcomes(parts, rows) {
+  const known = OUTCOMES.filter(([key]) => rows[key] > 0);
+  parts.bar.replaceChildren(...known.map(([key]) => {
+    const span = document.createElement("span");
+    span.className = `is-${key}`;
+    span.style.flexGrow = rows[key];
+    return span;
+  }));
+  const shown = OUTCOMES.filter(([key]) => rows[key] !== null && (rows[key] > 0 || ["inserted", "updated", "deleted"].includes(key)));
+  parts.outcomes.replaceChildren(...shown.map(([key, name]) => {
+    const item = document.createElement("li"), swatch = document.createElement("i"), count = document.createElement("b");
+    swatch.className = `is-${key}`;
+    count.textContent = number(rows[key]);
+    item.append(swatch, count, ` ${name}`);
+    return item;
+  }));
+}
+
+function showPartitions(shown) {
+  const {parts, partitions} = shown;
+  setText(parts["partitions-title"], plural(partitions.length, "partition", "partitions"));
+  if (!parts.partitions.closest("details").open) return;
+  fillTable(parts.partitions, partitions.map(row => [
+    numberCell(String(row.partition) + (row.paused ? " (paused)" : "")), numberCell(number(row.lag_records)), numberCell(atLeast(row)),
+    numberCell(number(row.low)), numberCell(number(row.table_offset)), numberCell(number(row.high)),
+    numberCell(duration(row.watermark_lag_seconds))]));
+}
+
+function showCharts(shown, topic, now) {
+  if (typeof Chart === "undefined") return;
+  const parts = shown.parts;
+  if (!shown.charts) {
+    shown.charts = {lag: makeChart(parts["chart-lag"], formatCount), rate: makeChart(parts["chart-rate"], formatRate),
+      watermark: makeChart(parts["chart-watermark"], formatSeconds)};
+  }
+  const points = shown.points;
+  drawChart(shown.charts.lag, points.map(p => ({x: p.time, y: p.lag})), now, "Lag in records", formatCount);
+  drawChart(shown.charts.rate, rates(points, topic.commits.interval_seconds), now, "Records committed per second", formatRate);
+  drawChart(shown.charts.watermark, points.map(p => ({x: p.time, y: p.watermark})), now, "Watermark lag", formatSeconds);
+}
+
+function showTopic(topic, now, collapse) {
+  const shown = topics.get(topic.topic) || addTopic(topic.topic);
+  const parts = shown.parts;
+  shown.points.push({time: now, read: topic.rows.read, lag: topic.lag_records, watermark: topic.watermark_lag_seconds});
+  while (shown.points.length && shown.points[0].time < now - HISTORY_MS) shown.points.shift();
+  setText(parts.state, topic.ready || topic.state !== "running" ? topic.state : "stuck");
+  setClass(parts.state, "badge", topic.ready ? STATE_CLASSES[topic.state] : topic.state === "starting" ? "warn" : "bad");
+  setText(parts.location, [topic.table.format, topic.table.location].filter(Boolean).join(" · "));
+  const [tone, words] = doing(topic);
+  setText(parts.doing, words);
+  setClass(parts.doing, "doing", tone);
+  const charts = shown.section.querySelector(".charts");
+  charts.hidden = collapse && topic.ready;
+  showTiles(parts, topic, now);
+  showOutcomes(parts, topic.rows);
+  shown.partitions = topic.partitions;
+  showPartitions(shown);
+  if (!charts.hidden) showCharts(shown, topic, now);
+}
+
+// ---- the page -------------------------------------------------------------------------------------
+
+function showService(status) {
+  setText($("instance"), status.instance);
+  setText($("version"), status.version);
+  setText($("uptime"), since(status.started_ms, status.time_ms));
+  setText($("ready"), status.ready ? "ready" : "not ready");
+  setClass($("ready"), "badge", status.ready ? "ok" : "bad");
+  document.title = `${status.ready ? "" : "⚠ "}moraine ${status.instance}`;
+  const {used_bytes: used, limit_bytes: limit} = status.memory;
+  setText($("memory-text"), `${bytes(used)} of ${bytes(limit)}`);
+  $("memory-bar").style.width = used === null || !limit ? "0" : `${Math.min(100, used * 100 / limit)}%`;
+  setText($("updated"), `As of ${clock(status.time_ms)}, every ${POLL_MS / 1000} seconds.`);
+}
+
+function showProblems(status) {
+  const lines = status.topics.filter(topic => !topic.ready).map(topic => `${topic.topic}: ${topic.words}`);
+  const box = $("problems");
+  if (box.dataset.shown === lines.join("\n")) return; // a screen reader shall not hear it again
+  box.dataset.shown = lines.join("\n");
+  box.replaceChildren(...lines.map(line => {
+    const p = document.createElement("p");
+    p.className = "notice bad";
+    p.textContent = line;
+    return p;
+  }));
+}
+
+function showOverview(status) {
+  $("overview").hidden = status.topics.length < 2;
+  fillTable($("overview").querySelector("tbody"), status.topics.map(topic => [
+    {text: topic.topic, href: `#topic-${encodeURIComponent(topic.topic)}`},
+    {text: topic.ready || topic.state !== "running" ? topic.state : "stuck", badge: topic.ready ? STATE_CLASSES[topic.state] : "bad"},
+    numberCell(number(topic.lag_records)), numberCell(atLeast(topic)), numberCell(duration(topic.watermark_lag_seconds)),
+    numberCell(topic.records_per_second === null ? UNKNOWN : number(Math.round(topic.records_per_second))),
+    numberCell(topic.commits.last_ms ? `${since(topic.commits.last_ms, status.time_ms)} ago` : UNKNOWN)]));
+}
+
+function show(status) {
+  showService(status);
+  showProblems(status);
+  showOverview(status);
+  const names = new Set(status.topics.map(topic => topic.topic));
+  for (const [name, shown] of topics) {
+    if (names.has(name)) continue;
+    if (shown.charts) Object.values(shown.charts).forEach(chart => chart.destroy());
+    shown.section.remove();
+    topics.delete(name);
+  }
+  for (const topic of status.topics) showTopic(topic, status.time_ms, status.topics.length > OPEN_TOPICS_MAX);
+}
+
+async function ask(path) {
+  const answer = await fetch(path, {cache: "no-store", signal: AbortSignal.timeout(10000)});
+  if (!answer.ok) throw new Error(`${path} answered ${answer.status}`);
+  return answer.json();
+}
+
+let heard = Date.now();
+async function poll() {
+  try {
+    show(await ask("/status"));
+    heard = Date.now();
+    $("silence").hidden = true;
+    document.body.classList.remove("stale");
+  } catch (error) {
+    setText($("silence"), `No answer from the service for ${duration((Date.now() - heard) / 1000)}: the facts below are old. (${error.message})`);
+    $("silence").hidden = false;
+    document.body.classList.add("stale");
+  }
+  setTimeout(poll, document.hidden ? POLL_MS * 5 : POLL_MS);
+}
+
+async function start() {
+  if (typeof Chart !== "undefined") Chart.defaults.font.family = getComputedStyle(document.body).fontFamily;
+  try { // the service remembers the last ten minutes; without them the charts start empty
+    for (const past of (await ask("/history")).topics) {
+      addTopic(past.topic).points = past.time_ms.map((time, i) => (
+        {time, read: past.read[i], lag: past.lag_records[i], watermark: past.watermark_lag_seconds[i]}));
+    }
+  } catch (error) { /* poll says what is wrong */ }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const {charts} of topics.values()) if (charts) Object.values(charts).forEach(chart => { paint(chart); chart.update("none"); });
+  });
+  document.addEventListener("visibilitychange", () => { heard = document.hidden ? heard : Date.now(); });
+  poll();
+}
+start();
