@@ -7,13 +7,11 @@
 #include <stdio.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "moraine/base/clock.h"
 #include "moraine/base/map.h"
 #include "moraine/base/thread.h"
-#include "moraine/decode.h"
 #include "moraine/net.h"
+#include "registry.h"
 
 #define DEFAULT_TIMEOUT_MS 10000
 #define MISSING_MS         30000      // how long an unknown id is not asked for again
@@ -102,9 +100,8 @@ static enum mor_status refuse(const char *url, int32_t code, const json_t *answe
                          message ? ": " : "", message ? message : "");
 }
 
-// GET of `path`; *ret_answer is a JSON object, to be released with json_decref.
-static enum mor_status get(struct mor_registry *registry, const char *path, json_t **ret_answer,
-                           struct mor_error *err)
+enum mor_status mor_registry_get(struct mor_registry *registry, const char *path,
+                                 json_t **ret_answer, struct mor_error *err)
 {
     static const char *const headers[] = {
         "Accept: application/vnd.schemaregistry.v1+json, application/json"};
@@ -142,8 +139,6 @@ static char *unusable(const json_t *answer)
         return mor_asprintf("is of type %.40s, not AVRO", type);
     if (!json_is_string(json_object_get(answer, "schema")))
         return mor_strdup("has no text");
-    if (json_array_size(json_object_get(answer, "references")) > 0)
-        return mor_strdup("refers to other schemas, which moraine does not read");
     return NULL;
 }
 
@@ -159,7 +154,7 @@ enum mor_status mor_registry_latest(struct mor_registry *registry, const char *s
     mor_buffer_append_text(&path, "/subjects/");
     mor_http_escape(subject, strlen(subject), &path);
     mor_buffer_append_text(&path, "/versions/latest");
-    MOR_TRY(get(registry, mor_buffer_terminate(&path), &answer, err));
+    MOR_TRY(mor_registry_get(registry, mor_buffer_terminate(&path), &answer, err));
     const json_t *id = json_object_get(answer, "id");
     MOR_AUTO_FREE char *reason = unusable(answer);
     enum mor_status status = MOR_OK;
@@ -169,9 +164,12 @@ enum mor_status mor_registry_latest(struct mor_registry *registry, const char *s
     else if (!json_is_integer(id) || json_integer_value(id) < 0 ||
              json_integer_value(id) > INT32_MAX)
         status = mor_error_set(err, MOR_FATAL, "schema registry: subject '%s' has no id", subject);
+    MOR_AUTO_FREE char *text = NULL;
+    if (status == MOR_OK)
+        status = mor_registry_complete(registry, answer, &text, err);
     if (status == MOR_OK) {
         *ret_id = (int32_t)json_integer_value(id);
-        *ret_schema = mor_arena_strdup(arena, json_string_value(json_object_get(answer, "schema")));
+        *ret_schema = mor_arena_strdup(arena, text);
     }
     json_decref(answer);
     return status;
@@ -188,6 +186,29 @@ static enum mor_status report(const struct known *known, int32_t id, struct mor_
     return MOR_OK;
 }
 
+// Asks for a schema; MOR_OK with what is to be remembered of it, which may be that it does not
+// exist.
+static enum mor_status ask(struct mor_registry *registry, int32_t id, struct known *ret_known,
+                           struct mor_error *err)
+{
+    char path[64];
+    json_t *answer = NULL;
+    snprintf(path, sizeof path, "/schemas/ids/%d", id);
+    enum mor_status status = mor_registry_get(registry, path, &answer, err);
+    ret_known->asked_ms = mor_clock_mono_ms();
+    if (status == MOR_NOT_FOUND)
+        return MOR_OK;
+    MOR_TRY(status);
+    ret_known->reason = unusable(answer);
+    if (!ret_known->reason)
+        status = mor_registry_complete(registry, answer, &ret_known->schema, err);
+    json_decref(answer);
+    if (status != MOR_DATA)
+        return status;
+    ret_known->reason = mor_asprintf("cannot be completed: %s", err->message);
+    return MOR_OK;
+}
+
 enum mor_status mor_registry_schema(struct mor_registry *registry, int32_t id,
                                     struct mor_arena *arena, char **ret_schema,
                                     struct mor_error *err)
@@ -198,24 +219,14 @@ enum mor_status mor_registry_schema(struct mor_registry *registry, int32_t id,
     if (known &&
         (known->schema || known->reason || mor_clock_mono_ms() - known->asked_ms < MISSING_MS))
         return report(known, id, arena, ret_schema, err);
-    char path[64];
-    json_t *answer = NULL;
-    snprintf(path, sizeof path, "/schemas/ids/%d", id);
-    enum mor_status status = get(registry, path, &answer, err);
-    if (status != MOR_OK && status != MOR_NOT_FOUND)
-        return status;
+    struct known fresh = {0};
+    MOR_TRY(ask(registry, id, &fresh, err));
     if (!known) {
         if (registry->schemas.count >= SCHEMAS_MAX)
             forget_all(registry);
         known = mor_calloc(1, sizeof *known);
         mor_map_put(&registry->schemas, &id, sizeof id, NULL)->value.pointer = known;
     }
-    known->asked_ms = mor_clock_mono_ms();
-    if (status == MOR_OK) {
-        known->reason = unusable(answer);
-        if (!known->reason)
-            known->schema = mor_strdup(json_string_value(json_object_get(answer, "schema")));
-        json_decref(answer);
-    }
+    *known = fresh;
     return report(known, id, arena, ret_schema, err);
 }

@@ -2,6 +2,26 @@
 #include "decode_test.h"
 
 #include "http_server.h"
+#include "moraine/avro.h"
+
+// An order has items and a total, an item has a price; price and total are money.
+static const char order_answer[] =
+    "{\"schema\":\"{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"Order\\\",\\\"namespace\\\":"
+    "\\\"shop\\\","
+    "\\\"fields\\\":[{\\\"name\\\":\\\"items\\\",\\\"type\\\":{\\\"type\\\":\\\"array\\\","
+    "\\\"items\\\":\\\"Item\\\"}},"
+    "{\\\"name\\\":\\\"total\\\",\\\"type\\\":[\\\"null\\\",\\\"money.Money\\\"]}]}\","
+    "\"references\":[{\"name\":\"shop.Item\",\"subject\":\"item\",\"version\":2},"
+    "{\"name\":\"money.Money\",\"subject\":\"money\",\"version\":1}]}";
+static const char item_answer[] =
+    "{\"id\":5,\"schema\":\"{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"shop.Item\\\","
+    "\\\"fields\\\":["
+    "{\\\"name\\\":\\\"price\\\",\\\"type\\\":\\\"money.Money\\\"}]}\","
+    "\"references\":[{\"name\":\"money.Money\",\"subject\":\"money\",\"version\":1}]}";
+static const char money_answer[] =
+    "{\"id\":6,\"schema\":\"{\\\"type\\\":\\\"record\\\",\\\"name\\\":\\\"Money\\\","
+    "\\\"namespace\\\":\\\"money\\\","
+    "\\\"fields\\\":[{\\\"name\\\":\\\"cents\\\",\\\"type\\\":\\\"long\\\"}]}\"}";
 
 enum mode { NORMAL, DOWN, BUSY, LOGIN, STRANGER, NOT_JSON };
 
@@ -29,9 +49,15 @@ static size_t handle(struct http_server *server, const char *request, char *answ
         return http_answer(answer, capacity, "200 OK",
                            "{\"schemaType\":\"PROTOBUF\",\"schema\":\"x\"}");
     if (strncmp(request, "GET /schemas/ids/9 ", 19) == 0)
+        return http_answer(answer, capacity, "200 OK", order_answer);
+    if (strncmp(request, "GET /schemas/ids/10 ", 20) == 0)
         return http_answer(answer, capacity, "200 OK",
-                           "{\"schema\":\"{}\",\"references\":[{\"name\":\"a\",\"subject\":\"a\","
-                           "\"version\":1}]}");
+                           "{\"schema\":\"\\\"n.Gone\\\"\",\"references\":[{\"name\":\"n.Gone\","
+                           "\"subject\":\"gone\",\"version\":1}]}");
+    if (strncmp(request, "GET /subjects/item/versions/2 ", 30) == 0)
+        return http_answer(answer, capacity, "200 OK", item_answer);
+    if (strncmp(request, "GET /subjects/money/versions/1 ", 31) == 0)
+        return http_answer(answer, capacity, "200 OK", money_answer);
     if (strncmp(request, "GET /subjects/orders%2Feu-value/versions/latest ", 48) == 0)
         return http_answer(
             answer, capacity, "200 OK",
@@ -127,8 +153,38 @@ static void test_schemas_of_other_kinds_are_data(void **state)
     char *text;
     assert_int_equal(ask(f, 8, &text), MOR_DATA);
     assert_non_null(strstr(f->err.message, "PROTOBUF"));
-    assert_int_equal(ask(f, 9, &text), MOR_DATA);
-    assert_non_null(strstr(f->err.message, "refers to other schemas"));
+}
+
+static void test_references_are_written_in_where_they_are_first_named(void **state)
+{
+    struct fixture *f = *state;
+    char *text;
+    assert_int_equal(ask(f, 9, &text), MOR_OK);
+    struct mor_avro_schema *avro = NULL;
+    struct mor_schema *table = NULL;
+    assert_int_equal(mor_avro_schema_parse(text, strlen(text), &avro, &f->err), MOR_OK);
+    assert_int_equal(mor_avro_schema_to_table(avro, &table, &f->err), MOR_OK);
+    MOR_AUTO_BUFFER got = {0};
+    for (size_t i = 0; i < table->root.child_count; i++) {
+        mor_buffer_printf(&got, "%s ", table->root.children[i].name);
+        mor_type_format(&table->root.children[i], &got);
+        mor_buffer_append_u8(&got, ';');
+    }
+    assert_string_equal(mor_buffer_terminate(&got),
+                        "items list<struct<price:struct<cents:long>>>;total struct<cents:long>;");
+    assert_int_equal(atomic_load(&f->server.requests), 3);
+    mor_avro_schema_free(avro);
+    mor_schema_free(table);
+}
+
+static void test_reference_to_nothing_is_data(void **state)
+{
+    struct fixture *f = *state;
+    char *text;
+    assert_int_equal(ask(f, 10, &text), MOR_DATA);
+    assert_non_null(strstr(f->err.message, "reference 'n.Gone'"));
+    assert_int_equal(ask(f, 10, &text), MOR_DATA);
+    assert_int_equal(atomic_load(&f->server.requests), 2);
 }
 
 static void test_failures_have_their_class_and_are_not_remembered(void **state)
@@ -201,6 +257,9 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_latest_gives_id_and_text, setup, teardown),
         cmocka_unit_test_setup_teardown(test_schemas_of_other_kinds_are_data, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_references_are_written_in_where_they_are_first_named,
+                                        setup, teardown),
+        cmocka_unit_test_setup_teardown(test_reference_to_nothing_is_data, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failures_have_their_class_and_are_not_remembered,
                                         setup, teardown),
         cmocka_unit_test(test_url_of_another_kind_is_fatal),
