@@ -153,6 +153,33 @@ size_t mor_parquet_reader_metadata(const struct mor_parquet_reader *reader,
 enum mor_status mor_parquet_reader_project(struct mor_parquet_reader *reader,
                                            const struct mor_schema *wanted,
                                            struct mor_error *err) MOR_CHECKED;
+// A condition on one column; the value is laid out as in a vector of the file's type of that column
+// (INT32, FLOAT, DATE...: 4 bytes, INT64, DOUBLE, TIMESTAMP_*: 8, DECIMAL: 16 with the file's
+// scale, BOOL: 1, others: their bytes).
+enum mor_parquet_compare {
+    MOR_PARQUET_EQUAL,
+    MOR_PARQUET_LESS,
+    MOR_PARQUET_LESS_OR_EQUAL,
+    MOR_PARQUET_GREATER,
+    MOR_PARQUET_GREATER_OR_EQUAL,
+    MOR_PARQUET_IS_NULL,
+    MOR_PARQUET_IS_NOT_NULL,
+};
+struct mor_parquet_predicate {
+    const char *path; // field names from the top, joined by '.'; not through lists and maps
+    enum mor_parquet_compare compare;
+    const void *value; // NULL for the null tests
+    size_t value_size_bytes;
+};
+// Leaves out row groups and pages that hold no row for which all predicates are true, as far as
+// statistics, page index and bloom filters tell; other rows still have to be tested by the caller.
+// Statistics that are missing, or not to be trusted, leave out nothing. A column the file does not
+// have is taken as null. Call before the first mor_parquet_reader_next; predicates are copied.
+enum mor_status mor_parquet_reader_filter(struct mor_parquet_reader *reader,
+                                          const struct mor_parquet_predicate *predicates,
+                                          size_t count, struct mor_error *err) MOR_CHECKED;
+// Whether page checksums are verified where a file has them; true when not called.
+void mor_parquet_reader_verify_checksums(struct mor_parquet_reader *reader, bool verify);
 // Replaces the rows of `batch` (made with the wanted schema) with the next at most row_count_max
 // rows; batch->row_count 0 = end. *ret_row_position: position in the file of the first row; may be
 // NULL.
@@ -160,5 +187,11 @@ enum mor_status mor_parquet_reader_next(struct mor_parquet_reader *reader, size_
                                         struct mor_batch *batch, int64_t *ret_row_position,
                                         struct mor_error *err) MOR_CHECKED;
 void mor_parquet_reader_free(struct mor_parquet_reader *reader);
+
+// Describes the file: schema, row groups, columns with encodings, sizes and statistics, page index,
+// bloom filters, key-value metadata. Text for people, or one JSON object. Appends to `ret_text`.
+enum mor_status mor_parquet_describe(struct mor_parquet_reader *reader, bool json,
+                                     struct mor_buffer *ret_text,
+                                     struct mor_error *err) MOR_CHECKED;
 
 #endif

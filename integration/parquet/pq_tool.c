@@ -2,6 +2,7 @@
 // and the writer. Used by integration/parquet/*.py.
 //
 //   pq_tool cat FILE
+//   pq_tool describe FILE [json]
 //   pq_tool copy IN OUT [codec=zstd|snappy|gzip|lz4_raw|none] [level=N] [page=1|2] [rows=N]
 //   [page_rows=N]
 //           [page_bytes=N] [profile=compatible|conservative|compact] [crc=1] [threads=N]
@@ -100,6 +101,22 @@ static int cat(const char *path)
     }
     mor_buffer_done(&line);
     mor_batch_free(batch);
+    mor_parquet_reader_free(reader);
+    close(fd);
+    return 0;
+}
+
+static int describe(const char *path, bool json)
+{
+    int fd;
+    struct mor_byte_source source;
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_parquet_reader *reader = open_reader(path, &fd, &source);
+    struct mor_buffer text = {0};
+    if (mor_parquet_describe(reader, json, &text, &err) != MOR_OK)
+        return fail(path, &err);
+    fwrite(text.data, 1, text.size_bytes, stdout);
+    mor_buffer_done(&text);
     mor_parquet_reader_free(reader);
     close(fd);
     return 0;
@@ -218,8 +235,11 @@ int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "cat") == 0)
         return cat(argv[2]);
+    if (argc >= 3 && strcmp(argv[1], "describe") == 0)
+        return describe(argv[2], argc > 3 && strcmp(argv[3], "json") == 0);
     if (argc >= 4 && strcmp(argv[1], "copy") == 0)
         return copy(argv[2], argv[3], argv + 4, argc - 4);
-    fprintf(stderr, "usage: pq_tool cat FILE | pq_tool copy IN OUT [name=value...]\n");
+    fprintf(stderr, "usage: pq_tool cat FILE | pq_tool describe FILE [json] | pq_tool copy IN OUT "
+                    "[name=value...]\n");
     return 2;
 }

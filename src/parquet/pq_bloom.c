@@ -22,14 +22,14 @@ size_t mor_pq_bloom_size_bytes(size_t count, double fpp)
     return size;
 }
 
-static size_t block_of(size_t size_bytes, uint64_t hash)
+size_t mor_pq_bloom_block(size_t size_bytes, uint64_t hash)
 {
     return (size_t)((hash >> 32) * (size_bytes / 32) >> 32) * 32;
 }
 
 void mor_pq_bloom_insert(uint8_t *bitset, size_t size_bytes, uint64_t hash)
 {
-    uint8_t *block = bitset + block_of(size_bytes, hash);
+    uint8_t *block = bitset + mor_pq_bloom_block(size_bytes, hash);
     for (size_t i = 0; i < 8; i++) {
         uint32_t word;
         memcpy(&word, block + 4 * i, 4);
@@ -40,7 +40,7 @@ void mor_pq_bloom_insert(uint8_t *bitset, size_t size_bytes, uint64_t hash)
 
 bool mor_pq_bloom_maybe(const uint8_t *bitset, size_t size_bytes, uint64_t hash)
 {
-    const uint8_t *block = bitset + block_of(size_bytes, hash);
+    const uint8_t *block = bitset + mor_pq_bloom_block(size_bytes, hash);
     for (size_t i = 0; i < 8; i++) {
         uint32_t word;
         memcpy(&word, block + 4 * i, 4);

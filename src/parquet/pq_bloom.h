@@ -14,6 +14,8 @@ uint64_t mor_pq_bloom_hash(const void *bytes, size_t size_bytes);
 // bytes to 8 MiB.
 size_t mor_pq_bloom_size_bytes(size_t count, double fpp);
 void mor_pq_bloom_insert(uint8_t *bitset, size_t size_bytes, uint64_t hash);
+// Offset of the block that holds the bits of a hash.
+size_t mor_pq_bloom_block(size_t size_bytes, uint64_t hash);
 // False = certainly absent.
 bool mor_pq_bloom_maybe(const uint8_t *bitset, size_t size_bytes, uint64_t hash);
 

@@ -1,4 +1,4 @@
-#include "pq_reader.h"
+#include "pq_prune.h"
 
 // Chunks below this size are read together with their neighbours; a segment is not larger than
 // that.
@@ -85,10 +85,37 @@ enum mor_status mor_pq_reader_open_group(struct mor_parquet_reader *r, size_t gr
         struct mor_pq_leaf *leaf = &r->leaves.items[ranges[i].leaf];
         const struct mor_pq_chunk *chunk = &r->file.row_groups[group].chunks[leaf->node->leaf];
         MOR_TRY(mor_pq_leaf_open(leaf, chunk, (int32_t)group, r->data_end, ranges[i].segment, err));
+        leaf->verify = !r->skip_checksums;
     }
     r->group = group;
     r->group_open = true;
     r->group_row = 0;
+    return MOR_OK;
+}
+
+// Offset indexes are only worth their reads when pages will be jumped over.
+static enum mor_status load_offset_indexes(struct mor_parquet_reader *r, struct mor_error *err)
+{
+    const struct mor_pq_row_group *g = &r->file.row_groups[r->group];
+    for (size_t i = 0; i < r->leaves.count; i++) {
+        struct mor_pq_leaf *leaf = &r->leaves.items[i];
+        struct mor_pq_offset_index *index;
+        MOR_TRY(
+            mor_pq_read_offset_index(r, leaf->chunk, g->num_rows, &r->group_arena, &index, err));
+        leaf->index = index;
+    }
+    return MOR_OK;
+}
+
+enum mor_status mor_pq_reader_open_range(struct mor_parquet_reader *r, struct mor_error *err)
+{
+    const struct mor_pq_range *range = &r->ranges[r->range];
+    int64_t num_rows = r->file.row_groups[r->group].num_rows;
+    if (r->range == 0 && (r->range_count > 1 || range->first > 0 || range->end < num_rows))
+        MOR_TRY(load_offset_indexes(r, err));
+    for (size_t i = 0; i < r->leaves.count; i++)
+        MOR_TRY(mor_pq_leaf_seek(&r->leaves.items[i], range->first, err));
+    r->group_row = range->first;
     return MOR_OK;
 }
 

@@ -88,6 +88,9 @@ enum mor_status mor_pq_leaf_open(struct mor_pq_leaf *leaf, const struct mor_pq_c
     leaf->next_page = start;
     leaf->values_left = chunk->num_values;
     leaf->first_entry = true;
+    leaf->row = 0;
+    leaf->index = NULL;
+    leaf->jumped = false;
     leaf->dictionary.present = false;
     leaf->page.count = leaf->page.at = 0;
     return MOR_OK;
@@ -434,6 +437,7 @@ enum mor_status mor_pq_leaf_read(struct mor_pq_leaf *leaf, struct mor_vector *ve
         MOR_TRY(read_flat(leaf, vector, row_count, bytes_max, err));
         rows = leaf->entry_count;
     }
+    leaf->row += (int64_t)rows;
     *ret_row_count = rows;
     return MOR_OK;
 }
@@ -462,5 +466,27 @@ enum mor_status mor_pq_leaf_skip(struct mor_pq_leaf *leaf, size_t row_count, str
     }
     if (rows < row_count)
         return bad_values(leaf, err, "column chunk has fewer rows than its row group");
+    leaf->row += (int64_t)row_count;
     return MOR_OK;
+}
+
+enum mor_status mor_pq_leaf_seek(struct mor_pq_leaf *leaf, int64_t row, struct mor_error *err)
+{
+    const struct mor_pq_offset_index *index = leaf->index;
+    size_t page = 0;
+    while (index && page + 1 < index->page_count && index->pages[page + 1].first_row <= row)
+        page++;
+    // Worth a jump only when the page is not the one at hand or the next.
+    if (index && index->pages[page].first_row > leaf->row &&
+        index->pages[page].offset > leaf->next_page) {
+        MOR_TRY(mor_pq_leaf_load_dictionary(leaf, index->pages[0].offset, err));
+        leaf->next_page = index->pages[page].offset;
+        leaf->row = index->pages[page].first_row;
+        leaf->page.count = leaf->page.at = 0;
+        leaf->values_left = leaf->chunk->num_values;
+        leaf->jumped = true;
+    }
+    if (row == leaf->row)
+        return MOR_OK;
+    return mor_pq_leaf_skip(leaf, (size_t)(row - leaf->row), err);
 }

@@ -40,6 +40,9 @@ struct mor_pq_leaf {
     int64_t next_page;   // file offset
     int64_t values_left; // entries of the chunk in pages not yet loaded
     bool first_entry;    // nothing of the chunk was used
+    int64_t row;         // next row of the row group, kept by read, skip and seek
+    const struct mor_pq_offset_index *index; // borrowed, NULL = pages cannot be jumped over
+    bool jumped; // values_left is not known: the index says which page is the last
     struct mor_pq_dictionary dictionary;
     struct mor_pq_page page;
     struct mor_pq_decoder decoder;
@@ -72,6 +75,13 @@ enum mor_status mor_pq_leaf_read(struct mor_pq_leaf *leaf, struct mor_vector *ve
 enum mor_status mor_pq_leaf_skip(struct mor_pq_leaf *leaf, size_t row_count,
                                  struct mor_error *err) MOR_CHECKED;
 
+// Goes to a row at or behind the current one, jumping over pages where the offset index allows.
+enum mor_status mor_pq_leaf_seek(struct mor_pq_leaf *leaf, int64_t row,
+                                 struct mor_error *err) MOR_CHECKED;
+
+// pq_page.c: loads the dictionary page when the chunk has one in front of its data pages.
+enum mor_status mor_pq_leaf_load_dictionary(struct mor_pq_leaf *leaf, int64_t first_data_page,
+                                            struct mor_error *err) MOR_CHECKED;
 // pq_page.c: loads the next data page of the chunk (dictionary pages on the way); DATA when the
 // chunk has no more.
 enum mor_status mor_pq_leaf_next_page(struct mor_pq_leaf *leaf, struct mor_error *err) MOR_CHECKED;

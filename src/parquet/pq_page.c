@@ -347,6 +347,11 @@ static enum mor_status load_data(struct mor_pq_leaf *leaf, const struct mor_pq_p
     MOR_TRY(header->type == MOR_PQ_DATA_PAGE ? load_v1(leaf, header, packed, err)
                                              : load_v2(leaf, header, packed, err));
     leaf->values_left -= header->num_values;
+    if (leaf->jumped) {
+        const struct mor_pq_offset_index *index = leaf->index;
+        bool last = leaf->page.offset >= index->pages[index->page_count - 1].offset;
+        leaf->values_left = last ? 0 : leaf->chunk->num_values;
+    }
     leaf->first_entry &= header->num_values == 0;
     return MOR_OK;
 }
@@ -377,6 +382,18 @@ enum mor_status mor_pq_leaf_next_page(struct mor_pq_leaf *leaf, struct mor_error
         leaf->page.offset = leaf->next_page;
         if (leaf->next_page >= leaf->stream.end)
             return data_error(leaf, err, "column chunk ends before its last value");
+        if (load_page(leaf, &data, err) != MOR_OK)
+            return mor_pq_leaf_fail(leaf, err);
+    }
+    return MOR_OK;
+}
+
+enum mor_status mor_pq_leaf_load_dictionary(struct mor_pq_leaf *leaf, int64_t first_data_page,
+                                            struct mor_error *err)
+{
+    bool data = false;
+    while (leaf->next_page < first_data_page && !data) {
+        leaf->page.offset = leaf->next_page;
         if (load_page(leaf, &data, err) != MOR_OK)
             return mor_pq_leaf_fail(leaf, err);
     }

@@ -1,4 +1,4 @@
-#include "pq_reader.h"
+#include "pq_prune.h"
 
 #include <assert.h>
 
@@ -94,6 +94,7 @@ enum mor_status mor_parquet_reader_open(const struct mor_byte_source *source,
     r->budget = budget;
     mor_arena_init(&r->arena, 0, budget);
     mor_arena_init(&r->plan_arena, 0, budget);
+    mor_arena_init(&r->group_arena, 0, budget);
     mor_buffer_init(&r->footer, budget);
     r->leaves.source = &r->source;
     r->leaves.budget = budget;
@@ -123,6 +124,9 @@ void mor_parquet_reader_free(struct mor_parquet_reader *r)
         return;
     forget_plan(r);
     mor_arena_done(&r->plan_arena);
+    mor_arena_done(&r->group_arena);
+    mor_pq_predicates_done(r->predicates, r->predicate_count);
+    free(r->ranges);
     mor_schema_free(r->schema);
     mor_buffer_done(&r->footer);
     mor_arena_done(&r->arena);
@@ -167,7 +171,12 @@ enum mor_status mor_parquet_reader_project(struct mor_parquet_reader *r,
 
 // ---- batches ------------------------------------------------------------------------------------
 
-// Opens the next row group that has rows; *ret_end: there is none.
+void mor_parquet_reader_verify_checksums(struct mor_parquet_reader *r, bool verify)
+{
+    r->skip_checksums = !verify;
+}
+
+// Opens the next row group that has rows which may be wanted; *ret_end: there is none.
 static enum mor_status next_group(struct mor_parquet_reader *r, bool *ret_end,
                                   struct mor_error *err)
 {
@@ -175,10 +184,25 @@ static enum mor_status next_group(struct mor_parquet_reader *r, bool *ret_end,
         size_t group = r->next_group++;
         r->group_position = r->next_position;
         r->next_position += r->file.row_groups[group].num_rows;
-        if (r->file.row_groups[group].num_rows > 0)
-            return mor_pq_reader_open_group(r, group, err);
+        MOR_TRY(mor_pq_prune_group(r, group, err));
+        if (r->range_count == 0)
+            continue;
+        MOR_TRY(mor_pq_reader_open_group(r, group, err));
+        r->range = 0;
+        return mor_pq_reader_open_range(r, err);
     }
     *ret_end = true;
+    return MOR_OK;
+}
+
+// After a batch: the next range of the row group, or none.
+static enum mor_status next_range(struct mor_parquet_reader *r, struct mor_error *err)
+{
+    if (r->group_row < r->ranges[r->range].end)
+        return MOR_OK;
+    if (++r->range < r->range_count)
+        return mor_pq_reader_open_range(r, err);
+    mor_pq_reader_close_group(r);
     return MOR_OK;
 }
 
@@ -191,19 +215,17 @@ enum mor_status mor_parquet_reader_next(struct mor_parquet_reader *r, size_t row
     assert(batch->column_count == r->wanted->root.child_count);
     r->started = true;
     mor_batch_reset(batch);
-    bool end = false;
-    if (!r->group_open)
+    bool end = row_count_max == 0;
+    if (!r->group_open && !end)
         MOR_TRY(next_group(r, &end, err));
     if (end)
         return MOR_OK;
-    int64_t left = r->file.row_groups[r->group].num_rows - r->group_row;
+    int64_t left = r->ranges[r->range].end - r->group_row;
     size_t rows = row_count_max < BATCH_ROWS_MAX ? row_count_max : BATCH_ROWS_MAX;
     rows = (int64_t)rows < left ? rows : (size_t)left;
     MOR_TRY(mor_pq_reader_read_rows(r, rows, batch, err));
     if (ret_row_position)
         *ret_row_position = r->group_position + r->group_row;
     r->group_row += (int64_t)batch->row_count;
-    if (r->group_row == r->file.row_groups[r->group].num_rows)
-        mor_pq_reader_close_group(r);
-    return MOR_OK;
+    return next_range(r, err);
 }

@@ -5,6 +5,8 @@
 #include "moraine/parquet.h"
 #include "pq_plan.h"
 
+struct mor_pq_predicate;
+
 // Rows [first, end) of a row group that are to be read.
 struct mor_pq_range {
     int64_t first, end;
@@ -45,10 +47,20 @@ struct mor_parquet_reader {
     int64_t next_position;  // file position of the row group to be opened next
     struct mor_pq_segment *segments;
     size_t segment_count;
+    // what is left out
+    bool skip_checksums;
+    struct mor_pq_predicate *predicates;
+    size_t predicate_count;
+    struct mor_arena group_arena; // indexes of the open row group
+    struct mor_pq_range *ranges;  // rows of the open row group that are read
+    size_t range_count, range;
 };
 
 // Opens the chunks of row group `group` for all leaves of the plan (pq_group.c).
 enum mor_status mor_pq_reader_open_group(struct mor_parquet_reader *reader, size_t group,
+                                         struct mor_error *err) MOR_CHECKED;
+// Goes to the first row of r->ranges[r->range].
+enum mor_status mor_pq_reader_open_range(struct mor_parquet_reader *reader,
                                          struct mor_error *err) MOR_CHECKED;
 void mor_pq_reader_close_group(struct mor_parquet_reader *reader);
 // Reads up to row_count rows of the open row group into the batch's columns (pq_batch.c); the batch
