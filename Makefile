@@ -2,9 +2,10 @@
 # missing) and builds into build/, where the program is build/moraine. The build itself is CMake's:
 # `cmake --preset release && cmake --build build` does the same by hand.
 #
-#   make            the program                    make test       unit tests
-#   make lint       format, clang-tidy, clang      make install    to PREFIX (default /usr/local)
-#   make clean      removes the build folders    make integration  scenarios against a real Kafka, Spark, ...
+#   make demo         runs the pipeline on an embedded broker     make test      unit tests
+#   make integration  real Kafka, registry, Spark, hudi-rs        make lint      format, clang, clang-tidy
+#   make              the program                                 make install   to PREFIX (default /usr/local)
+#   make package      a Debian package                            make clean     removes the build folders
 #
 # JOBS=2 limits parallel compilation, CMAKE_FLAGS="-D..." reaches CMake,
 # MORAINE_LIBRDKAFKA=system keeps the distribution's librdkafka whatever its age.
@@ -13,9 +14,10 @@ BUILD       := build
 PREFIX      ?= /usr/local
 JOBS        ?= $(shell nproc)
 CMAKE_FLAGS ?=
+DEMO_SECONDS ?= 15
 
 .DEFAULT_GOAL := all
-.PHONY: all configure test integration lint install clean
+.PHONY: all configure demo test integration lint install package clean
 
 all: configure
 	@cmake --build $(BUILD) --parallel $(JOBS)
@@ -26,6 +28,9 @@ configure:
 	@root="$$(.ci/build-librdkafka | tail -n 1)" && \
 	cmake --preset release -B $(BUILD) -DMORAINE_LIBRDKAFKA_ROOT="$$root" $(CMAKE_FLAGS) >$(BUILD).log 2>&1 || \
 	  { cat $(BUILD).log; rm -f $(BUILD).log; exit 1; }; rm -f $(BUILD).log
+
+demo: all
+	@$(BUILD)/moraine demo --seconds $(DEMO_SECONDS) --dir $(BUILD)/demo
 
 test: all
 	@ctest --test-dir $(BUILD) --output-on-failure --parallel $(JOBS)
@@ -38,6 +43,9 @@ lint:
 
 install: all
 	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+package: all
+	@cpack --config $(BUILD)/CPackConfig.cmake -B $(BUILD)
 
 clean:
 	@rm -rf $(BUILD) build-lint
