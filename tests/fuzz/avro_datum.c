@@ -85,8 +85,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         mor_buffer_reset(&json);
         enum mor_status generic = mor_avro_datum_to_json(
             avro, data + used, status == MOR_OK ? step : size - used, &json, &err);
-        // the limits on depth and on items without size count a little differently when skipping
-        if (status == MOR_OK && generic != MOR_OK && !strstr(err.message, "too "))
+        // the limits on depth and on items without size count a little differently when skipping;
+        // the size of a block of items is compared with what is left, which is less here
+        if (status == MOR_OK && generic != MOR_OK && !strstr(err.message, "too ") &&
+            !strstr(err.message, "a block is longer"))
             abort();
         if (status != MOR_OK || step == 0)
             break;
