@@ -1,5 +1,5 @@
-// The Kafka side: a consumer group member that hands over chunks of records, never blocks on anybody
-// and takes its offsets from the table; and the embedded broker of the demo.
+// The Kafka side: a consumer group member that hands over chunks of records, never blocks on
+// anybody and takes its offsets from the table; and the embedded broker of the demo.
 #ifndef MORAINE_SOURCE_H
 #define MORAINE_SOURCE_H
 
@@ -13,10 +13,11 @@
 #include "moraine/base/status.h"
 
 // Consecutive records [offset_first, offset_next) of one Kafka partition. Offsets inside the range
-// without a record are gaps (control records, aborted transactions, compaction). Owns the librdkafka
-// messages its records point into. The chunks of one generation follow each other without a hole; a
-// chunk may have no records, and with MOR_START_LATEST the first chunk of a partition that the table
-// did not know is [o, o): it makes the place where the partition starts part of a commit.
+// without a record are gaps (control records, aborted transactions, compaction). Owns the
+// librdkafka messages its records point into. The chunks of one generation follow each other
+// without a hole; a chunk may have no records, and with MOR_START_LATEST the first chunk of a
+// partition that the table did not know is [o, o): it makes the place where the partition starts
+// part of a commit.
 struct mor_chunk {
     int32_t partition;
     int32_t leader_epoch; // of the last record, -1 when not known
@@ -25,18 +26,18 @@ struct mor_chunk {
     int64_t offset_next;
     struct mor_record *records;
     size_t record_count;
-    size_t size_bytes;    // keys and values
-    void *messages;       // private to source/
+    size_t size_bytes; // keys and values
+    void *messages;    // private to source/
 };
 void mor_chunk_free(struct mor_chunk *chunk); // any thread, before mor_source_free
 
 struct mor_source_partition {
     int32_t partition;
-    int64_t offset;        // in assign: filled by the callback; MOR_OFFSET_NONE = the table has none yet
-    int32_t leader_epoch;  // -1 when not known
-    int64_t generation;    // filled by the callback
+    int64_t offset; // in assign: filled by the callback; MOR_OFFSET_NONE = the table has none yet
+    int32_t leader_epoch; // -1 when not known
+    int64_t generation;   // filled by the callback
 };
-#define MOR_OFFSET_NONE     (-1)
+#define MOR_OFFSET_NONE (-1)
 // What `assign` may return instead of MOR_OFFSET_NONE for a partition that was added to a topic the
 // table already knows: such a one starts at its first record whatever `start` says.
 #define MOR_OFFSET_EARLIEST (-2)
@@ -59,25 +60,28 @@ struct mor_source_options {
     const char *group_id;
     const struct mor_source_property *properties; // handed to librdkafka as they are
     size_t property_count;
-    enum mor_source_start start;  // for partitions without an offset in the table
-    struct mor_budget *budget;    // intake stops above pause_percent of it
-    int32_t pause_percent;        // 0 = 80
-    size_t queue_bytes_max;       // librdkafka's own queue
+    enum mor_source_start start; // for partitions without an offset in the table
+    struct mor_budget *budget;   // intake stops above pause_percent of it
+    int32_t pause_percent;       // 0 = 80
+    size_t queue_bytes_max;      // librdkafka's own queue
     void *context;
     // The topic's identity as the broker states it, before the first assignment and whenever it was
     // asked again (every 30 s). FATAL ends the source ("the topic was recreated").
-    enum mor_status (*identity)(void *context, const struct mor_source_identity *identity, struct mor_error *err);
+    enum mor_status (*identity)(void *context, const struct mor_source_identity *identity,
+                                struct mor_error *err);
     // Fill offset, leader_epoch and generation of each partition.
-    enum mor_status (*assign)(void *context, struct mor_source_partition *partitions, size_t count, struct mor_error *err);
-    void (*revoke)(void *context, const struct mor_source_partition *partitions, size_t count, bool lost);
-    // Takes the chunk and returns true, or leaves it with the source (no room: the partition is paused
-    // and the chunk offered again).
+    enum mor_status (*assign)(void *context, struct mor_source_partition *partitions, size_t count,
+                              struct mor_error *err);
+    void (*revoke)(void *context, const struct mor_source_partition *partitions, size_t count,
+                   bool lost);
+    // Takes the chunk and returns true, or leaves it with the source (no room: the partition is
+    // paused and the chunk offered again).
     bool (*deliver)(void *context, struct mor_chunk *chunk);
     // End of the source: partition -1 = the whole topic. A single partition can be revived by
     // mor_source_reassign.
     void (*failure)(void *context, int32_t partition, const struct mor_error *err);
-    // What librdkafka has to say that ends nothing: brokers down, retries. May be NULL. The text may
-    // quote configuration values: redact before logging.
+    // What librdkafka has to say that ends nothing: brokers down, retries. May be NULL. The text
+    // may quote configuration values: redact before logging.
     void (*notice)(void *context, enum mor_log_level level, const char *text);
     int64_t identity_interval_ms; // 0 = 30 s
 };
@@ -94,14 +98,24 @@ struct mor_source;
 // Connects, checks the topic and starts the thread. FATAL with words when the topic does not exist,
 // access is denied, or a property is unknown or would break exactly-once; RETRY when no broker
 // answered within some seconds. Everything but context and budget is copied.
-enum mor_status mor_source_open(const struct mor_source_options *options, struct mor_source **ret_source,
-                                struct mor_error *err) MOR_CHECKED;
-// Any thread: asks the source to give the partition up and assign it again (its offset is asked anew).
+enum mor_status mor_source_open(const struct mor_source_options *options,
+                                struct mor_source **ret_source, struct mor_error *err) MOR_CHECKED;
+// Any thread but the source's: asks the broker once more which topic this is and waits for the
+// answer. OK says that everything delivered before the call came from the topic that `identity` has
+// agreed to, because topic ids do not come back: worth one round trip before each commit, since
+// librdkafka goes on reading a recreated topic without a word. FATAL: it is another topic now, or
+// gone. RETRY: no answer within timeout_ms. Always OK with a librdkafka that has no topic ids.
+enum mor_status mor_source_confirm_identity(struct mor_source *source, int64_t timeout_ms,
+                                            struct mor_error *err) MOR_CHECKED;
+// Any thread: asks the source to give the partition up and assign it again (its offset is asked
+// anew).
 void mor_source_reassign(struct mor_source *source, int32_t partition);
-// Any thread: remembers group offsets to commit as a hint for lag tools (next offset per partition).
-void mor_source_commit_hint(struct mor_source *source, const struct mor_source_partition *partitions, size_t count);
-// Any thread. Returns the number of rows written to ret_lag, at most `capacity`. The rows are brought up
-// to date a few times per second; low and high of paused partitions every 10 s.
+// Any thread: remembers group offsets to commit as a hint for lag tools (next offset per
+// partition).
+void mor_source_commit_hint(struct mor_source *source,
+                            const struct mor_source_partition *partitions, size_t count);
+// Any thread. Returns the number of rows written to ret_lag, at most `capacity`. The rows are
+// brought up to date a few times per second; low and high of paused partitions every 10 s.
 size_t mor_source_lag(struct mor_source *source, struct mor_source_lag *ret_lag, size_t capacity);
 // Any thread: no more chunks are delivered after it returns; partitions stay assigned. Must not be
 // called while holding a lock that `deliver` waits for.
@@ -119,14 +133,17 @@ const char *mor_source_library_version(void);
 
 // librdkafka's mock cluster: in memory, about 5 MiB or 100,000 batches kept per partition.
 struct mor_demo_broker;
-enum mor_status mor_demo_broker_start(const char *topic, int32_t partition_count, struct mor_demo_broker **ret_broker,
+enum mor_status mor_demo_broker_start(const char *topic, int32_t partition_count,
+                                      struct mor_demo_broker **ret_broker,
                                       struct mor_error *err) MOR_CHECKED;
 const char *mor_demo_broker_address(const struct mor_demo_broker *broker); // "127.0.0.1:port"
 // Produces one record and waits only when the client's queue is full. value NULL = tombstone.
-enum mor_status mor_demo_broker_produce(struct mor_demo_broker *broker, int32_t partition, const void *key, size_t key_size,
-                                        const void *value, size_t value_size, int64_t timestamp_ms,
+enum mor_status mor_demo_broker_produce(struct mor_demo_broker *broker, int32_t partition,
+                                        const void *key, size_t key_size, const void *value,
+                                        size_t value_size, int64_t timestamp_ms,
                                         struct mor_error *err) MOR_CHECKED;
-enum mor_status mor_demo_broker_flush(struct mor_demo_broker *broker, struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_demo_broker_flush(struct mor_demo_broker *broker,
+                                      struct mor_error *err) MOR_CHECKED;
 void mor_demo_broker_free(struct mor_demo_broker *broker);
 
 #endif

@@ -37,6 +37,10 @@ void mor_source_fail(struct mor_source *source, const struct mor_error *err)
     if (source->failed)
         return;
     source->failed = true;
+    pthread_mutex_lock(&source->mutex);
+    source->failure = *err;
+    pthread_cond_broadcast(&source->changed);
+    pthread_mutex_unlock(&source->mutex);
     source->options.failure(source->options.context, -1, err);
 }
 

@@ -1,10 +1,12 @@
 // What the broker says about the topic: that it exists, which one it is, how far its logs reach.
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "source_internal.h"
 
 #include "moraine/base/clock.h"
+#include "moraine/base/thread.h"
 
 #define CONNECT_LIMIT_MS     5000
 #define CONNECT_TRIES        3
@@ -100,6 +102,10 @@ static void tell_identity(struct mor_source *source, const char *topic_id)
     snprintf(identity.topic_id, sizeof identity.topic_id, "%s", topic_id);
     if (source->options.identity(source->options.context, &identity, &err) == MOR_OK) {
         source->identity_known = true;
+        pthread_mutex_lock(&source->mutex);
+        source->confirm_done = source->confirm_asked;
+        pthread_cond_broadcast(&source->changed);
+        pthread_mutex_unlock(&source->mutex);
     } else if (err.status == MOR_RETRY && !source->identity_known) {
         source->identity_at_ms = mor_clock_mono_ms() + IDENTITY_RETRY_MS;
         mor_source_notice(source, MOR_LOG_WARN,
@@ -177,14 +183,52 @@ static void take_description(struct mor_source *source, rd_kafka_event_t *event)
 static void ask_identity(struct mor_source *source, int64_t now_ms)
 {
     int64_t interval = source->options.identity_interval_ms;
-    if (source->identity_asked || now_ms < source->identity_at_ms)
+    pthread_mutex_lock(&source->mutex);
+    int64_t wanted = source->confirm_wanted;
+    bool waiting = wanted > source->confirm_asked;
+    pthread_mutex_unlock(&source->mutex);
+    if (source->identity_asked || (now_ms < source->identity_at_ms && !waiting))
         return;
+    source->confirm_asked = wanted;
     source->identity_at_ms = now_ms + (interval > 0 ? interval : IDENTITY_INTERVAL_MS);
 #if RD_KAFKA_VERSION >= MOR_RDKAFKA_2_3
     source->identity_asked = true;
     send_admin(source, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, send_describe);
 #else
     tell_identity(source, "");
+#endif
+}
+
+// An answer counts when its question was sent after the call: one that was on its way does not.
+enum mor_status mor_source_confirm_identity(struct mor_source *source, int64_t timeout_ms,
+                                            struct mor_error *err)
+{
+#if RD_KAFKA_VERSION < MOR_RDKAFKA_2_3
+    (void)source;
+    (void)timeout_ms;
+    (void)err;
+    return MOR_OK;
+#else
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += timeout_ms / 1000;
+    until.tv_nsec += timeout_ms % 1000 * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    MOR_LOCKED(&source->mutex);
+    int64_t mine = ++source->confirm_wanted;
+    int waited = 0;
+    pthread_cond_broadcast(&source->changed);
+    while (source->confirm_done < mine && source->failure.status == MOR_OK && waited == 0)
+        waited = pthread_cond_timedwait(&source->changed, &source->mutex, &until);
+    if (source->failure.status != MOR_OK) {
+        *err = source->failure;
+        return err->status;
+    }
+    if (source->confirm_done < mine)
+        return mor_error_set(err, MOR_RETRY, "topic '%s': no broker confirmed which topic it is",
+                             source->topic);
+    return MOR_OK;
 #endif
 }
 

@@ -90,6 +90,7 @@ struct mor_source {
     bool failed;       // the topic as a whole; nothing is read any more
     bool identity_known, identity_asked;
     int64_t identity_at_ms; // when to ask next
+    int64_t confirm_asked;  // the newest wanted when the question on its way was sent
     int topic_missing_count;
     bool lag_asked[2]; // beginning, end
     int64_t lag_at_ms, publish_at_ms, hints_at_ms;
@@ -100,6 +101,10 @@ struct mor_source {
     pthread_mutex_t mutex; // what follows
     pthread_cond_t changed;
     bool stopped, quit, delivering;
+    // Questions for the identity by mor_source_confirm_identity, numbered: the newest wanted, and
+    // the newest that has a good answer.
+    int64_t confirm_wanted, confirm_done;
+    struct mor_error failure; // why the topic as a whole ended; status MOR_OK = it has not
     int32_t *reassigns;
     size_t reassign_count;
     struct mor_source_partition *hints; // newest per partition

@@ -92,6 +92,46 @@ static void recreated_topic_ends_the_source(void **state)
     rig_close(&rig);
 }
 
+static void recreated_topic_is_not_confirmed_before_a_commit(void **state)
+{
+    (void)state;
+    struct rig_table table;
+    rig_table_init(&table, 0);
+    struct rig rig = {.table = &table, .reject_new_topic = true};
+    struct mor_error err = MOR_ERROR_INIT;
+    rig_produce(&cluster, "orders", 0, 0, 10);
+    struct mor_source_options options = rig_options(&rig, "orders", "g-confirm");
+    rig_open(&rig, &cluster, &options, NULL);
+    RIG_WAIT(rig_records(&table) == 10);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(mor_source_confirm_identity(rig.source, 10000, &err), MOR_OK);
+    assert_int_equal(RIG_READ(&rig, rig.identity_count), 6);
+    rd_kafka_mock_topic_delete(cluster.mock, "orders");
+    rd_kafka_mock_topic_create(cluster.mock, "orders", 2, 1);
+    assert_int_equal(mor_source_confirm_identity(rig.source, 10000, &err), MOR_FATAL);
+    assert_string_equal(err.message, "the topic was recreated");
+    assert_int_equal(mor_source_confirm_identity(rig.source, 10000, &err), MOR_FATAL);
+    rig_close(&rig);
+}
+
+static void silent_brokers_confirm_nothing(void **state)
+{
+    (void)state;
+    struct rig_table table;
+    rig_table_init(&table, 0);
+    struct rig rig = {.table = &table};
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_source_options options = rig_options(&rig, "orders", "g-silent");
+    rig_produce(&cluster, "orders", 0, 0, 10);
+    rig_open(&rig, &cluster, &options, NULL);
+    RIG_WAIT(rig_records(&table) == 10);
+    rd_kafka_mock_broker_set_down(cluster.mock, 1);
+    assert_int_equal(mor_source_confirm_identity(rig.source, 200, &err), MOR_RETRY);
+    rd_kafka_mock_broker_set_up(cluster.mock, 1);
+    assert_int_equal(mor_source_confirm_identity(rig.source, 30000, &err), MOR_OK);
+    rig_close(&rig);
+}
+
 static void deleted_topic_ends_the_source(void **state)
 {
     (void)state;
@@ -275,6 +315,8 @@ int main(void)
 #if RD_KAFKA_VERSION >= 0x020d00ff
         ON_CLUSTER(offset_below_the_log_stops_the_partition_and_says_how_much_is_gone),
         ON_CLUSTER(recreated_topic_ends_the_source),
+        ON_CLUSTER(recreated_topic_is_not_confirmed_before_a_commit),
+        ON_CLUSTER(silent_brokers_confirm_nothing),
         ON_CLUSTER(deleted_topic_ends_the_source),
 #endif
         ON_CLUSTER(offset_above_the_log_stops_the_partition),
