@@ -284,8 +284,11 @@ static void a_second_writer_waits_until_the_first_has_ended(void **state)
     produce_row(&first, 1, 1, "c");
     flush(&first);
     wait_for(&first, 1);
-    second = first;
-    second.status = mor_calloc(1, sizeof *second.status);
+    second = (struct rig){.folder = first.folder,
+                          .table = first.table,
+                          .broker = first.broker,
+                          .status = mor_calloc(1, sizeof *second.status)};
+    mor_budget_init(&second.budget, 64u << 20);
     start(&second);
     int64_t deadline = mor_clock_mono_ms() + PATIENCE_MS;
     do {
@@ -301,6 +304,7 @@ static void a_second_writer_waits_until_the_first_has_ended(void **state)
     wait_for(&second, 1);
     stop(&second);
     free(second.status);
+    assert_int_equal(mor_budget_used(&second.budget), 0);
     int64_t versions[3];
     scan(&first, versions, 3);
     assert_int_equal(versions[1], 1);
