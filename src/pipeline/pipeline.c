@@ -47,7 +47,9 @@ struct mor_pipeline {
     bool positions_made;
 
     atomic_bool stopping;
+    atomic_bool paused; // by an operator
     atomic_llong deadline_ms;
+    atomic_llong consumed_records, consumed_bytes;
     pthread_mutex_t mutex; // status, identity, and `source` for whoever reads lag
     struct mor_pipeline_status status;
     struct mor_source_identity identity; // "" until the table or Kafka has told
@@ -110,6 +112,29 @@ static void on_reassign(void *context, int32_t partition)
     mor_source_reassign(pipeline->source, partition);
 }
 
+const int64_t mor_pipeline_bounds_ms[MOR_PIPELINE_BOUNDS] = {
+    50,    100,   250,   500,    1000,   2500,   5000,   10000,
+    15000, 30000, 60000, 120000, 300000, 900000, 3600000};
+
+static void observe(struct mor_pipeline_histogram *histogram, int64_t ms)
+{
+    size_t i = 0;
+    while (i < MOR_PIPELINE_BOUNDS && ms > mor_pipeline_bounds_ms[i])
+        i++;
+    histogram->counts[i]++;
+    histogram->sum_ms += ms;
+}
+
+static void note_freshness(struct mor_pipeline_status *status, int64_t oldest_ms)
+{
+    if (oldest_ms == MOR_TIMESTAMP_NONE)
+        return;
+    // producers' clocks may run ahead of ours
+    int64_t ms = status->last_commit_ms > oldest_ms ? status->last_commit_ms - oldest_ms : 0;
+    status->last_freshness_ms = ms;
+    observe(&status->freshness, ms);
+}
+
 static void note_commit(struct mor_pipeline *pipeline, const struct mor_commit_report *report)
 {
     const struct mor_outcomes *rows = &report->outcomes;
@@ -121,12 +146,19 @@ static void note_commit(struct mor_pipeline *pipeline, const struct mor_commit_r
         status->inserted += rows->inserted;
         status->updated += rows->updated;
         status->deleted += rows->deleted;
+        status->duplicate += rows->duplicate;
+        status->late_dropped += rows->late_dropped;
         status->dead += rows->dead;
+        status->dead_keys += report->dead_keys;
+        status->filtered += rows->filtered;
         status->gap += rows->gap;
         status->files_written += report->result.file_count;
+        status->delta_files_written += report->result.log_file_count;
         status->bytes_written += report->result.bytes_written;
         status->last_commit_ms = mor_clock_wall_ms();
         status->last_commit_duration_ms = report->duration_ms;
+        observe(&status->commit_duration, report->duration_ms);
+        note_freshness(status, report->oldest_ms);
         status->watermark_ms = pipeline->ledger.watermark_ms;
         status->trouble[0] = '\0';
         memcpy(status->last_version, report->result.version, sizeof status->last_version);
@@ -174,12 +206,19 @@ static enum mor_status on_identity(void *context, const struct mor_source_identi
     return MOR_OK;
 }
 
+static void note_rebalance(struct mor_pipeline *pipeline)
+{
+    MOR_LOCKED(&pipeline->mutex);
+    pipeline->status.rebalances++;
+}
+
 static enum mor_status on_assign(void *context, struct mor_source_partition *partitions,
                                  size_t count, struct mor_error *err)
 {
     (void)err;
     struct mor_pipeline *pipeline = context;
     mor_positions_assign(&pipeline->positions, partitions, count);
+    note_rebalance(pipeline);
     for (size_t i = 0; i < count; i++)
         MOR_LOG(INFO, "partition_assigned", MOR_STR("topic", pipeline->topic->topic),
                 MOR_INT("partition", partitions[i].partition),
@@ -192,6 +231,7 @@ static void on_revoke(void *context, const struct mor_source_partition *partitio
 {
     struct mor_pipeline *pipeline = context;
     mor_positions_revoke(&pipeline->positions, partitions, count);
+    note_rebalance(pipeline);
     for (size_t i = 0; i < count; i++)
         MOR_LOG(INFO, "partition_revoked", MOR_STR("topic", pipeline->topic->topic),
                 MOR_INT("partition", partitions[i].partition), MOR_INT("lost", lost));
@@ -200,7 +240,14 @@ static void on_revoke(void *context, const struct mor_source_partition *partitio
 static bool on_deliver(void *context, struct mor_chunk *chunk)
 {
     struct mor_pipeline *pipeline = context;
-    return mor_lane_offer(pipeline->lanes[(size_t)chunk->partition % pipeline->lane_count], chunk);
+    if (atomic_load(&pipeline->paused))
+        return false; // the source keeps the chunk and pauses its partition
+    size_t records = chunk->record_count, bytes = chunk->size_bytes; // it may be gone afterwards
+    if (!mor_lane_offer(pipeline->lanes[(size_t)chunk->partition % pipeline->lane_count], chunk))
+        return false;
+    atomic_fetch_add(&pipeline->consumed_records, (long long)records);
+    atomic_fetch_add(&pipeline->consumed_bytes, (long long)bytes);
+    return true;
 }
 
 static void on_failure(void *context, int32_t partition, const struct mor_error *err)
@@ -264,6 +311,7 @@ static enum mor_status open_state(struct mor_pipeline *pipeline, struct mor_erro
                                   pipeline->ledger.dead_letter_bytes, &pipeline->letters, err));
     mor_positions_init(&pipeline->positions, &pipeline->ledger);
     pipeline->positions_made = true;
+    MOR_LOCKED(&pipeline->mutex);
     pipeline->status.watermark_ms = pipeline->ledger.watermark_ms;
     return MOR_OK;
 }
@@ -510,19 +558,19 @@ static enum mor_status run(struct mor_pipeline *pipeline, struct mor_error *err)
 static void close_all(struct mor_pipeline *pipeline)
 {
     mor_gate_close(&pipeline->gate);
-    if (pipeline->source != NULL)
-        mor_source_stop(pipeline->source);
+    struct mor_source *source = pipeline->source;
+    if (source != NULL)
+        mor_source_stop(source);
+    {
+        MOR_LOCKED(
+            &pipeline->mutex);   // whoever asks how the topic is sees neither source, lanes nor
+        pipeline->source = NULL; // positions from here on
+    }
     for (size_t i = 0; i < pipeline->lane_count; i++)
         mor_lane_free(pipeline->lanes[i]);
     free(pipeline->lanes);
     pipeline->lanes = NULL;
     pipeline->lane_count = 0;
-    struct mor_source *source = pipeline->source;
-    {
-        MOR_LOCKED(
-            &pipeline->mutex); // whoever reads lag sees neither source nor positions from here on
-        pipeline->source = NULL;
-    }
     if (source != NULL)
         mor_source_free(source);
     mor_crew_free(pipeline->crew);
@@ -578,6 +626,7 @@ enum mor_status mor_pipeline_start(const struct mor_pipeline_options *options,
     (void)snprintf(pipeline->status.topic, sizeof pipeline->status.topic, "%s",
                    options->topic->topic);
     pipeline->status.watermark_ms = NO_WATERMARK;
+    pipeline->status.last_freshness_ms = INT64_MIN;
     enum mor_status status =
         mor_thread_start(&pipeline->thread, "committer", pipeline_main, pipeline, err);
     if (status != MOR_OK) {
@@ -593,6 +642,11 @@ enum mor_status mor_pipeline_start(const struct mor_pipeline_options *options,
 void mor_pipeline_flush(struct mor_pipeline *pipeline)
 {
     mor_gate_flush(&pipeline->gate);
+}
+
+void mor_pipeline_pause(struct mor_pipeline *pipeline, bool pause)
+{
+    atomic_store(&pipeline->paused, pause);
 }
 
 void mor_pipeline_stop(struct mor_pipeline *pipeline, int64_t deadline_ms)
@@ -613,11 +667,26 @@ static void fill_lag(struct mor_pipeline *pipeline, struct mor_pipeline_status *
                                          .low = rows[i].low,
                                          .high = rows[i].high,
                                          .table_offset = MOR_OFFSET_NONE,
-                                         .watermark_ms = NO_WATERMARK};
+                                         .watermark_ms = NO_WATERMARK,
+                                         .paused = rows[i].paused};
         MOR_LOCKED(&pipeline->positions.mutex);
-        for (size_t k = 0; k < pipeline->positions.count; k++)
-            if (pipeline->positions.rows[k].partition == rows[i].partition)
-                lag->table_offset = pipeline->positions.rows[k].committed_next;
+        for (size_t k = 0; k < pipeline->positions.count; k++) {
+            const struct mor_position *position = &pipeline->positions.rows[k];
+            if (position->partition != rows[i].partition)
+                continue;
+            lag->table_offset = position->committed_next;
+            lag->watermark_ms = position->watermark_ms;
+        }
+    }
+}
+
+// A lane that waits (for the registry) is the step that is stuck, unless the commit is.
+static void fill_lane_trouble(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
+{
+    for (size_t i = 0; i < pipeline->lane_count && status->trouble[0] == '\0'; i++) {
+        mor_lane_trouble(pipeline->lanes[i], status->trouble, sizeof status->trouble);
+        if (status->trouble[0] != '\0')
+            (void)snprintf(status->step, sizeof status->step, "decode");
     }
 }
 
@@ -625,8 +694,14 @@ void mor_pipeline_status(struct mor_pipeline *pipeline, struct mor_pipeline_stat
 {
     MOR_LOCKED(&pipeline->mutex);
     *ret_status = pipeline->status;
-    if (pipeline->status.state == MOR_PIPELINE_RUNNING)
-        fill_lag(pipeline, ret_status);
+    ret_status->paused = atomic_load(&pipeline->paused);
+    ret_status->consumed_records = atomic_load(&pipeline->consumed_records);
+    ret_status->consumed_bytes = atomic_load(&pipeline->consumed_bytes);
+    if (pipeline->status.state != MOR_PIPELINE_RUNNING)
+        return;
+    fill_lag(pipeline, ret_status);
+    if (pipeline->source != NULL)
+        fill_lane_trouble(pipeline, ret_status);
 }
 
 bool mor_pipeline_has_ended(struct mor_pipeline *pipeline)
