@@ -33,8 +33,18 @@ struct mor_pipeline_lag {
     int64_t low, high;    // in Kafka, -1 = not known
     int64_t table_offset; // next offset in the table, -1 = none
     int64_t watermark_ms; // INT64_MIN = none
+    bool paused;          // for want of memory or room, or by mor_pipeline_pause
 };
 #define MOR_PIPELINE_LAG_MAX 1024
+
+// Durations since start: counts[i] are those up to mor_pipeline_bounds_ms[i], the last one those
+// above all of them.
+#define MOR_PIPELINE_BOUNDS 15
+extern const int64_t mor_pipeline_bounds_ms[MOR_PIPELINE_BOUNDS];
+struct mor_pipeline_histogram {
+    int64_t counts[MOR_PIPELINE_BOUNDS + 1];
+    int64_t sum_ms;
+};
 
 struct mor_pipeline_status {
     char topic[256];
@@ -42,11 +52,20 @@ struct mor_pipeline_status {
     char step[64]; // what is being done, or waited for
     int64_t step_since_ms;
     char trouble[1024]; // the last thing that went wrong and was not mended since; "" = nothing
-    int64_t read, inserted, updated, deleted, dead, gap; // committed since start
+    bool paused;        // by mor_pipeline_pause
+    int64_t consumed_records, consumed_bytes; // taken from Kafka since start, committed or not
+    // committed since start
+    int64_t read, inserted, updated, deleted, duplicate, late_dropped, dead, filtered, gap;
+    int64_t dead_keys; // of dead: decoded, but without a key or ordering value
     int64_t commits, fenced;
+    int64_t rebalances; // assignments and revocations
     int64_t files_written, bytes_written;
-    int64_t last_commit_ms; // wall clock, 0 = none yet
+    int64_t delta_files_written; // of files_written
+    int64_t last_commit_ms;      // wall clock, 0 = none yet
     int64_t last_commit_duration_ms;
+    int64_t last_freshness_ms; // last commit: Kafka timestamp of its oldest record to visible,
+                               // INT64_MIN = none
+    struct mor_pipeline_histogram commit_duration, freshness; // one observation per commit
     char last_version[64];
     int64_t watermark_ms; // INT64_MIN = none
     size_t partition_count;
@@ -61,6 +80,8 @@ enum mor_status mor_pipeline_start(const struct mor_pipeline_options *options,
                                    struct mor_error *err) MOR_CHECKED;
 // Any thread: commit what was gathered now.
 void mor_pipeline_flush(struct mor_pipeline *pipeline);
+// Any thread: take in nothing more from Kafka until it is resumed; what was taken in is committed.
+void mor_pipeline_pause(struct mor_pipeline *pipeline, bool pause);
 // Any thread: take in nothing more, commit what was taken in, end by `deadline_ms` (monotonic
 // clock).
 void mor_pipeline_stop(struct mor_pipeline *pipeline, int64_t deadline_ms);

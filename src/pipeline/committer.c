@@ -18,6 +18,7 @@ struct commit_work {
     size_t range_count;
     struct mor_changes changes;
     struct mor_commit_facts facts;
+    int64_t oldest_ms, dead_keys; // of the taken runs
     struct mor_ledger after;
     struct mor_buffer letters; // dead letters of the taken runs
     struct mor_buffer property;
@@ -74,6 +75,9 @@ static void take_run(struct commit_work *work, const struct mor_lane_batch *batc
     range->end = run->offset_next;
     add_hash(&range->digest, run->digest);
     mor_outcomes_add(&work->facts.outcomes, &run->outcomes);
+    work->dead_keys += run->dead_keys;
+    if (run->oldest_ms < work->oldest_ms)
+        work->oldest_ms = run->oldest_ms;
     mor_buffer_append(&work->letters, batch->dead_letters.data + run->letters_first,
                       run->letters_size);
 
@@ -186,6 +190,8 @@ static enum mor_status write_and_publish(struct commit_work *work,
     const struct mor_property properties[] = {
         {LEDGER_PROPERTY, (const char *)work->property.data},
         {MOR_PROPERTY_CHECKPOINT, (const char *)checkpoint.data}};
+    tell(committer, "confirm", NULL);
+    MOR_TRY(committer->confirm(committer->context, err));
     tell(committer, "commit", NULL);
     MOR_TRY(mor_fault("commit.before_publish", err));
     MOR_TRY(mor_write_commit(work->write, properties, sizeof properties / sizeof properties[0],
@@ -311,7 +317,7 @@ enum mor_status mor_committer_run(struct mor_committer *committer,
 {
     *ret_report = (struct mor_commit_report){0};
     int64_t started = mor_clock_mono_ms();
-    struct commit_work work = {.committer = committer};
+    struct commit_work work = {.committer = committer, .oldest_ms = MOR_TIMESTAMP_NONE};
     mor_ledger_init(&work.after);
     enum mor_status status = cut(&work, err);
     if (status == MOR_OK) {
@@ -326,6 +332,8 @@ enum mor_status mor_committer_run(struct mor_committer *committer,
     if (ret_report->committed) {
         ret_report->outcomes = work.facts.outcomes;
         ret_report->dead_letter_bytes = (int64_t)work.letters.size_bytes;
+        ret_report->dead_keys = work.dead_keys;
+        ret_report->oldest_ms = work.oldest_ms;
         adopt(&work);
     } else if (status == MOR_FENCED) {
         ret_report->fenced = true;

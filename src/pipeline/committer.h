@@ -18,6 +18,8 @@ struct mor_commit_report {
     struct mor_outcomes outcomes;
     int64_t duration_ms;
     int64_t dead_letter_bytes;
+    int64_t dead_keys; // of outcomes.dead
+    int64_t oldest_ms; // least Kafka timestamp, MOR_TIMESTAMP_NONE = not known
 };
 
 // All borrowed; the committer's thread only, but `give_up` and `step`.
@@ -37,6 +39,9 @@ struct mor_committer {
     char **property;           // its text, the fence of the next commit; NULL = none
     // fills cluster and topic id into the ledger of a commit
     void (*identify)(void *context, struct mor_ledger *after);
+    // does everything that was taken in come from the topic that the table knows? FATAL: no; RETRY:
+    // Kafka does not answer
+    enum mor_status (*confirm)(void *context, struct mor_error *err);
     // called when the partitions must be assigned anew
     void (*reassign)(void *context, int32_t partition);
     // tells what is being done ("encode", "commit"), NULL = nothing; and what went wrong meanwhile

@@ -86,7 +86,7 @@ static struct mor_run *batch_add_run(struct mor_lane_batch *batch)
         batch->runs = mor_realloc(batch->runs, batch->run_capacity * sizeof *batch->runs);
     }
     struct mor_run *run = &batch->runs[batch->run_count++];
-    *run = (struct mor_run){.event_time_max_ms = NO_WATERMARK};
+    *run = (struct mor_run){.event_time_max_ms = NO_WATERMARK, .oldest_ms = MOR_TIMESTAMP_NONE};
     return run;
 }
 
@@ -166,6 +166,8 @@ static enum mor_status decode_chunk(struct chunk_work *work, struct mor_error *e
     for (size_t i = 0; i < chunk->record_count; i++) {
         const struct mor_record *record = &chunk->records[i];
         add_digest(&work->run->digest, record);
+        if (record->timestamp_ms >= 0 && record->timestamp_ms < work->run->oldest_ms)
+            work->run->oldest_ms = record->timestamp_ms;
         enum mor_status status = decode_record(work, record, err);
         if (status == MOR_DATA || status == MOR_NOT_FOUND) {
             MOR_TRY(keep_aside(work, record, "decode", err));
@@ -268,6 +270,7 @@ static enum mor_status route_chunk(struct chunk_work *work, struct mor_error *er
             continue;
         mor_router_explain(batch->router, batch->rows, run->row_first + i, err);
         MOR_TRY(keep_aside(work, &work->chunk->records[work->lane->record_of_row[i]], "key", err));
+        run->dead_keys++;
     }
     return MOR_OK;
 }

@@ -29,7 +29,10 @@ struct mor_run {
     struct mor_outcomes outcomes; // read, dead, gap; what becomes of rows is counted at the cut
     struct mor_hash128 digest;
     int64_t event_time_max_ms; // NO_WATERMARK when no row has one
+    int64_t oldest_ms;         // least Kafka timestamp, MOR_TIMESTAMP_NONE when no record has one
+    int64_t dead_keys;         // of outcomes.dead: decoded, but without key or ordering value
 };
+#define MOR_TIMESTAMP_NONE INT64_MAX
 
 struct mor_lane_batch {
     struct mor_batch *rows;

@@ -13,9 +13,10 @@
 #include "moraine/table.h"
 #include "topic_schema.h"
 
-#define OPEN_RETRY_MS  2000
-#define WAIT_SLICE_MS  500
-#define DRAIN_SLICE_MS 20
+#define OPEN_RETRY_MS      2000
+#define WAIT_SLICE_MS      500
+#define CONFIRM_TIMEOUT_MS 5000
+#define DRAIN_SLICE_MS     20
 #define GATHER_SHARE                                                                               \
     6 // of the topic's budget: one batch being filled, one being committed, their growth, encoding
 #define LANE_QUEUE_SHARE  16
@@ -104,6 +105,12 @@ static bool on_give_up(void *context)
     struct mor_pipeline *pipeline = context;
     return atomic_load(&pipeline->stopping) &&
            mor_clock_mono_ms() >= atomic_load(&pipeline->deadline_ms);
+}
+
+static enum mor_status on_confirm(void *context, struct mor_error *err)
+{
+    struct mor_pipeline *pipeline = context;
+    return mor_source_confirm_identity(pipeline->source, CONFIRM_TIMEOUT_MS, err);
 }
 
 static void on_reassign(void *context, int32_t partition)
@@ -250,6 +257,17 @@ static bool on_deliver(void *context, struct mor_chunk *chunk)
     return true;
 }
 
+static void on_notice(void *context, enum mor_log_level level, const char *text)
+{
+    struct mor_pipeline *pipeline = context;
+    MOR_AUTO_FREE char *clean = mor_strdup(text);
+    mor_config_redact(pipeline->config, clean);
+    const struct mor_log_field fields[] = {MOR_STR("topic", pipeline->topic->topic),
+                                           MOR_STR("msg", clean)};
+    if (mor_log_enabled(level))
+        mor_log_write(level, "kafka_notice", fields, sizeof fields / sizeof fields[0]);
+}
+
 static void on_failure(void *context, int32_t partition, const struct mor_error *err)
 {
     struct mor_pipeline *pipeline = context;
@@ -392,7 +410,8 @@ static enum mor_status open_source(struct mor_pipeline *pipeline, struct mor_err
         .assign = on_assign,
         .revoke = on_revoke,
         .deliver = on_deliver,
-        .failure = on_failure};
+        .failure = on_failure,
+        .notice = on_notice};
     struct mor_source *source;
     MOR_TRY(mor_source_open(&options, &source, err));
     MOR_LOCKED(&pipeline->mutex);
@@ -481,6 +500,7 @@ static struct mor_committer make_committer(struct mor_pipeline *pipeline)
                                   .ledger = &pipeline->ledger,
                                   .property = &pipeline->property,
                                   .identify = on_identify,
+                                  .confirm = on_confirm,
                                   .reassign = on_reassign,
                                   .step = on_step,
                                   .give_up = on_give_up,

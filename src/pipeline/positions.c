@@ -35,8 +35,23 @@ static struct mor_position *find_or_add(struct mor_positions *positions, int32_t
     *position = (struct mor_position){.partition = partition,
                                       .committed_next = MOR_OFFSET_NONE,
                                       .in_flight_next = MOR_OFFSET_NONE,
-                                      .leader_epoch = -1};
+                                      .leader_epoch = -1,
+                                      .watermark_ms = NO_WATERMARK};
     return position;
+}
+
+// A partition that the table does not know although it knows others was added to the topic: its
+// first record is the one to start with.
+static int64_t start_of(const struct mor_positions *positions, const struct mor_position *position)
+{
+    if (position->in_flight_next != MOR_OFFSET_NONE)
+        return position->in_flight_next;
+    if (position->committed_next != MOR_OFFSET_NONE)
+        return position->committed_next;
+    for (size_t i = 0; i < positions->count; i++)
+        if (positions->rows[i].committed_next != MOR_OFFSET_NONE)
+            return MOR_OFFSET_EARLIEST;
+    return MOR_OFFSET_NONE;
 }
 
 void mor_positions_assign(struct mor_positions *positions, struct mor_source_partition *partitions,
@@ -48,9 +63,7 @@ void mor_positions_assign(struct mor_positions *positions, struct mor_source_par
         position->assigned = true;
         position->generation = ++positions->last_generation;
         partitions[i].generation = position->generation;
-        partitions[i].offset = position->in_flight_next != MOR_OFFSET_NONE
-                                   ? position->in_flight_next
-                                   : position->committed_next;
+        partitions[i].offset = start_of(positions, position);
         partitions[i].leader_epoch = position->leader_epoch;
     }
 }
@@ -107,6 +120,7 @@ static void follow_ledger(struct mor_positions *positions, const struct mor_ledg
     for (size_t i = 0; i < ledger->progress_count; i++) {
         struct mor_position *position = find_or_add(positions, ledger->progress[i].partition);
         position->committed_next = ledger->progress[i].next_offset;
+        position->watermark_ms = ledger->progress[i].watermark_ms;
         position->leader_epoch = ledger->progress[i].leader_epoch;
     }
 }

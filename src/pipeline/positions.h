@@ -21,6 +21,7 @@ struct mor_position {
     int64_t in_flight_next; // end of the commit on its way, MOR_OFFSET_NONE when it does not move
                             // the partition
     int32_t leader_epoch;
+    int64_t watermark_ms; // as the table states, NO_WATERMARK when it does not
 };
 
 struct mor_positions {
