@@ -127,6 +127,7 @@ static enum mor_status write_config(const struct demo *demo, struct mor_error *e
                      "state_dir: %s/state\n"
                      "memory: 256MiB\n"
                      "log: {level: error, format: logfmt}\n"
+                     "http: {listen: \"127.0.0.1:0\"}\n"
                      "kafka:\n"
                      "  bootstrap.servers: %s\n"
                      "topics: topics/*.yaml\n",
@@ -173,6 +174,7 @@ static enum mor_status write_config(const struct demo *demo, struct mor_error *e
 
 static void read_status(struct demo *demo)
 {
+    cli_service_beat(&demo->service);
     mor_pipeline_status(demo->service.pipelines[0], demo->status);
 }
 
@@ -357,6 +359,10 @@ static int run(struct demo *demo, struct mor_error *err)
     MOR_AUTO_FREE char *table = mor_asprintf("%s/orders", demo->directory);
     int64_t count = 0, cents = 0;
     enum mor_status status = start(demo, err);
+    if (status == MOR_OK) {
+        (void)printf("status page %s\n", mor_serve_url(demo->service.serve));
+        (void)fflush(stdout);
+    }
     demo->started_ms = mor_clock_mono_ms();
     if (status == MOR_OK)
         status = produce(demo, err);

@@ -43,6 +43,7 @@ static int run_service(int argc, char **argv)
         return cli_fail(&err);
     int signal_number = 0;
     while (!cli_service_has_ended(&service)) {
+        cli_service_beat(&service);
         signal_number = cli_wait_signal(WATCH_MS);
         if (signal_number == SIGHUP)
             MOR_LOG(WARN, "reload_ignored",

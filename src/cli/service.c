@@ -67,7 +67,7 @@ static void log_start(const struct mor_config *config)
 enum mor_status cli_service_start(struct cli_service *service, struct mor_config *take_config,
                                   struct mor_error *err)
 {
-    *service = (struct cli_service){.config = take_config};
+    *service = (struct cli_service){.config = take_config, .started_ms = mor_clock_wall_ms()};
     tune_malloc();
     mor_log_configure(take_config->log.level, take_config->log.format);
     mor_budget_init(&service->budget, (size_t)take_config->memory_bytes);
@@ -85,6 +85,8 @@ enum mor_status cli_service_start(struct cli_service *service, struct mor_config
         if (status == MOR_OK)
             service->pipeline_count++;
     }
+    if (status == MOR_OK)
+        status = cli_service_serve(service, err);
     if (status != MOR_OK)
         (void)cli_service_stop(service);
     return status;
@@ -117,10 +119,13 @@ size_t cli_service_stop(struct cli_service *service)
         while (!mor_pipeline_has_ended(service->pipelines[i])) {
             struct timespec pause = {0, 5 * 1000000};
             nanosleep(&pause, NULL);
+            cli_service_beat(service);
         }
         failed += has_failed(service->pipelines[i]);
-        mor_pipeline_free(service->pipelines[i]);
     }
+    mor_serve_free(service->serve); // it asks the pipelines until here
+    for (size_t i = 0; i < service->pipeline_count; i++)
+        mor_pipeline_free(service->pipelines[i]);
     free(service->pipelines);
     mor_registry_free(service->registry);
     mor_config_free(service->config);

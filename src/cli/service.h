@@ -6,6 +6,7 @@
 #include "moraine/config.h"
 #include "moraine/decode.h"
 #include "moraine/pipeline.h"
+#include "moraine/serve.h"
 
 struct cli_service {
     struct mor_config *config;
@@ -13,6 +14,9 @@ struct cli_service {
     struct mor_budget budget;
     struct mor_pipeline **pipelines;
     size_t pipeline_count;
+    struct mor_serve *serve; // NULL = http.listen is off
+    int64_t started_ms;
+    atomic_llong heartbeat_ms;
 };
 
 // Loads a configuration and says on standard error what is wrong with it or has no effect yet. NULL
@@ -27,6 +31,10 @@ enum mor_status cli_open_registry(const struct mor_config *config,
 // in every case.
 enum mor_status cli_service_start(struct cli_service *service, struct mor_config *take_config,
                                   struct mor_error *err) MOR_CHECKED;
+// Opens the HTTP side when the configuration asks for it; cli_service_start calls it.
+enum mor_status cli_service_serve(struct cli_service *service, struct mor_error *err) MOR_CHECKED;
+// The main loop lives: to be called more often than every 30 seconds, /livez tells otherwise.
+void cli_service_beat(struct cli_service *service);
 // True when no topic runs any more (stopped or failed).
 bool cli_service_has_ended(const struct cli_service *service);
 // Commits what was taken in, within the configured time; joins everything and frees. Returns the

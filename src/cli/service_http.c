@@ -1,0 +1,194 @@
+// What the running service tells over HTTP, and what it can be told.
+
+#include "service.h"
+
+#include <stdio.h>
+
+#include "moraine/base/clock.h"
+#include "moraine/base/log.h"
+
+// A topic is stuck when records wait and nothing was committed for some of its commit intervals and
+// the time that slow storage may take.
+#define STUCK_INTERVALS 3
+#define STUCK_GRACE_MS  60000
+
+static const char *const format_names[] = {[MOR_CONFIG_TABLE_HUDI] = "hudi",
+                                           [MOR_CONFIG_TABLE_ICEBERG] = "iceberg",
+                                           [MOR_CONFIG_TABLE_DELTA] = "delta"};
+
+static enum mor_serve_state state_of(const struct mor_pipeline_status *status)
+{
+    switch (status->state) {
+    case MOR_PIPELINE_STARTING:
+        return MOR_SERVE_STARTING;
+    case MOR_PIPELINE_RUNNING:
+        return status->paused ? MOR_SERVE_PAUSED : MOR_SERVE_RUNNING;
+    case MOR_PIPELINE_STOPPED:
+        return MOR_SERVE_STOPPED;
+    case MOR_PIPELINE_FAILED:
+        break;
+    }
+    return MOR_SERVE_FAILED;
+}
+
+// Both modules say "not known" in their own way.
+static int64_t known(int64_t value, int64_t unknown)
+{
+    return value == unknown ? MOR_SERVE_UNKNOWN : value;
+}
+
+static void fill_partitions(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
+                            const struct mor_pipeline_status *status)
+{
+    mor_serve_topic_partitions(snapshot, topic, status->partition_count);
+    int64_t paused = 0;
+    for (size_t i = 0; i < status->partition_count; i++) {
+        const struct mor_pipeline_lag *lag = &status->partitions[i];
+        topic->partitions[i] =
+            (struct mor_serve_partition){.partition = lag->partition,
+                                         .paused = lag->paused,
+                                         .low = known(lag->low, -1),
+                                         .high = known(lag->high, -1),
+                                         .table_offset = known(lag->table_offset, -1),
+                                         .watermark_ms = known(lag->watermark_ms, INT64_MIN)};
+        paused += lag->paused;
+    }
+    topic->facts.paused_partitions = paused;
+}
+
+static void fill_facts(struct mor_serve_facts *facts, const struct mor_pipeline_status *status)
+{
+    facts->consumed_records = status->consumed_records;
+    facts->consumed_bytes = status->consumed_bytes;
+    facts->read = status->read;
+    facts->inserted = status->inserted;
+    facts->updated = status->updated;
+    facts->deleted = status->deleted;
+    facts->duplicate = status->duplicate;
+    facts->late_dropped = status->late_dropped;
+    facts->dead = status->dead;
+    facts->filtered = status->filtered;
+    facts->gap = status->gap;
+    facts->commits = status->commits;
+    facts->fenced = status->fenced;
+    facts->last_commit_ms = known(status->last_commit_ms, 0);
+    facts->last_commit_duration_ms =
+        status->commits > 0 ? status->last_commit_duration_ms : MOR_SERVE_UNKNOWN;
+    facts->last_freshness_ms = known(status->last_freshness_ms, INT64_MIN);
+    facts->watermark_ms = known(status->watermark_ms, INT64_MIN);
+    facts->base_files_written = status->files_written - status->delta_files_written;
+    facts->delta_files_written = status->delta_files_written;
+    facts->bytes_written = status->bytes_written;
+    facts->dead_letters_decode = status->dead - status->dead_keys;
+    facts->dead_letters_key = status->dead_keys;
+    facts->rebalances = status->rebalances;
+}
+
+static struct mor_serve_histogram histogram_of(struct mor_serve_snapshot *snapshot,
+                                               const struct mor_pipeline_histogram *histogram)
+{
+    int64_t *counts = mor_arena_alloc(snapshot->arena, sizeof histogram->counts);
+    memcpy(counts, histogram->counts, sizeof histogram->counts);
+    return (struct mor_serve_histogram){.bounds_ms = mor_pipeline_bounds_ms,
+                                        .bound_count = MOR_PIPELINE_BOUNDS,
+                                        .counts = counts,
+                                        .sum_ms = histogram->sum_ms};
+}
+
+static void fill_topic(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
+                       const struct cli_service *service, size_t index,
+                       const struct mor_pipeline_status *status)
+{
+    const struct mor_config_topic *config = &service->config->topics[index];
+    struct mor_arena *arena = snapshot->arena;
+    topic->topic = config->topic;
+    topic->state = state_of(status);
+    topic->step = mor_arena_strdup(arena, status->step);
+    topic->step_since_ms = known(status->step_since_ms, 0);
+    char *trouble = mor_arena_strdup(arena, status->trouble);
+    mor_config_redact(service->config, trouble); // libraries quote what they were given
+    topic->trouble = trouble;
+    char *table = mor_arena_strdup(arena, config->table.location);
+    mor_config_redact(service->config, table);
+    topic->table = table;
+    topic->format = format_names[config->table.format];
+    topic->version = mor_arena_strdup(arena, status->last_version);
+    topic->commit_interval_ms = config->commit.interval_ms;
+    topic->stuck_after_ms = config->commit.interval_ms * STUCK_INTERVALS + STUCK_GRACE_MS;
+    fill_facts(&topic->facts, status);
+    topic->commit_duration = histogram_of(snapshot, &status->commit_duration);
+    topic->freshness = histogram_of(snapshot, &status->freshness);
+    fill_partitions(snapshot, topic, status);
+}
+
+static void on_snapshot(void *context, struct mor_serve_snapshot *snapshot)
+{
+    struct cli_service *service = context;
+    snapshot->instance = service->config->instance;
+    snapshot->version = MORAINE_VERSION;
+    snapshot->started_ms = service->started_ms;
+    snapshot->heartbeat_ms = atomic_load(&service->heartbeat_ms);
+    snapshot->memory_used_bytes = (int64_t)mor_budget_used(&service->budget);
+    snapshot->memory_peak_bytes = (int64_t)atomic_load(&service->budget.peak_bytes);
+    snapshot->memory_limit_bytes = (int64_t)service->budget.limit_bytes;
+    mor_serve_snapshot_topics(snapshot, service->pipeline_count);
+    struct mor_pipeline_status *status = mor_alloc(sizeof *status);
+    for (size_t i = 0; i < service->pipeline_count; i++) {
+        mor_pipeline_status(service->pipelines[i], status);
+        fill_topic(snapshot, &snapshot->topics[i], service, i, status);
+    }
+    free(status);
+}
+
+static enum mor_serve_outcome on_control(void *context, const char *topic, enum mor_serve_verb verb,
+                                         char *ret_words, size_t capacity)
+{
+    struct cli_service *service = context;
+    struct mor_pipeline *pipeline = NULL;
+    for (size_t i = 0; i < service->pipeline_count; i++)
+        if (strcmp(service->config->topics[i].topic, topic) == 0)
+            pipeline = service->pipelines[i];
+    if (pipeline == NULL) {
+        (void)snprintf(ret_words, capacity, "no topic '%s' is configured", topic);
+        return MOR_SERVE_NO_TOPIC;
+    }
+    if (verb == MOR_SERVE_COMPACT) {
+        (void)snprintf(ret_words, capacity, "compaction on demand is not supported yet");
+        return MOR_SERVE_UNSUPPORTED;
+    }
+    if (mor_pipeline_has_ended(pipeline)) {
+        (void)snprintf(ret_words, capacity, "topic '%s' is not running", topic);
+        return MOR_SERVE_NOT_NOW;
+    }
+    if (verb == MOR_SERVE_FLUSH)
+        mor_pipeline_flush(pipeline);
+    else
+        mor_pipeline_pause(pipeline, verb == MOR_SERVE_PAUSE);
+    (void)snprintf(ret_words, capacity, "%s",
+                   verb == MOR_SERVE_FLUSH   ? "what was taken in is committed now"
+                   : verb == MOR_SERVE_PAUSE ? "nothing more is taken in until 'resume'"
+                                             : "intake goes on");
+    return MOR_SERVE_DONE;
+}
+
+void cli_service_beat(struct cli_service *service)
+{
+    atomic_store(&service->heartbeat_ms, mor_clock_mono_ms());
+}
+
+enum mor_status cli_service_serve(struct cli_service *service, struct mor_error *err)
+{
+    if (service->config->http.listen == NULL)
+        return MOR_OK;
+    cli_service_beat(service);
+    struct mor_serve_options options = {.listen = service->config->http.listen,
+                                        .token = service->config->http.token,
+                                        .context = service,
+                                        .snapshot = on_snapshot,
+                                        .control = on_control};
+    enum mor_status status = mor_serve_open(&options, &service->serve, err);
+    if (status != MOR_OK)
+        return mor_error_wrap(err, "http.listen");
+    MOR_LOG(INFO, "http_listening", MOR_STR("url", mor_serve_url(service->serve)));
+    return MOR_OK;
+}
