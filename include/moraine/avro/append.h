@@ -76,6 +76,7 @@ static inline void mor_avro_append_offset(struct mor_vector *vector, bool nullab
 static inline void mor_avro_append_bytes(struct mor_vector *vector, bool nullable,
                                          const void *bytes, size_t size_bytes)
 {
+    mor_buffer_reserve(&vector->data, size_bytes + 1); // data is not NULL once there is a slot
     mor_buffer_append(&vector->data, bytes, size_bytes);
     mor_avro_append_offset(vector, nullable);
 }
