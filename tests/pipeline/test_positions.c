@@ -33,10 +33,25 @@ static void partitions_start_at_the_tables_offset(void **state)
     struct mor_source_partition wanted[2] = {{.partition = 3}, {.partition = 4}};
     mor_positions_assign(&positions, wanted, 2);
     assert_int_equal(wanted[0].offset, 500);
-    assert_int_equal(wanted[1].offset, MOR_OFFSET_NONE);
+    assert_int_equal(wanted[1].offset,
+                     MOR_OFFSET_EARLIEST); // added to a topic that the table knows
     assert_true(wanted[0].generation != wanted[1].generation);
     mor_positions_done(&positions);
     mor_ledger_done(&ledger);
+}
+
+static void the_first_start_is_left_to_the_configuration(void **state)
+{
+    (void)state;
+    struct mor_ledger ledger;
+    mor_ledger_init(&ledger);
+    struct mor_positions positions;
+    mor_positions_init(&positions, &ledger);
+    struct mor_source_partition wanted[2] = {{.partition = 0}, {.partition = 1}};
+    mor_positions_assign(&positions, wanted, 2);
+    assert_int_equal(wanted[0].offset, MOR_OFFSET_NONE);
+    assert_int_equal(wanted[1].offset, MOR_OFFSET_NONE);
+    mor_positions_done(&positions);
 }
 
 static void runs_of_an_older_assignment_are_left_out(void **state)
@@ -145,6 +160,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(partitions_start_at_the_tables_offset),
+        cmocka_unit_test(the_first_start_is_left_to_the_configuration),
         cmocka_unit_test(runs_of_an_older_assignment_are_left_out),
         cmocka_unit_test(a_revoked_partition_is_left_out),
         cmocka_unit_test(a_hole_between_runs_stops_the_commit),
