@@ -29,7 +29,8 @@ void mor_registry_free(struct mor_registry *registry);
 enum mor_status mor_registry_latest(struct mor_registry *registry, const char *subject,
                                     struct mor_arena *arena, int32_t *ret_id, char **ret_schema,
                                     struct mor_error *err) MOR_CHECKED;
-// Text of schema `id`. NOT_FOUND when the registry does not know it (remembered for 30 s).
+// Text of schema `id`, complete: schemas that it refers to are written in. NOT_FOUND when the
+// registry does not know it (remembered for 30 s), DATA when it is no Avro schema.
 enum mor_status mor_registry_schema(struct mor_registry *registry, int32_t id,
                                     struct mor_arena *arena, char **ret_schema,
                                     struct mor_error *err) MOR_CHECKED;
@@ -74,10 +75,10 @@ void mor_decoder_free(struct mor_decoder *decoder);
 // batch). FATAL: the registry refuses us.
 //
 // JSON is read as RFC 8259 has it, as an object of the columns' names:
-// - a missing or null field is null; for a required column it is DATA. Unknown fields are skipped,
-// but
-//   must be well-formed. A key that occurs twice is DATA (known fields and map keys; those of
-//   unknown fields are not compared).
+// - a missing or null field is null; for a required column it is DATA. Unknown fields are skipped
+//   but must be well-formed.
+// - a key that occurs twice is DATA (known fields and map keys; those of unknown fields are not
+//   compared).
 // - integers: any number without a fraction that fits (7, 7.0, 7e3); float and double are correctly
 //   rounded; decimals are taken from the digits of a number or a string, exactly.
 // - date, time, timestamp: ISO 8601 string, or a number in the unit of the source's field.
@@ -93,9 +94,8 @@ enum mor_status mor_decoder_value(struct mor_decoder *decoder, const struct mor_
 // - MOR_KEY_STRING: the key is the text of the one key column.
 // - MOR_KEY_JSON: an object with the key columns, or the bare value of the one key column.
 // - MOR_KEY_AVRO: Confluent's wire format; a record with the key columns, or the bare value of one.
-// - MOR_KEY_AUTO: Avro when there is a registry and the first byte is 0, JSON when it is '{' or
-// '"',
-//   else text.
+// - MOR_KEY_AUTO: by the first byte: Avro when it is 0 and there is a registry, JSON when it is a
+//   brace or a quote, else text.
 enum mor_status mor_decoder_key(struct mor_decoder *decoder, const struct mor_record *record,
                                 struct mor_vector *columns, struct mor_error *err) MOR_CHECKED;
 

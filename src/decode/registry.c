@@ -1,8 +1,11 @@
 // Client of a Confluent-compatible schema registry:
 //
-//   GET /schemas/ids/{id}                   {"schema": "…", "schemaType": "AVRO", "references":
-//   […]} GET /subjects/{subject}/versions/latest {"id": 7, "schema": "…", …} errors {"error_code":
-//   40403, "message": "…"}
+//   GET /schemas/ids/{id}
+//       {"schema": "...", "schemaType": "AVRO", "references": [...]}
+//   GET /subjects/{subject}/versions/latest
+//       {"id": 7, "schema": "...", ...}
+//   errors
+//       {"error_code": 40403, "message": "..."}
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
