@@ -198,6 +198,7 @@ static enum mor_status assemble_leaf(const struct mor_pq_plan *plan,
     if (count - nulls != leaf->value_count)
         return mor_error_set(err, MOR_DATA, "column '%s' has levels that contradict each other",
                              plan->field->name);
+    mor_buffer_reserve(&vector->data, 1); // empty values have an address too
     if (leaf->convert.kind == MOR_PQ_V_BOOL) {
         if (count > 0)
             spread_booleans(vector, &leaf->booleans, valid, count);

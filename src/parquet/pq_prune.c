@@ -328,10 +328,11 @@ static enum mor_status prune_pages(struct mor_parquet_reader *r, const struct mo
             struct mor_pq_range both = {range->first > first ? range->first : first,
                                         range->end < end ? range->end : end};
             size_t count = kept.size_bytes / sizeof both;
-            struct mor_pq_range *last = (struct mor_pq_range *)(void *)kept.data + count - 1;
+            struct mor_pq_range *last =
+                count > 0 ? (struct mor_pq_range *)(void *)kept.data + count - 1 : NULL;
             if (both.first >= both.end)
                 continue;
-            if (count > 0 && last->end == both.first)
+            if (last && last->end == both.first)
                 last->end = both.end;
             else
                 mor_buffer_append(&kept, &both, sizeof both);
