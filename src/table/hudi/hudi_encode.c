@@ -83,8 +83,9 @@ static void gathering_done(struct gathering *gathering)
 }
 
 // Record key of a row; append-only tables name rows by where they came from.
+// `ahead`: rows of this step before it, whose sequence numbers are not taken yet.
 static enum mor_status row_key(struct gathering *gathering, const struct mor_batch *batch,
-                               uint32_t row, struct mor_error *err)
+                               uint32_t row, int64_t ahead, struct mor_error *err)
 {
     const struct mor_table *head = &gathering->table->table;
     mor_buffer_reset(&gathering->key);
@@ -106,35 +107,59 @@ static enum mor_status row_key(struct gathering *gathering, const struct mor_bat
     char uuid[MOR_UUID_TEXT_SIZE];
     mor_uuid_format(&gathering->write->batch_id, uuid);
     mor_buffer_printf(&gathering->key, "%s-%d-%lld", uuid, gathering->number,
-                      (long long)gathering->sequence);
+                      (long long)(gathering->sequence + ahead));
     return MOR_OK;
 }
 
-static void append_text(struct mor_vector *vector, const char *text)
+// Appends `count` slots with the same text, or null when text is NULL: most meta columns of a file
+// are one value, and row by row they would cost more than the data.
+static void append_repeated(struct mor_vector *vector, const char *text, size_t count)
 {
-    mor_vector_append_bytes(vector, text, strlen(text));
+    if (!text) {
+        for (size_t i = 0; i < count; i++)
+            mor_vector_append_null(vector);
+        return;
+    }
+    size_t length = strlen(text);
+    mor_buffer_reserve(&vector->data, count * length);
+    mor_buffer_reserve(&vector->offsets, count * sizeof(int32_t));
+    for (size_t i = 0; i < count; i++)
+        mor_vector_append_bytes(vector, text, length);
 }
 
-static enum mor_status append_meta(struct gathering *gathering, const struct mor_batch *batch,
-                                   uint32_t row, struct mor_error *err)
+// "<instant>_<number>_<counter>" for `count` rows.
+static void append_sequence(struct gathering *gathering, struct mor_vector *vector, size_t count)
 {
-    struct mor_vector *columns = gathering->scratch->columns;
-    char sequence[96];
-    MOR_TRY(row_key(gathering, batch, row, err));
-    int length = snprintf(sequence, sizeof sequence, "%s_%d_%lld", gathering->write->instant,
-                          gathering->number, (long long)gathering->sequence++);
-    append_text(&columns[0], gathering->write->instant);
-    mor_vector_append_bytes(&columns[1], sequence, (size_t)length);
-    mor_vector_append_bytes(&columns[2], gathering->key.data, gathering->key.size_bytes);
-    append_text(&columns[3], gathering->partition);
-    append_text(&columns[4], gathering->file_name);
-    for (size_t i = 0; i < gathering->table->derived_count; i++) {
-        struct mor_vector *vector =
-            &columns[gathering->scratch->column_count - gathering->table->derived_count + i];
-        if (gathering->derived_values[i])
-            append_text(vector, gathering->derived_values[i]);
-        else
-            mor_vector_append_null(vector);
+    char text[96];
+    size_t prefix =
+        (size_t)snprintf(text, 64, "%s_%d_", gathering->write->instant, gathering->number);
+    for (size_t i = 0; i < count; i++) {
+        char digits[20];
+        size_t next = sizeof digits;
+        uint64_t rest = (uint64_t)gathering->sequence++;
+        do {
+            digits[--next] = (char)('0' + rest % 10);
+            rest /= 10;
+        } while (rest > 0);
+        memcpy(text + prefix, digits + next, sizeof digits - next);
+        mor_vector_append_bytes(vector, text, prefix + sizeof digits - next);
+    }
+}
+
+// Record keys of the rows gathering->indices[0..count) of the batch.
+static enum mor_status append_keys(struct gathering *gathering, const struct mor_batch *batch,
+                                   struct mor_vector *vector, size_t count, struct mor_error *err)
+{
+    const struct mor_table *head = &gathering->table->table;
+    const struct mor_vector *only =
+        head->key_column_count == 1 ? &batch->columns[head->key_columns[0]] : NULL;
+    if (only && only->field->type == MOR_TYPE_STRING && only->null_count == 0) {
+        mor_vector_append_slots(vector, only, gathering->indices, count);
+        return MOR_OK;
+    }
+    for (size_t i = 0; i < count; i++) {
+        MOR_TRY(row_key(gathering, batch, gathering->indices[i], (int64_t)i, err));
+        mor_vector_append_bytes(vector, gathering->key.data, gathering->key.size_bytes);
     }
     return MOR_OK;
 }
@@ -144,16 +169,24 @@ static enum mor_status gather_step(struct gathering *gathering, const struct mor
                                    size_t count, size_t *ret_taken, struct mor_error *err)
 {
     struct mor_batch *scratch = gathering->scratch;
+    struct mor_vector *columns = scratch->columns;
     const struct mor_batch *batch = gathering->changes->batches[refs[0].batch];
-    size_t taken = 0;
+    size_t taken = 0, derived = gathering->table->derived_count;
     while (taken < count && taken < STEP_ROWS && refs[taken].batch == refs[0].batch) {
         gathering->indices[taken] = refs[taken].row;
-        MOR_TRY(append_meta(gathering, batch, refs[taken].row, err));
         taken++;
     }
+    MOR_TRY(append_keys(gathering, batch, &columns[2], taken, err));
+    append_repeated(&columns[0], gathering->write->instant, taken);
+    append_sequence(gathering, &columns[1], taken);
+    append_repeated(&columns[3], gathering->partition, taken);
+    append_repeated(&columns[4], gathering->file_name, taken);
     for (size_t i = 0; i < batch->column_count; i++)
-        mor_vector_append_slots(&scratch->columns[HUDI_META_COLUMNS + i], &batch->columns[i],
+        mor_vector_append_slots(&columns[HUDI_META_COLUMNS + i], &batch->columns[i],
                                 gathering->indices, taken);
+    for (size_t i = 0; i < derived; i++)
+        append_repeated(&columns[scratch->column_count - derived + i], gathering->derived_values[i],
+                        taken);
     scratch->row_count += taken;
     *ret_taken = taken;
     return MOR_OK;
@@ -265,8 +298,8 @@ enum mor_status hudi_encode_base(struct hudi_write *write, const struct mor_chan
     struct mor_byte_sink bytes = {.context = sink, .write = write_to_sink};
     struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
     options.budget = head->budget;
-    // Spark 3.5's vectorised reader takes DELTA_LENGTH_BYTE_ARRAY and gives wrong texts where a column
-    // holds nulls; older readers of Hudi tables refuse the delta encodings altogether.
+    // Spark 3.5's vectorised reader takes DELTA_LENGTH_BYTE_ARRAY and gives wrong texts where a
+    // column holds nulls; older readers of Hudi tables refuse the delta encodings altogether.
     options.profile = MOR_PARQUET_CONSERVATIVE;
     struct mor_parquet_writer *writer = NULL;
     enum mor_status status =
@@ -340,7 +373,7 @@ static enum mor_status write_delete_blocks(struct gathering *gathering,
         size_t deletes = hudi_deletes_begin(bytes, count);
         for (size_t i = next; i < next + count; i++) {
             const struct mor_row_ref *ref = &group->deletes[i];
-            MOR_TRY(row_key(gathering, gathering->changes->batches[ref->batch], ref->row, err));
+            MOR_TRY(row_key(gathering, gathering->changes->batches[ref->batch], ref->row, 0, err));
             hudi_delete_add(bytes, gathering->key.data, gathering->key.size_bytes,
                             gathering->partition);
         }

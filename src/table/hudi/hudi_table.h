@@ -142,6 +142,7 @@ struct hudi_file_stat {
 struct hudi_write {
     struct mor_write write;
     char instant[HUDI_TIME_SIZE];
+    char completion[HUDI_TIME_SIZE]; // set when it is published
     struct mor_uuid batch_id;
     pthread_mutex_t mutex; // guards what follows up to the state
     struct hudi_file_stat *stats;

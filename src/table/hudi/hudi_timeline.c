@@ -1,5 +1,6 @@
 #include "hudi/hudi_timeline.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -286,7 +287,19 @@ const char *hudi_timeline_completion(const struct hudi_timeline *timeline, const
     return instant && *instant->completion ? instant->completion : time;
 }
 
-uint64_t hudi_instant_digest(const char *time, enum hudi_action action)
+void hudi_timeline_complete(struct hudi_timeline *timeline, const char *time,
+                            enum hudi_action action, const char *completion)
+{
+    const struct mor_map_entry *entry = mor_map_find_text(&timeline->by_time, time);
+    assert(entry); // the caller wrote its inflight file and read the folder since
+    struct hudi_instant *instant = &timeline->instants[entry->value.number];
+    instant->completed = action;
+    memcpy(instant->completion, timeline->layout == 1 ? instant->time : completion,
+           sizeof instant->completion);
+    later(timeline->last, completion);
+}
+
+static uint64_t instant_digest(const char *time, enum hudi_action action)
 {
     char text[64];
     int length = snprintf(text, sizeof text, "%s.%s", time, action_names[action]);
@@ -295,14 +308,13 @@ uint64_t hudi_instant_digest(const char *time, enum hudi_action action)
 
 uint64_t hudi_timeline_digest(const struct hudi_timeline *timeline)
 {
-    // a sum, so that an instant of our own is added without reading the folder again
     uint64_t digest = 1;
     for (size_t i = 0; i < timeline->count; i++) {
         const struct hudi_instant *instant = &timeline->instants[i];
         if (instant->completed != HUDI_ACTION_NONE)
-            digest += hudi_instant_digest(instant->time, instant->completed);
+            digest += instant_digest(instant->time, instant->completed);
         else if (instant->pending == HUDI_ACTION_COMPACTION)
-            digest += hudi_instant_digest(instant->time, instant->pending);
+            digest += instant_digest(instant->time, instant->pending);
     }
     return digest ? digest : 1;
 }

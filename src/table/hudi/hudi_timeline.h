@@ -56,8 +56,9 @@ const struct hudi_instant *hudi_timeline_find(const struct hudi_timeline *timeli
 bool hudi_timeline_is_committed(const struct hudi_timeline *timeline, const char *time);
 // Equal for timelines with the same completed instants and the same pending compactions; never 0.
 uint64_t hudi_timeline_digest(const struct hudi_timeline *timeline);
-// What one completed instant adds to the digest.
-uint64_t hudi_instant_digest(const char *time, enum hudi_action action);
+// Notes that an instant of the timeline was completed, without reading the folder again.
+void hudi_timeline_complete(struct hudi_timeline *timeline, const char *time,
+                            enum hudi_action action, const char *completion);
 // When data of a committed instant became visible; its own time where that is not known.
 const char *hudi_timeline_completion(const struct hudi_timeline *timeline, const char *time);
 

@@ -302,12 +302,16 @@ static void apply(struct hudi_table *table, const struct hudi_write *write, json
                                stat->log_version);
     }
     hudi_extra_remember(table, write->instant, extra);
+    bool alone = table->groups_digest == hudi_timeline_digest(&table->timeline);
+    hudi_timeline_complete(&table->timeline, write->instant, HUDI_ACTION_DELTACOMMIT,
+                           write->completion);
+    if (alone)
+        table->groups_digest = hudi_timeline_digest(&table->timeline);
 }
 
 static enum mor_status publish(struct hudi_table *table, struct hudi_write *write,
                                json_t *take_extra, struct mor_error *err)
 {
-    char completion[HUDI_TIME_SIZE];
     const char *operation = table->table.keyed ? "UPSERT" : "INSERT";
     HUDI_AUTO_JSON *json = hudi_commit_build(table, write->instant, write->stats, write->stat_count,
                                              operation, take_extra);
@@ -316,9 +320,9 @@ static enum mor_status publish(struct hudi_table *table, struct hudi_write *writ
     MOR_TRY(mor_fault("hudi.sync", err));
     // every data file is durable, its name included, before anybody can see the commit
     MOR_TRY(mor_store_sync(table->table.store, err));
-    hudi_time_next(table->timeline.last, completion);
-    MOR_AUTO_FREE char *key = hudi_instant_key(table->layout, write->instant,
-                                               HUDI_ACTION_DELTACOMMIT, HUDI_COMPLETED, completion);
+    hudi_time_next(table->timeline.last, write->completion);
+    MOR_AUTO_FREE char *key = hudi_instant_key(
+        table->layout, write->instant, HUDI_ACTION_DELTACOMMIT, HUDI_COMPLETED, write->completion);
     MOR_TRY(mor_fault("hudi.publish", err));
     enum mor_status status =
         mor_store_put_new(table->table.store, key, bytes.data, bytes.size_bytes, err);
@@ -351,17 +355,8 @@ enum mor_status hudi_write_commit(struct mor_write *base, const struct mor_prope
         status = publish(table, write, extra, err);
     else
         json_decref(extra);
-    if (status == MOR_OK) {
-        uint64_t digest = hudi_timeline_digest(&table->timeline);
-        struct mor_error ignored = MOR_ERROR_INIT;
+    if (status == MOR_OK)
         apply(table, write, kept, ret_result);
-        // the next property lookup shall see this commit; when the folder cannot be read now, the
-        // next begin reads it anyway
-        if (hudi_timeline_load(&table->timeline, table->table.store, table->layout, &ignored) ==
-                MOR_OK &&
-            table->groups_digest == digest)
-            table->groups_digest += hudi_instant_digest(write->instant, HUDI_ACTION_DELTACOMMIT);
-    }
     mor_lock_free(lock);
     return status;
 }
