@@ -7,7 +7,7 @@ import time
 
 import checks
 import hudi_timeline
-import orders
+import data_orders as orders
 import pyarrow.compute
 import readers
 from compare import compare
@@ -26,7 +26,7 @@ class OrderTopic:
     """A log of orders, its Kafka topic, its table, and the model after any offsets."""
 
     def __init__(self, scenario, broker, service, name, count, registry=None, table_version=6, partitions=4, seed=1,
-                 buckets=4, **options):
+                 buckets=4, plain=False, **options):
         self.scenario, self.broker, self.name = scenario, broker, name
         self.orders = orders.Orders(count, partitions, seed)
         self.log_path = scenario.folder / f"{name}-log.parquet"
@@ -36,11 +36,12 @@ class OrderTopic:
             self.encoder = orders.Avro(registry.register(f"{name}-value", orders.SCHEMA))
             schema, value = "registry", {"format": "avro"}
         else:
-            self.encoder = orders.Json()
-            schema, value = {"fields": orders.FIELDS}, {"format": "json"}
+            self.encoder = orders.PlainJson() if plain else orders.Json()
+            schema, value = {"fields": self.encoder.fields}, {"format": "json"}
         self.service = service
+        self.derived = None if plain else DERIVED
         self.table = service.topic(name, schema, value, table_version,
-                                   table={"partition_by": ["day(created_at)"], "buckets": buckets},
+                                   table={"partition_by": [] if plain else ["day(created_at)"], "buckets": buckets},
                                    **{**TOPIC_OPTIONS, **options})
         self.sent = 0
 
@@ -67,7 +68,7 @@ class OrderTopic:
         return offsets
 
     def model(self, offsets=None):
-        return orders.model(self.log_path, offsets or self.offsets(), self.encoder.decimals)
+        return orders.model(self.log_path, offsets or self.offsets(), self.encoder)
 
     def expected_broken(self):
         return {(p, o) for p, o, kind, *_ in self.orders.log[:self.sent] if kind == "x"}
@@ -102,10 +103,10 @@ class OrderTopic:
         say(f"  {self.name}: {len(found)} dead letters, each once")
 
     def check_quick(self, what=""):
-        checks.quick(self.scenario, self.table, self.model(), orders.KEY, what, DERIVED)
+        checks.quick(self.scenario, self.table, self.model(), orders.KEY, what, self.derived)
 
     def for_thorough(self):
-        return self.table, self.model(), orders.KEY, DERIVED
+        return self.table, self.model(), orders.KEY, self.derived
 
 
 def run_orders(scenario, service, topic, rate=10_000):
@@ -115,7 +116,7 @@ def run_orders(scenario, service, topic, rate=10_000):
     producer = topic.produce_slowly(rate)
     schema = topic.model({0: 0}).schema
     topic_readers = [("moraine scan", lambda: readers.moraine(scenario, topic.table, schema), None),
-                     ("hudi-rs", lambda: readers.hudi_rs(scenario, topic.table), DERIVED)]
+                     ("hudi-rs", lambda: readers.hudi_rs(scenario, topic.table), topic.derived)]
     seen = []
 
     def first_commit():

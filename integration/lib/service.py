@@ -4,6 +4,7 @@ import json
 import random
 import signal
 import time
+import urllib.error
 import urllib.request
 
 import hudi_timeline
@@ -104,6 +105,8 @@ class Service:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+        except urllib.error.URLError as error:
+            raise Failure(f"{path}: {error}") from None
 
     def log_since(self, position):
         with self.process.log.open(errors="replace") as log:

@@ -1,6 +1,6 @@
 """Every type, required and optional, with extreme values: JSON and Avro, table versions 6 and 9."""
 
-import alltypes
+import data_alltypes as alltypes
 import checks
 import rig
 from broker import Broker

@@ -6,7 +6,7 @@ import sys
 import time
 
 import checks
-import flights
+import data_flights as flights
 import pyarrow.parquet
 from broker import Broker
 from registry import Registry

@@ -21,7 +21,8 @@ dice = random.Random(seed)
 
 with Scenario("kill") as scenario:
     broker = Broker(scenario)
-    service = Service(scenario, broker)
+    # static membership: a successor need not wait for the session of the dead one
+    service = Service(scenario, kafka={"bootstrap.servers": broker.address, "group.instance.id": "rig"})
     six = OrderTopic(scenario, broker, service, "six", 150_000, seed=seed, commit={"interval": "500ms", "max_rows": 5000})
     nine = OrderTopic(scenario, broker, service, "nine", 150_000, table_version=9, seed=seed + 1,
                       commit={"interval": "500ms", "max_rows": 5000})

@@ -3,7 +3,7 @@ The topic stops, its table stays as it is, the log says what happened, and the o
 
 import time
 
-import orders
+import data_orders as orders
 from broker import Broker
 from order_scenario import OrderTopic
 from rig import Scenario, expect, say

@@ -37,7 +37,7 @@ FIELDS = [
     {"name": "order_id", "type": "string", "nullable": False},
     {"name": "customer_id", "type": "long", "nullable": False},
     {"name": "status", "type": "string", "nullable": False},
-    {"name": "amount", "type": "double", "nullable": False},  # hudi-rs 0.4.0 has no decimals in log files
+    {"name": "amount", "type": "decimal(12,2)", "nullable": False},
     {"name": "quantity", "type": "int", "nullable": False},
     {"name": "note", "type": "string"},
     {"name": "paid", "type": "boolean", "nullable": False},
@@ -45,6 +45,8 @@ FIELDS = [
     {"name": "updated_at", "type": "long", "nullable": False},
     {"name": "op", "type": "string", "nullable": False},
 ]
+PLAIN_TYPES = {"amount": "double", "created_at": "long"}
+PLAIN_FIELDS = [{**field, "type": PLAIN_TYPES.get(field["name"], field["type"])} for field in FIELDS]
 ARROW = pyarrow.schema([
     ("_kafka_partition", pyarrow.int32()), ("_kafka_offset", pyarrow.int64()), ("kind", pyarrow.string()),
     ("order_id", pyarrow.string()), ("customer_id", pyarrow.int64()), ("status", pyarrow.string()),
@@ -167,8 +169,8 @@ class Orders:
         pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows, schema=ARROW), path)
 
 
-def model(log_path, offsets, decimals):
-    """The table after [0, offsets[p]) of every partition p, as Arrow; amount as decimal or as double.
+def model(log_path, offsets, encoder):
+    """The table after [0, offsets[p]) of every partition p, as Arrow with the encoder's types.
 
     The winner of a key has the highest updated_at, ties by offset; a tombstone has no time of its own and
     beats everything before it.
@@ -184,8 +186,8 @@ def model(log_path, offsets, decimals):
         ranked as (
             select *, row_number() over (partition by order_id order by winning_time desc, _kafka_offset desc) as rank
             from timed)
-        select * exclude (kind, winning_time, rank) replace (amount::{"decimal(12,2)" if decimals else "double"} as amount)
-        from ranked where rank = 1 and kind = 'u'"""
+        select * exclude (kind, winning_time, rank) replace (
+            amount::{encoder.amount_type} as amount, {encoder.created_at} as created_at) from ranked where rank = 1 and kind = 'u'"""
     return duckdb.sql(query).fetch_arrow_table()
 
 
@@ -198,7 +200,8 @@ def broken_before(log_path, offsets):
 class Json:
     """amount as a JSON number with two decimals, times as integers."""
 
-    decimals = False
+    amount_type, created_at = "decimal(12,2)", "created_at"
+    fields = FIELDS
 
     @staticmethod
     def value(row):
@@ -211,8 +214,15 @@ class Json:
                 whole.replace(b'"order_id"', b'"order"'), b'{"order_id": "\xff\xfe"}', b"\0\0\0\0\7"][number % 8]
 
 
+class PlainJson(Json):
+    """The same values in columns of plain types only."""
+
+    amount_type, created_at = "double", "epoch_ms(created_at)"
+    fields = PLAIN_FIELDS
+
+
 class Avro:
-    decimals = True
+    amount_type, created_at = "decimal(12,2)", "created_at"
 
     def __init__(self, schema_id):
         self.schema_id = schema_id
