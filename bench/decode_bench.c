@@ -1,6 +1,6 @@
 // Payload decoding, ns per record: moraine's decoders next to generic readers (avro-c, jansson).
 //
-//   decode_bench [RECORDS [PART-OF-A-NAME]]
+//   decode_bench [--json] [RECORDS [PART-OF-A-NAME]]
 //
 // Prints one line per case: name, ns/record (least of RUNS passes), MB/s.
 #include <inttypes.h>
@@ -36,8 +36,6 @@ struct corpus {
     size_t *starts; // count + 1
     size_t count;
 };
-
-static const char *only = ""; // cases whose name has this
 
 static uint64_t seed = 88172645463325252u;
 
@@ -130,7 +128,8 @@ static size_t json_members(const struct order *o, char members[15][96])
     return n;
 }
 
-static void put_members(struct mor_buffer *b, const struct order *o, bool shuffle)
+static void put_members(struct mor_buffer *b, const struct order *o, bool shuffle,
+                        const char *comma)
 {
     char members[15][96];
     size_t count = json_members(o, members);
@@ -141,19 +140,28 @@ static void put_members(struct mor_buffer *b, const struct order *o, bool shuffl
             order[i] = order[other];
         order[other] = i;
     }
-    for (size_t i = 0; i < count; i++)
-        mor_buffer_printf(b, "%s%s", i ? "," : "{", members[order[i]]);
+    for (size_t i = 0; i < count; i++) {
+        const char *member = members[order[i]];
+        int name = (int)(strchr(member, ':') - member);
+        mor_buffer_printf(b, "%s%.*s:%s%s", i ? comma : "{", name, member, comma + 1,
+                          member + name + 1);
+    }
     mor_buffer_append_u8(b, '}');
 }
 
 static void put_json(struct mor_buffer *b, const struct order *o)
 {
-    put_members(b, o, false);
+    put_members(b, o, false, ",");
+}
+
+static void put_json_blanks(struct mor_buffer *b, const struct order *o)
+{
+    put_members(b, o, false, ", ");
 }
 
 static void put_json_shuffled(struct mor_buffer *b, const struct order *o)
 {
-    put_members(b, o, true);
+    put_members(b, o, true, ",");
 }
 
 static struct corpus make_corpus(size_t count,
@@ -167,13 +175,6 @@ static struct corpus make_corpus(size_t count,
     }
     c.starts[count] = c.bytes.size_bytes;
     return c;
-}
-
-static void report(const char *name, const struct corpus *c, int64_t best_ns)
-{
-    printf("%-34s %8.1f ns/record %8.0f MB/s  (%zu bytes each)\n", name,
-           (double)best_ns / (double)c->count, (double)c->bytes.size_bytes * 1e3 / (double)best_ns,
-           c->bytes.size_bytes / c->count);
 }
 
 static void die(const struct mor_error *err)
@@ -198,20 +199,25 @@ static int64_t pass_decoder(struct mor_decoder *decoder, struct mor_batch *batch
     return mor_clock_mono_ns() - start;
 }
 
-static void bench_decoder(const char *name, enum mor_payload_format format, bool nullable,
-                          const struct corpus *c)
+static struct mor_schema *order_table(bool nullable)
 {
-    if (!strstr(name, only))
-        return;
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_avro_schema *avro;
     struct mor_schema *table = NULL;
-    struct mor_decoder *decoder = NULL;
     if (mor_avro_schema_parse(schema_json, strlen(schema_json), &avro, &err) != MOR_OK ||
         mor_avro_schema_to_table(avro, &table, &err) != MOR_OK)
         die(&err);
     for (size_t i = 0; i < table->root.child_count; i++)
         table->root.children[i].nullable = nullable;
+    mor_avro_schema_free(avro);
+    return table;
+}
+
+static int64_t bench_decoder(enum mor_payload_format format, bool nullable, const struct corpus *c)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_schema *table = order_table(nullable);
+    struct mor_decoder *decoder = NULL;
     struct mor_decoder_options options = {.format = format,
                                           .schema = table,
                                           .column_count = table->root.child_count,
@@ -224,19 +230,16 @@ static void bench_decoder(const char *name, enum mor_payload_format format, bool
         int64_t ns = pass_decoder(decoder, batch, c);
         best = ns < best ? ns : best;
     }
-    report(name, c, best);
     mor_batch_free(batch);
     mor_decoder_free(decoder);
     mor_schema_free(table);
-    mor_avro_schema_free(avro);
+    return best;
 }
 
 #ifdef HAVE_AVRO_C
 // avro-c's generic reader with a reused value; values are read, not stored.
-static void bench_avro_c(const char *name, const struct corpus *c)
+static int64_t bench_avro_c(const struct corpus *c)
 {
-    if (!strstr(name, only))
-        return;
     avro_schema_t schema;
     avro_value_t value;
     if (avro_schema_from_json_length(schema_json, strlen(schema_json), &schema)) {
@@ -260,24 +263,22 @@ static void bench_avro_c(const char *name, const struct corpus *c)
         int64_t ns = mor_clock_mono_ns() - start;
         best = ns < best ? ns : best;
     }
-    report(name, c, best);
     avro_value_decref(&value);
     avro_value_iface_decref(iface);
     avro_schema_decref(schema);
+    return best;
 }
 
 #else
-static void bench_avro_c(const char *name, const struct corpus *c)
+static int64_t bench_avro_c(const struct corpus *c)
 {
     (void)c;
-    printf("%s: not built (libavro is missing)\n", name);
+    return 0; // libavro is missing
 }
 #endif
 
-static void bench_jansson(const char *name, const struct corpus *c)
+static int64_t bench_jansson(const struct corpus *c)
 {
-    if (!strstr(name, only))
-        return;
     int64_t best = INT64_MAX;
     for (int run = 0; run < RUNS; run++) {
         int64_t start = mor_clock_mono_ns();
@@ -294,32 +295,166 @@ static void bench_jansson(const char *name, const struct corpus *c)
         int64_t ns = mor_clock_mono_ns() - start;
         best = ns < best ? ns : best;
     }
-    report(name, c, best);
+    return best;
+}
+
+// Rows of columns to data, as in Hudi's log blocks.
+static int64_t bench_encode(const struct corpus *c)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_schema *table = order_table(true);
+    struct mor_decoder *decoder = NULL;
+    struct mor_decoder_options options = {.format = MOR_PAYLOAD_AVRO,
+                                          .schema = table,
+                                          .column_count = table->root.child_count,
+                                          .writer_schema = schema_json};
+    if (mor_decoder_new(&options, &decoder, &err) != MOR_OK)
+        die(&err);
+    struct mor_batch *batch = mor_batch_new(table, NULL);
+    struct mor_buffer bytes = {0};
+    pass_decoder(decoder, batch, c);
+    size_t rows = batch->columns[0].length; // of the last batch
+    int64_t best = INT64_MAX;
+    for (int run = 0; run < RUNS; run++) {
+        int64_t start = mor_clock_mono_ns();
+        for (size_t i = 0; i < c->count; i++) {
+            if (i % rows == 0)
+                mor_buffer_reset(&bytes);
+            mor_avro_encode_row(table, batch->columns, i % rows, &bytes);
+        }
+        int64_t ns = mor_clock_mono_ns() - start;
+        best = ns < best ? ns : best;
+    }
+    mor_buffer_done(&bytes);
+    mor_batch_free(batch);
+    mor_decoder_free(decoder);
+    mor_schema_free(table);
+    return best;
+}
+
+// ---- cases --------------------------------------------------------------------------------------
+
+enum { AVRO, JSON, JSON_BLANKS, JSON_SHUFFLED, CORPUS_COUNT };
+enum reader { DECODER, DECODER_NULLABLE, ENCODER, AVRO_C, JANSSON };
+
+struct bench_case {
+    const char *name;
+    enum reader reader;
+    int corpus;
+    double goal_ns;      // 0 = none
+    const char *against; // case to compare with
+    double ns;           // per record; 0 = not run
+};
+
+static struct bench_case cases[] = {
+    {"avro_generic_avro_c", AVRO_C, AVRO, 0, NULL, 0},
+    {"avro_decode", DECODER, AVRO, 60, "avro_generic_avro_c", 0},
+    {"avro_decode_nullable", DECODER_NULLABLE, AVRO, 0, "avro_generic_avro_c", 0},
+    {"avro_encode_nullable", ENCODER, AVRO, 0, NULL, 0},
+    {"json_tree_jansson", JANSSON, JSON, 0, NULL, 0},
+    {"json_decode", DECODER, JSON, 150, "json_tree_jansson", 0},
+    {"json_decode_nullable", DECODER_NULLABLE, JSON, 0, "json_tree_jansson", 0},
+    {"json_decode_blanks", DECODER_NULLABLE, JSON_BLANKS, 0, "json_tree_jansson", 0},
+    {"json_decode_random_order", DECODER_NULLABLE, JSON_SHUFFLED, 350, "json_tree_jansson", 0},
+};
+
+#define CASE_COUNT (sizeof cases / sizeof cases[0])
+
+static double run_case(const struct bench_case *bench, const struct corpus *c)
+{
+    enum mor_payload_format format = bench->corpus == AVRO ? MOR_PAYLOAD_AVRO : MOR_PAYLOAD_JSON;
+    int64_t ns = 0;
+    switch (bench->reader) {
+    case DECODER:
+    case DECODER_NULLABLE:
+        ns = bench_decoder(format, bench->reader == DECODER_NULLABLE, c);
+        break;
+    case ENCODER:
+        ns = bench_encode(c);
+        break;
+    case AVRO_C:
+        ns = bench_avro_c(c);
+        break;
+    case JANSSON:
+        ns = bench_jansson(c);
+        break;
+    }
+    return (double)ns / (double)c->count;
+}
+
+static double ns_of(const char *name)
+{
+    for (size_t i = 0; name && i < CASE_COUNT; i++) {
+        if (strcmp(cases[i].name, name) == 0)
+            return cases[i].ns;
+    }
+    return 0;
+}
+
+static void print_text(const struct corpus *corpora)
+{
+    for (size_t i = 0; i < CASE_COUNT; i++) {
+        const struct bench_case *b = &cases[i];
+        const struct corpus *c = &corpora[b->corpus];
+        if (b->ns <= 0)
+            continue;
+        double size = (double)c->bytes.size_bytes / (double)c->count;
+        printf("%-26s %8.1f ns/record %7.0f MB/s", b->name, b->ns, size * 1e3 / b->ns);
+        if (ns_of(b->against) > 0)
+            printf("  %5.1fx of %s", ns_of(b->against) / b->ns, b->against);
+        printf("\n");
+    }
+}
+
+// One object per case, as docs/benchmarks.json has them.
+static void print_json(void)
+{
+    const char *comma = "";
+    printf("[");
+    for (size_t i = 0; i < CASE_COUNT; i++) {
+        const struct bench_case *b = &cases[i];
+        if (b->ns <= 0)
+            continue;
+        double other = ns_of(b->against);
+        printf("%s\n{\"case\":\"%s\",\"value\":%.1f,\"unit\":\"ns/record\"", comma, b->name, b->ns);
+        if (other > 0)
+            printf(",\"against\":\"%s\",\"ratio\":%.2f", b->against, other / b->ns);
+        if (b->goal_ns > 0)
+            printf(",\"goal\":%.0f,\"met\":%s", b->goal_ns, b->ns <= b->goal_ns ? "true" : "false");
+        printf(",\"command\":\"decode_bench --json\"}");
+        comma = ",";
+    }
+    printf("\n]\n");
 }
 
 int main(int argc, char **argv)
 {
+    bool json = argc > 1 && strcmp(argv[1], "--json") == 0;
+    argc -= json;
+    argv += json;
     size_t count = argc > 1 ? strtoul(argv[1], NULL, 10) : 200000;
-    only = argc > 2 ? argv[2] : only;
+    const char *only = argc > 2 ? argv[2] : "";
     if (count == 0) {
-        fprintf(stderr, "usage: decode_bench [RECORDS [PART-OF-A-NAME]]\n");
+        fprintf(stderr, "usage: decode_bench [--json] [RECORDS [PART-OF-A-NAME]]\n");
         return 2;
     }
-    struct corpus avro = make_corpus(count, put_avro);
-    struct corpus json = make_corpus(count, put_json);
-    struct corpus shuffled = make_corpus(count, put_json_shuffled);
-    bench_decoder("avro, moraine", MOR_PAYLOAD_AVRO, false, &avro);
-    bench_decoder("avro, moraine, nullable columns", MOR_PAYLOAD_AVRO, true, &avro);
-    bench_avro_c("avro, avro-c generic reader", &avro);
-    bench_decoder("json, moraine", MOR_PAYLOAD_JSON, false, &json);
-    bench_decoder("json, moraine, nullable columns", MOR_PAYLOAD_JSON, true, &json);
-    bench_decoder("json, moraine, keys in random order", MOR_PAYLOAD_JSON, true, &shuffled);
-    bench_jansson("json, jansson tree", &json);
-    mor_buffer_done(&avro.bytes);
-    mor_buffer_done(&json.bytes);
-    mor_buffer_done(&shuffled.bytes);
-    free(shuffled.starts);
-    free(avro.starts);
-    free(json.starts);
+    struct corpus corpora[CORPUS_COUNT] = {
+        [AVRO] = make_corpus(count, put_avro),
+        [JSON] = make_corpus(count, put_json),
+        [JSON_BLANKS] = make_corpus(count, put_json_blanks),
+        [JSON_SHUFFLED] = make_corpus(count, put_json_shuffled),
+    };
+    for (size_t i = 0; i < CASE_COUNT; i++) {
+        if (strstr(cases[i].name, only))
+            cases[i].ns = run_case(&cases[i], &corpora[cases[i].corpus]);
+    }
+    if (json)
+        print_json();
+    else
+        print_text(corpora);
+    for (size_t i = 0; i < CORPUS_COUNT; i++) {
+        mor_buffer_done(&corpora[i].bytes);
+        free(corpora[i].starts);
+    }
     return 0;
 }
