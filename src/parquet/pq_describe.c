@@ -39,6 +39,7 @@ static bool put_bound(const struct mor_pq_element *e, const struct mor_pq_bytes 
         return false;
     struct mor_vector vector;
     mor_vector_init(&vector, &field, NULL);
+    mor_buffer_reserve(&vector.data, 1); // an empty bound has an address too
     uint8_t from[16] = {0}, value[16];
     bool good = true;
     if (convert.kind == MOR_PQ_V_BOOL)
