@@ -345,6 +345,7 @@ static const char *decode_items(const struct mor_avro_op *op, struct mor_avro_in
     const struct mor_avro_op *item = op->items.item;
     bool is_map = op->code == MOR_AVRO_OP_MAP;
     struct mor_vector *items = &vector->children[item->column];
+    struct mor_vector *keys = &vector->children[0];
     for (;;) {
         size_t count = 0;
         const char *wrong =
@@ -356,7 +357,7 @@ static const char *decode_items(const struct mor_avro_op *op, struct mor_avro_in
         if (count > INT32_MAX - items->length)
             return column_full;
         for (size_t i = 0; i < count; i++) {
-            if (is_map && (wrong = decode_string(in, &vector->children[0], false)))
+            if (is_map && (wrong = decode_string(in, keys, keys->field->nullable)))
                 return wrong;
             if ((wrong = decode_value(item, items, in, state)))
                 return fault(state, item, in->at, wrong);

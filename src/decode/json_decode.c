@@ -51,6 +51,30 @@ static inline bool key_is(const struct mor_json_reader *reader, const uint8_t *a
     return size > 0 && size <= (size_t)(reader->end - at) && memcmp(at, field->quoted, size) == 0;
 }
 
+// A known name of up to 15 bytes as they stand in the text: no look at escapes or UTF-8 is needed,
+// a name that has either is not found here. NULL: none.
+static inline struct mor_json_field *find_short(const struct mor_json_reader *reader,
+                                                const struct mor_json_object *object,
+                                                const uint8_t *at)
+{
+#ifdef __SSE2__
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(at + 1));
+    unsigned quotes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
+    if (quotes == 0)
+        return NULL;
+    size_t mask = object->slot_count - 1;
+    size_t slot = mor_json_name_hash(at + 1, (size_t)__builtin_ctz(quotes)) & mask;
+    for (; object->slots[slot] != 0; slot = (slot + 1) & mask) {
+        struct mor_json_field *field = mor_json_object_at(object, object->slots[slot] - 1);
+        if (key_is(reader, at, field))
+            return field;
+    }
+#else
+    (void)reader, (void)object, (void)at;
+#endif
+    return NULL;
+}
+
 // The key at `at` was not the predicted one. Returns what is behind it.
 static const uint8_t *find_key(struct mor_json_reader *reader, struct mor_json_object *object,
                                const uint8_t *at, struct mor_json_field **ret_field)
@@ -59,17 +83,9 @@ static const uint8_t *find_key(struct mor_json_reader *reader, struct mor_json_o
     size_t size = 0;
     if (*at != '"')
         return mor_json_fail(reader, at, "expected a key");
-#ifdef __SSE2__
-    // a name of up to 15 plain bytes that is known needs no look at escapes or UTF-8
-    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)(at + 1));
-    unsigned quotes = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')));
-    if (quotes) {
-        size = (size_t)__builtin_ctz(quotes);
-        *ret_field = mor_json_object_lookup(object, at + 1, size);
-        if (*ret_field && (*ret_field)->quoted_size > 0)
-            return at + size + 2;
-    }
-#endif
+    *ret_field = find_short(reader, object, at);
+    if (*ret_field)
+        return at + (*ret_field)->quoted_size;
     const uint8_t *behind = mor_json_text(reader, at + 1, &name, &size);
     if (behind)
         *ret_field = mor_json_object_find(object, name, size);

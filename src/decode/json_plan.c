@@ -89,12 +89,6 @@ static enum mor_status build_value(struct mor_arena *arena, const struct mor_fie
 
 // ---- objects ------------------------------------------------------------------------------------
 
-static struct mor_json_field *field_at(const struct mor_json_object *object, size_t index)
-{
-    return index < object->field_count ? &object->fields[index]
-                                       : &object->ignored[index - object->field_count];
-}
-
 static void set_name(struct mor_arena *arena, struct mor_json_field *field, const char *name,
                      size_t size)
 {
@@ -111,27 +105,11 @@ static void set_name(struct mor_arena *arena, struct mor_json_field *field, cons
     field->quoted_size = plain ? (uint32_t)size + 2 : 0;
 }
 
-// Length, first and last eight bytes: enough to tell column names apart, and cheap. Names that
-// collide are compared.
-static uint64_t hash_name(const uint8_t *name, size_t size)
-{
-    uint64_t first = 0, last = 0;
-    if (size >= 8) {
-        memcpy(&first, name, 8);
-        memcpy(&last, name + size - 8, 8);
-    } else if (size > 0) {
-        memcpy(&first, name, size);
-    }
-    uint64_t hash = (first ^ size * 0xC2B2AE3D27D4EB4Fu) * 0x9E3779B97F4A7C15u;
-    hash = (hash ^ hash >> 32 ^ last) * 0xD6E8FEB86659FD93u;
-    return hash ^ hash >> 32;
-}
-
 static void add_slot(struct mor_json_object *object, const struct mor_json_field *field,
                      size_t index)
 {
     size_t slot =
-        hash_name((const uint8_t *)field->name, field->name_size) & (object->slot_count - 1);
+        mor_json_name_hash(field->quoted + 1, field->name_size) & (object->slot_count - 1);
     while (object->slots[slot] != 0)
         slot = (slot + 1) & (object->slot_count - 1);
     object->slots[slot] = (uint32_t)index + 1;
@@ -190,9 +168,9 @@ enum mor_status mor_json_object_build(struct mor_arena *arena, const struct mor_
 struct mor_json_field *mor_json_object_lookup(const struct mor_json_object *object,
                                               const uint8_t *name, size_t name_size)
 {
-    size_t slot = hash_name(name, name_size) & (object->slot_count - 1);
+    size_t slot = mor_json_name_hash(name, name_size) & (object->slot_count - 1);
     for (; object->slots[slot] != 0; slot = (slot + 1) & (object->slot_count - 1)) {
-        struct mor_json_field *field = field_at(object, object->slots[slot] - 1);
+        struct mor_json_field *field = mor_json_object_at(object, object->slots[slot] - 1);
         if (field->name_size == name_size && memcmp(field->name, name, name_size) == 0)
             return field;
     }

@@ -67,7 +67,30 @@ enum mor_status mor_json_object_build_some(struct mor_arena *arena, const struct
                                            struct mor_json_object **ret_object,
                                            struct mor_error *err) MOR_CHECKED;
 
-// The field with that name, NULL when it has not been seen.
+// The field behind slots[i] - 1.
+static inline struct mor_json_field *mor_json_object_at(const struct mor_json_object *object,
+                                                        size_t index)
+{
+    return index < object->field_count ? &object->fields[index]
+                                       : &object->ignored[index - object->field_count];
+}
+
+// Length, first and last eight bytes: enough to tell column names apart, and cheap. Names that
+// collide are compared. Eight bytes may be read from `name` whatever its size.
+static inline uint64_t mor_json_name_hash(const uint8_t *name, size_t size)
+{
+    uint64_t first, last = 0;
+    memcpy(&first, name, 8);
+    if (size >= 8)
+        memcpy(&last, name + size - 8, 8);
+    else
+        first &= ((uint64_t)1 << 8 * size) - 1;
+    uint64_t hash = (first ^ size * 0xC2B2AE3D27D4EB4Fu) * 0x9E3779B97F4A7C15u;
+    hash = (hash ^ hash >> 32 ^ last) * 0xD6E8FEB86659FD93u;
+    return hash ^ hash >> 32;
+}
+
+// The field with that name, NULL when it has not been seen. Eight bytes may be read from `name`.
 struct mor_json_field *mor_json_object_lookup(const struct mor_json_object *object,
                                               const uint8_t *name, size_t name_size);
 // The field with that name; a new unknown name is remembered while there is room, else `stranger`.

@@ -123,6 +123,7 @@ const uint8_t *mor_json_text(struct mor_json_reader *reader, const uint8_t *at,
         at = mor_json_unescape(reader, start, reader->scratch);
         if (!at)
             return NULL;
+        mor_buffer_reserve(reader->scratch, MOR_JSON_PADDING); // wide loads here, too
         *ret_text = reader->scratch->data;
         *ret_size = reader->scratch->size_bytes;
         stop = at - 1;

@@ -133,6 +133,45 @@ static void test_values_over_the_limit_and_tombstones_are_data(void **state)
     mor_schema_free(schema);
 }
 
+// A column of 2 GiB is not made here: only its size is set, which is looked at before anything is
+// written, and which the failure sets back.
+static void test_full_column_is_retry_and_nothing_is_appended(void **state)
+{
+    (void)state;
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_schema *schema = schema_of("n", "long", "s", "string", NULL);
+    static const struct {
+        enum mor_payload_format format;
+        const char *value;
+        size_t size;
+    } cases[] = {{MOR_PAYLOAD_JSON, "{\"n\":1,\"s\":\"0123456789\"}", 24},
+                 {MOR_PAYLOAD_AVRO,
+                  "\2\x14"
+                  "0123456789",
+                  12}};
+    for (size_t i = 0; i < 2; i++) {
+        struct mor_decoder *decoder = decoder_of(
+            schema,
+            (struct mor_decoder_options){
+                .format = cases[i].format,
+                .writer_schema = "{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"n\","
+                                 "\"type\":\"long\"},{\"name\":\"s\",\"type\":\"string\"}]}"});
+        struct mor_batch *batch = mor_batch_new(schema, NULL);
+        assert_ok(decode_value(decoder, batch, cases[i].value, cases[i].size, &err));
+        batch->columns[1].data.size_bytes = INT32_MAX - 5;
+        assert_int_equal(decode_value(decoder, batch, cases[i].value, cases[i].size, &err),
+                         MOR_RETRY);
+        assert_non_null(strstr(err.message, "full"));
+        batch->columns[1].data.size_bytes =
+            10; // the slot before is whole, so this was not cut back
+        assert_ok(mor_batch_validate(batch, &err));
+        assert_ok(decode_value(decoder, batch, cases[i].value, cases[i].size, &err));
+        mor_batch_free(batch);
+        mor_decoder_free(decoder);
+    }
+    mor_schema_free(schema);
+}
+
 static void test_bare_data_need_a_writer_schema(void **state)
 {
     (void)state;
@@ -180,6 +219,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_registry_that_is_down_is_retry_until_it_is_back, setup,
                                         teardown),
         cmocka_unit_test(test_values_over_the_limit_and_tombstones_are_data),
+        cmocka_unit_test(test_full_column_is_retry_and_nothing_is_appended),
         cmocka_unit_test(test_bare_data_need_a_writer_schema),
         cmocka_unit_test(test_impossible_column_counts_are_fatal),
     };
