@@ -142,4 +142,8 @@ const char *mor_serve_url(const struct mor_serve *serve);
 // Cuts connections off, joins the threads and frees; no callback runs afterwards. NULL is fine.
 void mor_serve_free(struct mor_serve *serve);
 
+// How the module words a duration, for whoever shows the same facts: "850 ms", "12.3 s",
+// "4 min 10 s", "3 h 5 min", "2 d 4 h". Capacity at least 32.
+void mor_serve_format_duration(int64_t ms, char *ret_text, size_t capacity);
+
 #endif

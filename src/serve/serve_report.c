@@ -118,7 +118,7 @@ bool serve_report_liveness(const struct serve_view *view, int64_t now_mono_ms,
         if (silent_ms <= stall_after_ms)
             continue;
         char text[40];
-        serve_format_duration(silent_ms, text, sizeof text);
+        mor_serve_format_duration(silent_ms, text, sizeof text);
         mor_buffer_printf(out, "stalled: %s for %s\n", signs[i].words, text);
         return false;
     }
@@ -194,6 +194,7 @@ static void write_topic(struct serve_json *json, const struct serve_view *view, 
     serve_json_text(json, "trouble", topic->trouble);
     serve_json_bool(json, "ready", derived->ready);
     serve_json_int(json, "not_ready_since_ms", derived->since_ms);
+    serve_json_text(json, "what", derived->what);
     serve_json_text(json, "words", derived->words);
     write_lag(json, derived->lag_records, derived->lag);
     write_watermark(json, topic->facts.watermark_ms, view->time_ms);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "moraine/base/clock.h"
+#include "moraine/serve.h"
 
 static bool continues(uint8_t byte)
 {
@@ -44,7 +45,7 @@ void serve_append_seconds(struct mor_buffer *out, int64_t ms)
     mor_buffer_append(out, text, (size_t)length);
 }
 
-void serve_format_duration(int64_t ms, char *ret_text, size_t capacity)
+void mor_serve_format_duration(int64_t ms, char *ret_text, size_t capacity)
 {
     int64_t seconds = ms / 1000;
     if (ms < 1000)

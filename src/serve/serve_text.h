@@ -9,8 +9,6 @@
 size_t serve_utf8_length(const uint8_t *text);
 // 1234 becomes "1.234", 1000 "1.0", -5 "-0.005".
 void serve_append_seconds(struct mor_buffer *out, int64_t ms);
-// "850 ms", "12.3 s", "4 min 10 s", "3 h 5 min", "2 d 4 h"; capacity at least 32.
-void serve_format_duration(int64_t ms, char *ret_text, size_t capacity);
 // "2026-01-02T03:04:05Z"; capacity at least 40.
 void serve_format_time(int64_t time_ms, char *ret_text, size_t capacity);
 // Whether both texts are the same, in a time that depends on the length of `given` only.

@@ -317,7 +317,7 @@ static const char *describe(struct serve_view *view, const struct mor_serve_topi
     char since[40] = "", elapsed[40] = "";
     if (since_ms != MOR_SERVE_UNKNOWN) {
         serve_format_time(since_ms, since, sizeof since);
-        serve_format_duration(view->time_ms - since_ms, elapsed, sizeof elapsed);
+        mor_serve_format_duration(view->time_ms - since_ms, elapsed, sizeof elapsed);
     }
     bool dated = since_ms != MOR_SERVE_UNKNOWN, troubled = topic->trouble[0] != '\0';
     return mor_arena_printf(
@@ -355,6 +355,7 @@ static void derive_readiness(const struct serve_topic_memory *memory, struct ser
     }
     out->ready = what == NULL;
     out->since_ms = out->ready ? MOR_SERVE_UNKNOWN : since_ms;
+    out->what = out->ready ? "" : what;
     out->words = out->ready ? "" : describe(view, topic, what, since_ms);
 }
 

@@ -26,7 +26,8 @@ struct serve_topic_view {
     struct serve_partition_view *partitions;
     bool ready;
     int64_t since_ms;  // not ready: since when (wall clock)
-    const char *words; // not ready: what, where, since when, and the last error
+    const char *what;  // not ready: what and where
+    const char *words; // the same with since when and the last error
 };
 
 struct serve_view {

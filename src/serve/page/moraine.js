@@ -88,6 +88,23 @@ function paint(chart) {
   }
 }
 
+// Steps that people read on a clock; Chart.js would take 500 seconds.
+const STEPS = [.05, .1, .25, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 43200, 86400];
+
+function timeTicks(axis) {
+  const range = axis.max - axis.min;
+  const step = STEPS.find(s => range / s <= 4) || 86400 * Math.ceil(range / 345600);
+  const ticks = [];
+  for (let value = Math.ceil(axis.min / step) * step; value <= axis.max; value += step) ticks.push({value});
+  return ticks;
+}
+
+// A round length of time: "30 s", "5 min", "1.5 h".
+function roughly(seconds) {
+  const [unit, name] = seconds >= 86400 ? [86400, "d"] : seconds >= 3600 ? [3600, "h"] : seconds >= 60 ? [60, "min"] : [1, "s"];
+  return `${+(seconds / unit).toFixed(seconds < 1 ? 2 : 1)} ${name}`;
+}
+
 function makeChart(canvas, format) {
   const chart = new Chart(canvas, {
     type: "line",
@@ -103,12 +120,12 @@ function makeChart(canvas, format) {
       },
       scales: {
         x: {type: "linear", grid: {display: false}, border: {display: false},
-          afterBuildTicks: axis => { axis.ticks = [10, 8, 6, 4, 2, 0].map(m => ({value: axis.max - m * 60000})); },
-          ticks: {maxRotation: 0, autoSkip: true, autoSkipPadding: 12, callback: function (value) {
-            const minutes = Math.round((this.max - value) / 60000);
-            return minutes === 0 ? "now" : `−${minutes} min`;
+          afterBuildTicks: axis => { axis.ticks = [1, .5, 0].map(part => ({value: axis.max - part * (axis.max - axis.min)})); },
+          ticks: {maxRotation: 0, autoSkip: false, callback: function (value, i) {
+            return i === 2 ? "now" : `−${roughly((this.max - value) / 1000)}`;
           }}},
         y: {beginAtZero: true, grid: {drawTicks: false}, border: {display: false},
+          afterBuildTicks: axis => { if (format === formatSeconds) axis.ticks = timeTicks(axis); },
           ticks: {maxTicksLimit: 4, callback: value => format(value, true)}},
       },
     },
@@ -119,7 +136,8 @@ function makeChart(canvas, format) {
 
 function drawChart(chart, points, now, label, format) {
   chart.data.datasets[0].data = points;
-  chart.options.scales.x.min = now - HISTORY_MS;
+  const past = points.length ? now - points[0].x : 0;
+  chart.options.scales.x.min = now - (past > HISTORY_MS / 2 ? HISTORY_MS : past > 120000 ? HISTORY_MS / 2 : 120000);
   chart.options.scales.x.max = now;
   // a flat line at zero still wants a scale
   chart.options.scales.y.suggestedMax = 1;
@@ -127,13 +145,13 @@ function drawChart(chart, points, now, label, format) {
   const known = points.filter(p => p.y !== null);
   const last = known.length ? known[known.length - 1].y : null;
   const most = known.reduce((m, p) => Math.max(m, p.y), 0);
-  chart.canvas.setAttribute("aria-label", `${label}, last ten minutes: now ${format(last)}, at most ${format(most)}`);
+  chart.canvas.setAttribute("aria-label", `${label}, last minutes: now ${format(last)}, at most ${format(most)}`);
 }
 
 const short = new Intl.NumberFormat("en", {notation: "compact", maximumFractionDigits: 1});
 const formatCount = (value, tick) => value === null ? UNKNOWN : tick ? short.format(value) : number(Math.round(value));
 const formatRate = (value, tick) => value === null ? UNKNOWN : tick ? short.format(value) : `${number(Math.round(value))} records/s`;
-const formatSeconds = (value, tick) => value === null ? UNKNOWN : tick && value === 0 ? "0" : duration(value);
+const formatSeconds = (value, tick) => value === null ? UNKNOWN : !tick ? duration(value) : value === 0 ? "0" : (value < 0 ? "−" : "") + roughly(Math.abs(value));
 
 // Commits come in bursts: a rate is taken over some of their intervals.
 function rates(points, intervalSeconds) {
@@ -162,6 +180,7 @@ function addTopic(name) {
   parts.partitions.closest(".scroll").setAttribute("aria-label", `Partitions of ${name}`);
   const topic = {section, parts, points: [], partitions: [], charts: null};
   parts.partitions.closest("details").addEventListener("toggle", () => showPartitions(topic));
+  parts.charts.addEventListener("toggle", () => { if (topic.draw) topic.draw(); });
   topics.set(name, topic);
   return topic;
 }
@@ -177,10 +196,12 @@ function doing(topic) {
 
 function showTiles(parts, topic, now) {
   const commits = topic.commits;
-  setText(parts.lag, topic.lag_records === null ? UNKNOWN : plural(topic.lag_records, "record", "records"));
-  setText(parts["lag-sub"], topic.lag_seconds === null ? "age not known" : topic.lag_seconds === 0 ? "caught up" : `oldest waits ${atLeast(topic)}`);
+  setText(parts.lag, number(topic.lag_records));
+  setText(parts["lag-sub"], topic.lag_records === null ? "not known yet" : topic.lag_records === 0 ? "caught up"
+    : topic.lag_seconds === null ? "records" : `records, the oldest waits ${atLeast(topic)}`);
   setText(parts.watermark, duration(topic.watermark_lag_seconds));
-  setText(parts["watermark-sub"], topic.watermark_ms === null ? "no event time yet" : `complete to ${clock(topic.watermark_ms)}`);
+  setText(parts["watermark-sub"], topic.watermark_ms === null ? "no event time yet"
+    : topic.watermark_lag_seconds < 0 ? "event times run ahead of the clock" : `complete to ${clock(topic.watermark_ms)}`);
   setText(parts.rate, topic.records_per_second === null ? UNKNOWN : `${number(Math.round(topic.records_per_second))}/s`);
   setText(parts["rate-sub"], topic.bytes_per_second === null ? "records committed" : `${bytes(topic.bytes_per_second)}/s from Kafka`);
   setText(parts.commit, commits.last_ms ? `${since(commits.last_ms, now)} ago` : "none yet");
@@ -191,7 +212,7 @@ function showTiles(parts, topic, now) {
   setText(parts["fresh-sub"], "oldest record, Kafka to table");
   setText(parts.dead, number(topic.dead_letters.count));
   setText(parts["dead-sub"], topic.dead_letters.count ? "records put aside" : "nothing put aside");
-  setClass(parts["dead-tile"], "", topic.dead_letters.count ? "bad" : "");
+  setClass(parts["dead-tile"], "", topic.dead_letters.count ? "warn" : "");
 }
 
 function showOutcomes(parts, rows) {
@@ -246,13 +267,14 @@ function showTopic(topic, now, collapse) {
   const [tone, words] = doing(topic);
   setText(parts.doing, words);
   setClass(parts.doing, "doing", tone);
-  const charts = shown.section.querySelector(".charts");
-  charts.hidden = collapse && topic.ready;
+  if (!shown.asked) parts.charts.open = !collapse || !topic.ready; // later the reader decides
+  shown.asked = true;
   showTiles(parts, topic, now);
   showOutcomes(parts, topic.rows);
   shown.partitions = topic.partitions;
   showPartitions(shown);
-  if (!charts.hidden) showCharts(shown, topic, now);
+  shown.draw = () => { if (parts.charts.open) showCharts(shown, topic, now); };
+  shown.draw();
 }
 
 // ---- the page -------------------------------------------------------------------------------------
@@ -271,9 +293,11 @@ function showService(status) {
 }
 
 function showProblems(status) {
-  const lines = status.topics.filter(topic => !topic.ready).map(topic => `${topic.topic}: ${topic.words}`);
+  // without "for how long": a screen reader shall hear a problem once
+  const lines = status.topics.filter(topic => !topic.ready).map(topic =>
+    `${topic.topic}: ${topic.what}, since ${clock(topic.not_ready_since_ms)}.${topic.trouble ? ` Last error: ${topic.trouble}` : ""}`);
   const box = $("problems");
-  if (box.dataset.shown === lines.join("\n")) return; // a screen reader shall not hear it again
+  if (box.dataset.shown === lines.join("\n")) return;
   box.dataset.shown = lines.join("\n");
   box.replaceChildren(...lines.map(line => {
     const p = document.createElement("p");
