@@ -229,7 +229,7 @@ static enum mor_status produce(struct demo *demo, struct mor_error *err)
             status = mor_demo_broker_produce(
                 demo->broker, record.partition, record.key, record.key_size,
                 record.tombstone ? NULL : record.value.data,
-                record.tombstone ? 0 : record.value.size_bytes, record.timestamp_ms, err);
+                record.tombstone ? 0 : record.value.size_bytes, mor_clock_wall_ms(), err);
             demo->produced++;
         }
     }
