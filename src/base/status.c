@@ -3,8 +3,7 @@
 #include <errno.h>
 #include <stdio.h>
 
-enum mor_status mor_error_set(struct mor_error *err, enum mor_status status, const char *format,
-                              ...)
+void mor_error_fill(struct mor_error *err, enum mor_status status, const char *format, ...)
 {
     err->status = status;
     err->os_errno = 0;
@@ -15,7 +14,6 @@ enum mor_status mor_error_set(struct mor_error *err, enum mor_status status, con
     va_start(arguments, format);
     vsnprintf(err->message, sizeof err->message, format, arguments);
     va_end(arguments);
-    return status;
 }
 
 static enum mor_status class_of_errno(int os_errno)
@@ -39,7 +37,7 @@ static enum mor_status class_of_errno(int os_errno)
     }
 }
 
-enum mor_status mor_error_set_errno(struct mor_error *err, int os_errno, const char *format, ...)
+void mor_error_fill_errno(struct mor_error *err, int os_errno, const char *format, ...)
 {
     char text[sizeof err->message];
     va_list arguments;
@@ -48,12 +46,11 @@ enum mor_status mor_error_set_errno(struct mor_error *err, int os_errno, const c
     va_end(arguments);
     char reason[128];
     const char *words = strerror_r(os_errno, reason, sizeof reason);
-    mor_error_set(err, class_of_errno(os_errno), "%.800s: %s", text, words);
+    mor_error_fill(err, class_of_errno(os_errno), "%.800s: %s", text, words);
     err->os_errno = os_errno;
-    return err->status;
 }
 
-enum mor_status mor_error_wrap(struct mor_error *err, const char *format, ...)
+void mor_error_prepend(struct mor_error *err, const char *format, ...)
 {
     char cause[sizeof err->message];
     memcpy(cause, err->message, sizeof cause);
@@ -65,7 +62,6 @@ enum mor_status mor_error_wrap(struct mor_error *err, const char *format, ...)
         size_t room = sizeof err->message - (size_t)prefix;
         (void)snprintf(err->message + prefix, room, ": %.*s", (int)room, cause);
     }
-    return err->status;
 }
 
 const char *mor_status_name(enum mor_status status)

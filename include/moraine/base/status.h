@@ -44,19 +44,39 @@ struct mor_error {
             return mor_try_status_;                                                                \
     } while (0)
 
-// Fills *err and returns `status`, so that `return mor_error_set(...)` reads well. Any thread.
-enum mor_status mor_error_set(struct mor_error *err, enum mor_status status, const char *format,
-                              ...) __attribute__((format(printf, 3, 4)));
-
-// Same, with errno `os_errno` and its text appended (": No space left on device"). The class is
-// chosen from os_errno: ENOSPC, EDQUOT, EAGAIN, EINTR, EMFILE, ENFILE, ENOMEM, EIO -> RETRY,
-// ENOENT -> NOT_FOUND, EEXIST -> CONFLICT, everything else FATAL.
-enum mor_status mor_error_set_errno(struct mor_error *err, int os_errno, const char *format, ...)
+// Fills *err. The three calls below are macros so that compilers and analysers see that what they
+// return is never MOR_OK. Any thread.
+void mor_error_fill(struct mor_error *err, enum mor_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-
-// Prepends "<format>: " to the message and returns err->status.
-enum mor_status mor_error_wrap(struct mor_error *err, const char *format, ...)
+void mor_error_fill_errno(struct mor_error *err, int os_errno, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+void mor_error_prepend(struct mor_error *err, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+
+// Class of an error that was filled in.
+static inline enum mor_status mor_error_class(const struct mor_error *err)
+{
+    return err->status != MOR_OK ? err->status : MOR_FATAL;
+}
+
+// mor_error_set(err, status, format, ...): fills *err and returns `status`, so that
+// `return mor_error_set(...)` reads well.
+#define mor_error_set(err_, status_, ...)                                                          \
+    ({                                                                                             \
+        enum mor_status mor_set_status_ = (status_);                                               \
+        mor_error_fill((err_), mor_set_status_, __VA_ARGS__);                                      \
+        mor_set_status_;                                                                           \
+    })
+
+// mor_error_set_errno(err, os_errno, format, ...): same, with os_errno and its text appended
+// (": No space left on device"). The class is chosen from os_errno: ENOSPC, EDQUOT, EAGAIN, EINTR,
+// EMFILE, ENFILE, ENOMEM, EIO -> RETRY, ENOENT -> NOT_FOUND, EEXIST -> CONFLICT, everything else
+// FATAL.
+#define mor_error_set_errno(err_, os_errno_, ...)                                                  \
+    (mor_error_fill_errno((err_), (os_errno_), __VA_ARGS__), mor_error_class(err_))
+
+// mor_error_wrap(err, format, ...): prepends "<format>: " to the message and returns err->status.
+#define mor_error_wrap(err_, ...) (mor_error_prepend((err_), __VA_ARGS__), mor_error_class(err_))
 
 // Constant name of a class: "retry", "data", ...
 const char *mor_status_name(enum mor_status status);
