@@ -1,0 +1,247 @@
+#include "key_space.h"
+
+#include <assert.h>
+#include <sys/mman.h>
+
+#include "moraine/base/thread.h"
+
+// Linear probing: at 70 % a hit reads about 2 slots and a miss 6, all neighbours.
+#define LOAD_PERCENT_MAX   70
+#define LOAD_PERCENT_GROWN 47 // after growing: grows by half, not by two, to waste less
+#define CAPACITY_MIN       64
+#define HUGE_BYTES         (2u << 20) // from here on memory comes in huge pages: fewer TLB misses
+
+// ---- memory -------------------------------------------------------------------------------------
+
+static size_t slot_bytes(size_t capacity)
+{
+    size_t bytes = capacity * sizeof(struct key_slot);
+    return bytes < HUGE_BYTES ? bytes : (bytes + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
+}
+
+static struct key_slot *new_slots(struct key_space *space, size_t capacity)
+{
+    size_t bytes = slot_bytes(capacity);
+    atomic_fetch_add(&space->bytes, bytes);
+    mor_budget_take(space->budget, bytes);
+    if (bytes < HUGE_BYTES)
+        return mor_calloc(capacity, sizeof(struct key_slot));
+    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED)
+        return mor_alloc(SIZE_MAX / 2);          // ends the process, with the usual words
+    (void)madvise(memory, bytes, MADV_HUGEPAGE); // only a wish
+    return memory;
+}
+
+static void free_slots(struct key_space *space, struct key_slot *slots, size_t capacity)
+{
+    if (slots == NULL)
+        return;
+    size_t bytes = slot_bytes(capacity);
+    atomic_fetch_sub(&space->bytes, bytes);
+    mor_budget_give(space->budget, bytes);
+    if (bytes < HUGE_BYTES)
+        free(slots);
+    else
+        munmap(slots, bytes);
+}
+
+// ---- lifecycle ----------------------------------------------------------------------------------
+
+void mor_key_space_init(struct key_space *space, bool has_buckets, struct mor_budget *budget)
+{
+    memset(space, 0, sizeof *space);
+    space->has_buckets = has_buckets;
+    space->budget = budget;
+    for (size_t i = 0; i < KEY_SHARDS; i++)
+        pthread_mutex_init(&space->shards[i].mutex, NULL);
+}
+
+static void free_filter(struct key_space *space, struct key_filter *filter)
+{
+    size_t bytes = mor_key_filter_done(filter);
+    atomic_fetch_sub(&space->bytes, bytes);
+    mor_budget_give(space->budget, bytes);
+}
+
+static void clear_shard(struct key_space *space, struct key_shard *shard)
+{
+    free_slots(space, shard->slots, shard->capacity);
+    for (size_t i = 0; i < shard->filter_count; i++)
+        free_filter(space, &shard->filters[i]);
+    free(shard->filters);
+    shard->slots = NULL;
+    shard->capacity = shard->used = 0;
+    shard->filters = NULL;
+    shard->filter_count = 0;
+    shard->filtered = false;
+}
+
+void mor_key_space_clear(struct key_space *space)
+{
+    for (size_t i = 0; i < KEY_SHARDS; i++) {
+        MOR_LOCKED(&space->shards[i].mutex);
+        clear_shard(space, &space->shards[i]);
+    }
+}
+
+void mor_key_space_done(struct key_space *space)
+{
+    mor_key_space_clear(space);
+    for (size_t i = 0; i < KEY_SHARDS; i++)
+        pthread_mutex_destroy(&space->shards[i].mutex);
+}
+
+// ---- slots --------------------------------------------------------------------------------------
+
+struct key_slot *mor_key_shard_find(struct key_shard *shard, struct mor_hash128 hash)
+{
+    if (shard->capacity == 0)
+        return NULL;
+    for (size_t at = key_position(shard, hash);; at = at + 1 == shard->capacity ? 0 : at + 1) {
+        struct key_slot *slot = &shard->slots[at];
+        if (slot->high == hash.high && slot->low == hash.low)
+            return slot;
+        if ((slot->high | slot->low) == 0)
+            return NULL;
+    }
+}
+
+struct key_slot *mor_key_shard_put(struct key_shard *shard, struct mor_hash128 hash)
+{
+    for (size_t at = key_position(shard, hash);; at = at + 1 == shard->capacity ? 0 : at + 1) {
+        struct key_slot *slot = &shard->slots[at];
+        if (slot->high == hash.high && slot->low == hash.low)
+            return slot;
+        if ((slot->high | slot->low) != 0)
+            continue;
+        assert(shard->used + 1 < shard->capacity);
+        *slot = (struct key_slot){hash.high, hash.low, KEY_NOWHERE};
+        shard->used++;
+        return slot;
+    }
+}
+
+// Moves the entries that are not gone into a table for `entries` of them.
+static void rebuild(struct key_space *space, struct key_shard *shard, size_t entries)
+{
+    struct key_slot *old = shard->slots;
+    size_t old_capacity = shard->capacity;
+    size_t capacity = entries * 100 / LOAD_PERCENT_GROWN + 1;
+    shard->capacity = capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
+    shard->slots = new_slots(space, shard->capacity);
+    shard->used = 0;
+    for (size_t i = 0; i < old_capacity; i++)
+        if ((old[i].high | old[i].low) != 0 && !key_is_purged(space, old[i].value))
+            mor_key_shard_put(shard, (struct mor_hash128){.low = old[i].low, .high = old[i].high})
+                ->value = old[i].value;
+    free_slots(space, old, old_capacity);
+}
+
+void mor_key_shard_reserve(struct key_space *space, struct key_shard *shard, size_t more)
+{
+    if (shard->used + more <= shard->capacity * LOAD_PERCENT_MAX / 100)
+        return;
+    size_t alive = 0;
+    for (size_t i = 0; i < shard->capacity; i++)
+        alive += (shard->slots[i].high | shard->slots[i].low) != 0 &&
+                 !key_is_purged(space, shard->slots[i].value);
+    rebuild(space, shard, alive + more);
+}
+
+// ---- filters ------------------------------------------------------------------------------------
+
+static struct key_filter *filter_of(struct key_shard *shard, uint32_t bucket)
+{
+    for (size_t i = shard->filter_count; i > 0; i--)
+        if (shard->filters[i - 1].bucket == bucket)
+            return &shard->filters[i - 1];
+    shard->filters =
+        mor_realloc(shard->filters, (shard->filter_count + 1) * sizeof *shard->filters);
+    struct key_filter *filter = &shard->filters[shard->filter_count++];
+    *filter = (struct key_filter){.bucket = bucket};
+    return filter;
+}
+
+void mor_key_shard_filter_add(struct key_space *space, struct key_shard *shard, uint32_t bucket,
+                              struct mor_hash128 hash, size_t expected_more)
+{
+    size_t bytes = mor_key_filter_add(filter_of(shard, bucket), hash.low, expected_more);
+    atomic_fetch_add(&space->bytes, bytes);
+    mor_budget_take(space->budget, bytes);
+}
+
+void mor_key_shard_ask_filters(const struct key_shard *shard, struct mor_hash128 hash,
+                               void (*found)(void *context, uint32_t bucket), void *context)
+{
+    for (size_t i = shard->filter_count; i > 0; i--)
+        if (mor_key_filter_has(&shard->filters[i - 1], hash.low))
+            found(context, shard->filters[i - 1].bucket);
+}
+
+// Is the entry on disk? Ids in flight are not yet; the index holds nothing else.
+static bool is_on_disk(const struct key_space *space, const struct key_slot *slot)
+{
+    return !space->has_buckets || ID_OWNER(slot->value) == 0;
+}
+
+void mor_key_shard_to_filters(struct key_space *space, struct key_shard *shard)
+{
+    size_t on_disk = 0, in_flight = 0;
+    for (size_t i = 0; i < shard->capacity; i++) {
+        const struct key_slot *slot = &shard->slots[i];
+        if ((slot->high | slot->low) == 0 || key_is_purged(space, slot->value))
+            continue;
+        if (is_on_disk(space, slot))
+            on_disk++;
+        else
+            in_flight++;
+    }
+    for (size_t i = 0; i < shard->capacity; i++) {
+        struct key_slot *slot = &shard->slots[i];
+        if ((slot->high | slot->low) == 0 || key_is_purged(space, slot->value) ||
+            !is_on_disk(space, slot))
+            continue;
+        uint32_t bucket = space->has_buckets ? ID_BUCKET(slot->value) : 0;
+        // layers double when the guess is too small, so a share of the whole is guess enough
+        mor_key_shard_filter_add(space, shard, bucket,
+                                 (struct mor_hash128){.low = slot->low, .high = slot->high},
+                                 space->has_buckets ? on_disk / 16 : on_disk);
+        slot->value = KEY_NOWHERE;
+    }
+    rebuild(space, shard, in_flight);
+    shard->filtered = true;
+}
+
+void mor_key_shard_forget_old(struct key_space *space, struct key_shard *shard)
+{
+    uint32_t horizon = atomic_load(&space->purge_horizon);
+    size_t kept = 0;
+    for (size_t i = 0; i < shard->filter_count; i++) {
+        if (shard->filters[i].bucket < horizon)
+            free_filter(space, &shard->filters[i]);
+        else
+            shard->filters[kept++] = shard->filters[i];
+    }
+    shard->filter_count = kept;
+}
+
+// ---- groups -------------------------------------------------------------------------------------
+
+void mor_key_group(const struct mor_hash128 *hashes, size_t count, uint32_t *order,
+                   uint32_t starts[KEY_SHARDS + 1])
+{
+    uint32_t next[KEY_SHARDS] = {0};
+    for (size_t i = 0; i < count; i++)
+        next[key_shard_of(hashes[i])]++;
+    uint32_t sum = 0;
+    for (size_t s = 0; s < KEY_SHARDS; s++) {
+        starts[s] = sum;
+        sum += next[s];
+        next[s] = starts[s];
+    }
+    starts[KEY_SHARDS] = sum;
+    for (size_t i = 0; i < count; i++)
+        order[next[key_shard_of(hashes[i])]++] = (uint32_t)i;
+}

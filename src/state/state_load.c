@@ -1,0 +1,281 @@
+// Into memory: from the sorted runs when the state is opened, and from the table when it lags.
+#include <assert.h>
+
+#include "moraine/base/fault.h"
+#include "moraine/base/thread.h"
+#include "state_internal.h"
+
+#define LOAD_CHANGES_MAX ((size_t)1 << 20) // of a sorted run made while loading: 24 MiB
+
+// ---- sorted runs --------------------------------------------------------------------------------
+
+// Entries [start, end) of a chunk, all of one shard.
+static void take_in_ids(struct mor_state *state, struct key_shard *shard,
+                        const struct sorted_run *run, const uint8_t *entries, size_t start,
+                        size_t end)
+{
+    uint32_t horizon = atomic_load(&state->ids.horizon);
+    MOR_LOCKED(&shard->mutex);
+    if (!shard->filtered)
+        mor_key_shard_reserve(&state->ids, shard, end - start);
+    for (size_t i = start; i < end; i++) {
+        struct run_entry entry = mor_run_entry_at(entries, run->entry_size, i);
+        uint32_t bucket = run->entry_size == ID_ENTRY_SIZE ? run->bucket : (uint32_t)entry.value;
+        if (bucket < horizon)
+            continue;
+        if (shard->filtered) {
+            mor_key_shard_filter_add(&state->ids, shard, bucket, entry.hash,
+                                     run->entry_count / KEY_SHARDS);
+            continue;
+        }
+        struct key_slot *slot = mor_key_shard_put(shard, entry.hash);
+        if (slot->value == KEY_NOWHERE || ID_BUCKET(slot->value) < bucket)
+            slot->value = ID_VALUE(bucket, OWNER_NONE);
+    }
+}
+
+static void take_in_keys(struct mor_state *state, struct key_shard *shard,
+                         const struct sorted_run *run, const uint8_t *entries, size_t start,
+                         size_t end)
+{
+    MOR_LOCKED(&shard->mutex);
+    if (!shard->filtered)
+        mor_key_shard_reserve(&state->keys, shard, end - start);
+    for (size_t i = start; i < end; i++) {
+        struct run_entry entry = mor_run_entry_at(entries, run->entry_size, i);
+        if (shard->filtered)
+            mor_key_shard_filter_add(&state->keys, shard, 0, entry.hash,
+                                     run->entry_count / KEY_SHARDS);
+        else
+            mor_key_shard_put(shard, entry.hash)->value = entry.value;
+    }
+}
+
+// Entries are sorted, so those of a shard stand together and meet its slots in order. False when
+// they are not.
+static bool take_in_chunk(struct mor_state *state, const struct sorted_run *run,
+                          const uint8_t *entries, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (mor_run_compare(mor_run_entry_at(entries, run->entry_size, i - 1).hash,
+                            mor_run_entry_at(entries, run->entry_size, i).hash) >= 0)
+            return false;
+    for (size_t start = 0, end; start < count; start = end) {
+        size_t shard = key_shard_of(mor_run_entry_at(entries, run->entry_size, start).hash);
+        for (end = start + 1; end < count; end++)
+            if (key_shard_of(mor_run_entry_at(entries, run->entry_size, end).hash) != shard)
+                break;
+        if (run->kind == RUN_OF_IDS)
+            take_in_ids(state, &state->ids.shards[shard], run, entries, start, end);
+        else
+            take_in_keys(state, &state->keys.shards[shard], run, entries, start, end);
+    }
+    return true;
+}
+
+static int load_run(struct mor_state *state, struct sorted_run *run, MDB_txn *txn)
+{
+    uint64_t digest = 0, entry_count = 0;
+    run->fences = mor_alloc(run->chunk_count * sizeof *run->fences);
+    for (uint32_t chunk = 0; chunk < run->chunk_count; chunk++) {
+        const uint8_t *entries;
+        size_t count;
+        uint64_t checksum;
+        int code = mor_sorted_run_chunk(run, txn, state->env.dbi, chunk, true, &entries, &count,
+                                        &checksum);
+        if (code != MDB_SUCCESS)
+            return code;
+        if (!take_in_chunk(state, run, entries, count))
+            return MDB_CORRUPTED;
+        run->fences[chunk] = mor_run_entry_at(entries, run->entry_size, 0).hash;
+        digest = mor_run_digest_add(digest, checksum);
+        entry_count += count;
+    }
+    return digest == run->digest && entry_count == run->entry_count ? MDB_SUCCESS : MDB_CORRUPTED;
+}
+
+// Tables when they fit into the share, filters from the start otherwise; and room at once.
+static void prepare_spaces(struct mor_state *state)
+{
+    size_t ids = 0, keys = 0, keys_largest = 0;
+    for (size_t i = 0; i < state->runs.count; i++) {
+        const struct sorted_run *run = &state->runs.runs[i];
+        if (run->kind == RUN_OF_IDS) {
+            ids += run->entry_count;
+        } else {
+            keys += run->entry_count;
+            keys_largest = run->entry_count > keys_largest ? run->entry_count : keys_largest;
+        }
+    }
+    const size_t slot = sizeof(struct key_slot) * 100 / 47; // as a table is after growing
+    bool ids_fit = state->share_bytes == 0 || (ids + keys) * slot <= state->share_bytes;
+    bool keys_fit = ids_fit;
+    if (!ids_fit) { // one of them may
+        bool smaller_fits = (ids < keys ? ids : keys) * slot <= state->share_bytes / 2;
+        ids_fit = smaller_fits && ids < keys;
+        keys_fit = smaller_fits && ids >= keys;
+    }
+    for (size_t s = 0; s < KEY_SHARDS; s++) {
+        struct key_shard *shards[2] = {&state->ids.shards[s], &state->keys.shards[s]};
+        struct key_space *spaces[2] = {&state->ids, &state->keys};
+        const bool fits[2] = {ids_fit, keys_fit};
+        // a key may stand in many runs, but hardly in one twice
+        const size_t counts[2] = {ids, keys_largest};
+        for (int i = 0; i < 2; i++) {
+            MOR_LOCKED(&shards[i]->mutex);
+            shards[i]->filtered = !fits[i];
+            size_t count = counts[i] / KEY_SHARDS;
+            if (fits[i] && count > 0)
+                mor_key_shard_reserve(spaces[i], shards[i], count + count / 32);
+        }
+    }
+}
+
+enum mor_status mor_state_load_runs(struct mor_state *state, struct mor_error *err)
+{
+    prepare_spaces(state);
+    MDB_txn *txn;
+    MOR_TRY(mor_state_env_read(&state->env, &txn, err));
+    int code = MDB_SUCCESS;
+    // the list has the runs of keys in the order of their age
+    for (size_t i = 0; i < state->runs.count && code == MDB_SUCCESS; i++)
+        code = load_run(state, &state->runs.runs[i], txn);
+    enum mor_status status = MOR_OK;
+    if (code != MDB_SUCCESS)
+        status = mor_state_env_error(&state->env, code, "reading a sorted run", err);
+    mor_state_env_read_end(&state->env, txn);
+    return status;
+}
+
+// ---- from the table -----------------------------------------------------------------------------
+
+enum mor_status mor_state_load_begin(struct mor_state *state, int64_t watermark_ms,
+                                     struct mor_error *err)
+{
+    state->loading_count = 0;
+    if (mor_state_horizon(state, watermark_ms) > atomic_load(&state->ids.horizon))
+        mor_state_set_horizon(state, watermark_ms);
+    return mor_fault("state.load_begin", err);
+}
+
+// Rows of the table win over what is in flight: a run that put the same id in will find out.
+static void take_in_loaded(struct mor_state *state, struct key_change *sorted, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint32_t loser = OWNER_NONE;
+        {
+            struct key_shard *shard = key_shard_at(&state->ids, sorted[i].hash);
+            MOR_LOCKED(&shard->mutex);
+            mor_key_shard_reserve(&state->ids, shard, 1);
+            struct key_slot *slot = mor_key_shard_put(shard, sorted[i].hash);
+            uint32_t bucket = ID_BUCKET(sorted[i].value);
+            if (slot->value != KEY_NOWHERE) {
+                loser = ID_OWNER(slot->value);
+                if (loser == OWNER_NONE && ID_BUCKET(slot->value) > bucket)
+                    bucket = ID_BUCKET(slot->value);
+            }
+            slot->value = ID_VALUE(bucket, OWNER_NONE);
+            if (shard->filtered) {
+                mor_key_shard_filter_add(&state->ids, shard, bucket, sorted[i].hash, 0);
+                slot->value = KEY_NOWHERE;
+            }
+        }
+        if (loser != OWNER_NONE)
+            mor_state_demote(state, loser, sorted[i].hash);
+    }
+}
+
+// Makes what was gathered durable and part of the memory.
+static enum mor_status flush_loading(struct mor_state *state, const struct mor_state_mark *mark,
+                                     struct mor_error *err)
+{
+    struct state_change change = {.mark = mark,
+                                  .clear_intent = mark != NULL,
+                                  .drop_before = atomic_load(&state->ids.purge_horizon)};
+    size_t count = state->loading_count;
+    MOR_AUTO_FREE struct key_change *scratch = mor_alloc(count * sizeof *scratch);
+    mor_key_sort(state->loading, scratch, count);
+    count = mor_key_keep_last(state->loading, count);
+    state->loading_count = count;
+    if (count > 0 && state->loading_keys)
+        mor_state_pack_keys(state, state->loading, count, &change.runs, &change.run_count);
+    else if (count > 0)
+        mor_state_pack_ids(state, state->loading, count, &change.runs, &change.run_count);
+    enum mor_status status = MOR_OK;
+    if (change.run_count > 0 || mark != NULL)
+        status = mor_state_disk_write(state, &change, err);
+    mor_state_packed_free(change.runs, change.run_count);
+    MOR_TRY(status);
+    if (state->loading_keys)
+        mor_state_settle_keys(state, state->loading, count);
+    else
+        take_in_loaded(state, state->loading, count);
+    state->loading_count = 0;
+    mor_state_keep_share(state);
+    mor_state_merger_want(state);
+    return MOR_OK;
+}
+
+// Room for at least one more change of this kind.
+static enum mor_status make_room(struct mor_state *state, bool keys, struct mor_error *err)
+{
+    if (state->loading == NULL) {
+        state->loading = mor_alloc(LOAD_CHANGES_MAX * sizeof *state->loading);
+        mor_budget_take(state->budget, LOAD_CHANGES_MAX * sizeof *state->loading);
+    }
+    if (state->loading_count == LOAD_CHANGES_MAX ||
+        (state->loading_count > 0 && state->loading_keys != keys))
+        MOR_TRY(flush_loading(state, NULL, err));
+    state->loading_keys = keys;
+    return MOR_OK;
+}
+
+enum mor_status mor_state_load_ids(struct mor_state *state, const struct mor_hash128 *ids,
+                                   const int64_t *event_times_ms, size_t count,
+                                   struct mor_error *err)
+{
+    assert(state->bucket_ms > 0);
+    uint32_t horizon = atomic_load(&state->ids.horizon);
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bucket = mor_state_bucket(state, event_times_ms[i]);
+        if (bucket < horizon)
+            continue;
+        MOR_TRY(make_room(state, false, err));
+        state->loading[state->loading_count++] =
+            (struct key_change){key_normalise(ids[i]), ID_VALUE(bucket, OWNER_NONE)};
+    }
+    return MOR_OK;
+}
+
+enum mor_status mor_state_load_keys(struct mor_state *state, const struct mor_hash128 *keys,
+                                    const uint64_t *locations, size_t count, struct mor_error *err)
+{
+    assert(state->has_index);
+    for (size_t i = 0; i < count; i++) {
+        MOR_TRY(make_room(state, true, err));
+        state->loading[state->loading_count++] =
+            (struct key_change){key_normalise(keys[i]), locations[i]};
+    }
+    return MOR_OK;
+}
+
+enum mor_status mor_state_load_finish(struct mor_state *state, const struct mor_state_mark *mark,
+                                      struct mor_error *err)
+{
+    MOR_TRY(mor_state_mark_check(mark, err));
+    MOR_TRY(flush_loading(state, mark, err));
+    mor_state_loading_free(state);
+    if (mor_state_horizon(state, mark->watermark_ms) > atomic_load(&state->ids.horizon))
+        mor_state_advance(state, mark->watermark_ms);
+    return MOR_OK;
+}
+
+void mor_state_loading_free(struct mor_state *state)
+{
+    if (state->loading == NULL)
+        return;
+    mor_budget_give(state->budget, LOAD_CHANGES_MAX * sizeof *state->loading);
+    free(state->loading);
+    state->loading = NULL;
+    state->loading_count = 0;
+}

@@ -1,0 +1,106 @@
+#include <assert.h>
+
+#include "moraine/base/thread.h"
+#include "state_internal.h"
+
+// ---- ids in sorted runs -------------------------------------------------------------------------
+
+// May `run` hold an id of `bucket`? Runs of several buckets are named after their newest.
+static bool may_hold(const struct sorted_run *run, uint32_t bucket)
+{
+    return run->kind == RUN_OF_IDS &&
+           (run->entry_size == ID_ENTRY_SIZE ? run->bucket == bucket : run->bucket >= bucket);
+}
+
+enum mor_status mor_state_find_id(struct mor_state *state, MDB_txn *txn, struct mor_hash128 hash,
+                                  uint32_t bucket, bool *ret_found, struct mor_error *err)
+{
+    *ret_found = false;
+    for (size_t i = state->runs.count; i > 0 && !*ret_found; i--) {
+        const struct sorted_run *run = &state->runs.runs[i - 1];
+        if (!may_hold(run, bucket))
+            continue;
+        uint64_t value = bucket;
+        int code = mor_sorted_run_find(run, txn, state->env.dbi, hash, ret_found, &value);
+        if (code == MDB_NOTFOUND && run->bucket < atomic_load(&state->ids.purge_horizon))
+            continue; // dropped by a commit that the list does not know yet
+        if (code != MDB_SUCCESS)
+            return mor_state_env_error(&state->env, code, "looking for an id", err);
+        // an entry of 16 bytes leaves `value` at 0
+        if (*ret_found && run->entry_size != ID_ENTRY_SIZE && value != bucket)
+            *ret_found = false;
+    }
+    return MOR_OK;
+}
+
+// ---- keys ---------------------------------------------------------------------------------------
+
+struct key_question {
+    struct mor_state *state;
+    const struct mor_hash128 *keys;
+    uint64_t *locations;
+    uint32_t *perhaps; // keys that a filter lets through
+    size_t perhaps_count;
+};
+
+static void note_perhaps(void *context, uint32_t bucket)
+{
+    (void)bucket;
+    *(bool *)context = true;
+}
+
+static void look_in_shard(struct key_question *question, struct key_shard *shard,
+                          const uint32_t *order, size_t count)
+{
+    MOR_LOCKED(&shard->mutex);
+    for (size_t i = 0; i < count && shard->capacity > 0; i++)
+        __builtin_prefetch(&shard->slots[key_position(shard, question->keys[order[i]])]);
+    for (size_t i = 0; i < count; i++) {
+        struct mor_hash128 hash = key_normalise(question->keys[order[i]]);
+        const struct key_slot *slot = mor_key_shard_find(shard, hash);
+        question->locations[order[i]] = slot != NULL ? slot->value : MOR_STATE_NOWHERE;
+        bool perhaps = false;
+        if (shard->filtered)
+            mor_key_shard_ask_filters(shard, hash, note_perhaps, &perhaps);
+        if (perhaps)
+            question->perhaps[question->perhaps_count++] = order[i];
+    }
+}
+
+// The latest run that has the key tells.
+static enum mor_status look_in_runs(struct key_question *question, struct mor_error *err)
+{
+    struct mor_state *state = question->state;
+    MDB_txn *txn;
+    MOR_TRY(mor_state_env_read(&state->env, &txn, err));
+    int code = MDB_SUCCESS;
+    for (size_t i = 0; i < question->perhaps_count && code == MDB_SUCCESS; i++) {
+        uint32_t index = question->perhaps[i];
+        bool found = false;
+        for (size_t r = state->runs.count; r > 0 && !found && code == MDB_SUCCESS; r--)
+            if (state->runs.runs[r - 1].kind == RUN_OF_KEYS)
+                code = mor_sorted_run_find(&state->runs.runs[r - 1], txn, state->env.dbi,
+                                           key_normalise(question->keys[index]), &found,
+                                           &question->locations[index]);
+    }
+    if (code != MDB_SUCCESS)
+        mor_state_env_error(&state->env, code, "looking for a key", err);
+    mor_state_env_read_end(&state->env, txn);
+    return code == MDB_SUCCESS ? MOR_OK : err->status;
+}
+
+enum mor_status mor_state_lookup(struct mor_state *state, const struct mor_hash128 *keys,
+                                 size_t count, uint64_t *ret_locations, struct mor_error *err)
+{
+    assert(state->has_index && count <= UINT32_MAX);
+    MOR_AUTO_FREE uint32_t *order = mor_alloc(count * sizeof *order);
+    MOR_AUTO_FREE uint32_t *perhaps = mor_alloc(count * sizeof *perhaps);
+    struct key_question question = {state, keys, ret_locations, perhaps, 0};
+    uint32_t starts[KEY_SHARDS + 1];
+    mor_key_group(keys, count, order, starts);
+    for (size_t s = 0; s < KEY_SHARDS; s++)
+        if (starts[s + 1] > starts[s])
+            look_in_shard(&question, &state->keys.shards[s], order + starts[s],
+                          starts[s + 1] - starts[s]);
+    return question.perhaps_count > 0 ? look_in_runs(&question, err) : MOR_OK;
+}
