@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -60,11 +59,12 @@ static void format_url(int listener, const char *host, char *ret_url, size_t cap
     struct sockaddr_storage bound = {0};
     socklen_t size = sizeof bound;
     (void)getsockname(listener, (struct sockaddr *)&bound, &size);
-    in_port_t port = bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-                                                 : ((struct sockaddr_in *)&bound)->sin_port;
+    char port[8] = "0";
+    (void)getnameinfo((const struct sockaddr *)&bound, size, NULL, 0, port, sizeof port,
+                      NI_NUMERICSERV);
     bool brackets = strchr(host, ':') != NULL;
-    (void)snprintf(ret_url, capacity, "http://%s%s%s:%u/", brackets ? "[" : "", host,
-                   brackets ? "]" : "", (unsigned)ntohs(port));
+    (void)snprintf(ret_url, capacity, "http://%s%s%s:%s/", brackets ? "[" : "", host,
+                   brackets ? "]" : "", port);
 }
 
 enum mor_status serve_listen(const char *address, int *ret_socket, char *ret_url, size_t capacity,

@@ -32,7 +32,9 @@ static void livez_is_ok_while_the_main_loop_beats(void **state)
 static void livez_fails_when_the_main_loop_is_silent(void **state)
 {
     struct rig *rig = *state;
+    pthread_mutex_lock(&rig->service.mutex);
     rig->service.heartbeat_age_ms = 60000;
+    pthread_mutex_unlock(&rig->service.mutex);
     rig_resample(rig);
     expect(rig, "GET", "/livez", "", 503, "main loop gave no sign of life for 1 min");
 }
