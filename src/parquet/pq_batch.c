@@ -144,7 +144,11 @@ enum mor_status mor_pq_reader_read_rows(struct mor_parquet_reader *r, size_t row
 {
     size_t rows = row_count;
     for (size_t i = 0; i < batch->column_count; i++) {
-        MOR_TRY(read_column(r, i, rows, &batch->columns[i], err));
+        if (read_column(r, i, rows, &batch->columns[i], err) != MOR_OK) {
+            int32_t leaf = r->plans[i].leaf;
+            return mor_pq_reader_fail(r->group, leaf < 0 ? -1 : r->leaves.items[leaf].node->leaf,
+                                      err);
+        }
         rows = batch->columns[i].length < rows ? batch->columns[i].length : rows;
     }
     for (size_t i = 0; i < batch->column_count; i++) {

@@ -42,15 +42,25 @@ static void coalesce(struct mor_parquet_reader *r, struct chunk_range *ranges, s
     }
 }
 
+enum mor_status mor_pq_reader_fail(size_t group, int32_t column, struct mor_error *err)
+{
+    if (err->row_group < 0)
+        err->row_group = (int32_t)group;
+    if (err->column < 0)
+        err->column = column;
+    return err->status;
+}
+
 static enum mor_status check_group(const struct mor_parquet_reader *r, size_t group,
                                    struct mor_error *err)
 {
     const struct mor_pq_row_group *g = &r->file.row_groups[group];
-    err->row_group = (int32_t)group;
-    if (g->chunk_count != r->tree.leaf_count)
-        return mor_error_set(err, MOR_DATA,
-                             "row group %zu has %zu column chunks, the schema has %zu columns",
-                             group, g->chunk_count, r->tree.leaf_count);
+    if (g->chunk_count != r->tree.leaf_count) {
+        mor_error_set(err, MOR_DATA,
+                      "row group %zu has %zu column chunks, the schema has %zu columns", group,
+                      g->chunk_count, r->tree.leaf_count);
+        return mor_pq_reader_fail(group, -1, err);
+    }
     for (size_t i = 0; i < r->leaves.count; i++) {
         const struct mor_pq_node *node = r->leaves.items[i].node;
         const struct mor_pq_chunk *chunk = &g->chunks[node->leaf];
@@ -58,10 +68,10 @@ static enum mor_status check_group(const struct mor_parquet_reader *r, size_t gr
             node->rep > 0 ? chunk->num_values >= g->num_rows : chunk->num_values == g->num_rows;
         if (fits)
             continue;
-        err->column = node->leaf;
-        return mor_error_set(
-            err, MOR_DATA, "row group %zu has %lld rows, but its column %d has %lld values", group,
-            (long long)g->num_rows, node->leaf, (long long)chunk->num_values);
+        mor_error_set(err, MOR_DATA, "row group %zu has %lld rows, its column %d %lld values",
+                      group, (long long)g->num_rows, node->leaf, (long long)chunk->num_values);
+        err->file_offset = chunk->data_page_offset;
+        return mor_pq_reader_fail(group, node->leaf, err);
     }
     return MOR_OK;
 }
@@ -77,7 +87,8 @@ enum mor_status mor_pq_reader_open_group(struct mor_parquet_reader *r, size_t gr
         const struct mor_pq_chunk *chunk =
             &r->file.row_groups[group].chunks[r->leaves.items[i].node->leaf];
         ranges[i].leaf = i;
-        MOR_TRY(mor_pq_chunk_range(chunk, r->data_end, &ranges[i].start, &ranges[i].end, err));
+        if (mor_pq_chunk_range(chunk, r->data_end, &ranges[i].start, &ranges[i].end, err) != MOR_OK)
+            return mor_pq_reader_fail(group, r->leaves.items[i].node->leaf, err);
     }
     qsort(ranges, count, sizeof *ranges, by_start);
     coalesce(r, ranges, count);
@@ -100,8 +111,9 @@ static enum mor_status load_offset_indexes(struct mor_parquet_reader *r, struct 
     for (size_t i = 0; i < r->leaves.count; i++) {
         struct mor_pq_leaf *leaf = &r->leaves.items[i];
         struct mor_pq_offset_index *index;
-        MOR_TRY(
-            mor_pq_read_offset_index(r, leaf->chunk, g->num_rows, &r->group_arena, &index, err));
+        if (mor_pq_read_offset_index(r, leaf->chunk, g->num_rows, &r->group_arena, &index, err) !=
+            MOR_OK)
+            return mor_pq_reader_fail(r->group, leaf->node->leaf, err);
         leaf->index = index;
     }
     return MOR_OK;

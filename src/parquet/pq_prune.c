@@ -374,12 +374,15 @@ enum mor_status mor_pq_prune_group(struct mor_parquet_reader *r, size_t group,
     for (size_t i = 0; i < r->predicate_count && r->range_count > 0; i++) {
         const struct mor_pq_predicate *p = &r->predicates[i];
         bool maybe = p->compare == MOR_PARQUET_IS_NULL;
+        enum mor_status status = MOR_OK;
         if (p->leaf >= 0)
-            MOR_TRY(chunk_can_match(r, p, &g->chunks[p->leaf], &maybe, err));
+            status = chunk_can_match(r, p, &g->chunks[p->leaf], &maybe, err);
+        if (status == MOR_OK && maybe && p->leaf >= 0)
+            status = prune_pages(r, p, &g->chunks[p->leaf], g->num_rows, err);
+        if (status != MOR_OK)
+            return mor_pq_reader_fail(group, p->leaf, err);
         if (!maybe)
             r->range_count = 0;
-        else if (p->leaf >= 0)
-            MOR_TRY(prune_pages(r, p, &g->chunks[p->leaf], g->num_rows, err));
     }
     return MOR_OK;
 }

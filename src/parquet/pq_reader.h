@@ -56,6 +56,8 @@ struct mor_parquet_reader {
     size_t range_count, range;
 };
 
+// Adds row group and column (-1 = none) to an error that has none yet; returns its class.
+enum mor_status mor_pq_reader_fail(size_t group, int32_t column, struct mor_error *err);
 // Opens the chunks of row group `group` for all leaves of the plan (pq_group.c).
 enum mor_status mor_pq_reader_open_group(struct mor_parquet_reader *reader, size_t group,
                                          struct mor_error *err) MOR_CHECKED;
