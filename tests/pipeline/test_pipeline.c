@@ -366,6 +366,90 @@ static void every_failed_step_is_tried_again_and_doubles_nothing(void **state)
     tear_down(&rig);
 }
 
+static int64_t sum_of(const struct mor_pipeline_histogram *histogram)
+{
+    int64_t sum = 0;
+    for (size_t i = 0; i <= MOR_PIPELINE_BOUNDS; i++)
+        sum += histogram->counts[i];
+    return sum;
+}
+
+static void a_paused_topic_takes_in_nothing_until_it_is_resumed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    set_up(&rig, "");
+    start(&rig);
+    for (int64_t id = 0; id < 30; id++)
+        produce_row(&rig, id, 1, "c");
+    flush(&rig);
+    wait_for(&rig, 30);
+    assert_false(rig.status->paused);
+    mor_pipeline_pause(rig.pipeline, true);
+    for (int64_t id = 30; id < 60; id++)
+        produce_row(&rig, id, 1, "c");
+    flush(&rig);
+    for (int i = 0; i < 60; i++) {
+        nap();
+        mor_pipeline_status(rig.pipeline, rig.status);
+        assert_int_equal(rig.status->read, 30);
+        assert_int_equal(rig.status->consumed_records, 30);
+    }
+    assert_true(rig.status->paused);
+    assert_int_equal(rig.status->state, MOR_PIPELINE_RUNNING);
+    mor_pipeline_pause(rig.pipeline, false);
+    wait_for(&rig, 60);
+    mor_pipeline_pause(rig.pipeline, true);
+    for (int64_t id = 60; id < 90; id++)
+        produce_row(&rig, id, 1, "c");
+    flush(&rig);
+    stop(&rig); // what was not taken in waits in Kafka for the next start
+    start(&rig);
+    wait_for(&rig, 30);
+    stop(&rig);
+    int64_t versions[90];
+    scan(&rig, versions, 90);
+    for (size_t i = 0; i < 90; i++)
+        assert_int_equal(versions[i], 1);
+    tear_down(&rig);
+}
+
+static void what_a_status_page_shows_is_told(void **state)
+{
+    (void)state;
+    struct rig rig;
+    set_up(&rig, "");
+    start(&rig);
+    for (int64_t id = 0; id < 30; id++)
+        produce_row(&rig, id, 1, "c");
+    produce(&rig, 1, "{\"id\":1,\"version\":"); // cannot be decoded
+    produce(&rig, 2, "{\"version\":5}");        // has no key
+    flush(&rig);
+    wait_for(&rig, 32);
+    const struct mor_pipeline_status *status = rig.status;
+    assert_int_equal(status->consumed_records, 32);
+    assert_in_range(status->consumed_bytes, 32 * 10, 32 * 100);
+    assert_int_equal(status->dead, 2);
+    assert_int_equal(status->dead_keys, 1);
+    assert_int_equal(sum_of(&status->commit_duration), status->commits);
+    assert_int_equal(sum_of(&status->freshness), status->commits);
+    // the records say that they are of 2026-01-01
+    assert_in_range(status->last_freshness_ms, 1, mor_clock_wall_ms() - 1767225600000);
+    assert_in_range(status->rebalances, 1, 10);
+    assert_int_equal(status->partition_count, PARTITIONS);
+    int64_t waiting, deadline_ms = mor_clock_mono_ms() + PATIENCE_MS;
+    do { // the ends are brought up to date a few times per second
+        nap();
+        mor_pipeline_status(rig.pipeline, rig.status);
+        waiting = 0;
+        for (size_t i = 0; i < status->partition_count; i++)
+            waiting += status->partitions[i].high - status->partitions[i].table_offset;
+        assert_true(mor_clock_mono_ms() < deadline_ms);
+    } while (waiting != 0);
+    stop(&rig);
+    tear_down(&rig);
+}
+
 int main(void)
 {
     mor_log_configure(MOR_LOG_OFF, MOR_LOG_LOGFMT);
@@ -374,6 +458,8 @@ int main(void)
         cmocka_unit_test(deletes_find_their_rows_in_a_partitioned_table),
         cmocka_unit_test(a_second_writer_waits_until_the_first_has_ended),
         cmocka_unit_test(changed_properties_stop_the_topic_with_words),
+        cmocka_unit_test(a_paused_topic_takes_in_nothing_until_it_is_resumed),
+        cmocka_unit_test(what_a_status_page_shows_is_told),
         cmocka_unit_test(
             every_failed_step_is_tried_again_and_doubles_nothing), // leaves failpoints armed
     };
