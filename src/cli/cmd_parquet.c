@@ -17,8 +17,8 @@ static const char *const output_names[] = {"text", "json", "csv"};
 
 static const struct cli_option options[] = {
     {"rows", "N", "print the first N rows instead of describing the file"},
-    {"columns", "A,B", "only these columns, in this order"},
-    {"output", "FORMAT", "text (the default), json (rows: a row a line), csv (rows only)"},
+    {"columns", "A,B", "rows with only these columns, in this order"},
+    {"output", "FORMAT", "text (the default), json (rows: a row a line), csv (rows)"},
 };
 
 static int run_parquet(int argc, char **argv);
@@ -237,7 +237,7 @@ static int run_parquet(int argc, char **argv)
         !parse_output(&arguments, &output) || !cli_number(&arguments, "rows", 0, -1, &rows))
         return EXIT_USAGE;
     if (rows < 0 && (output == OUTPUT_CSV || cli_value(&arguments, "columns")))
-        return cli_usage(&cli_parquet_command, "csv and --columns are for rows: give --rows N");
+        rows = INT64_MAX; // both only make sense for rows
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_byte_source source;
     int fd = -1;

@@ -78,8 +78,34 @@ static void put_annotation(const struct mor_pq_element *e, struct mor_buffer *ou
     if (e->logical > 0 && (size_t)e->logical < sizeof logical / sizeof *logical)
         name = logical[e->logical];
     if (!name) {
-        if (e->converted >= 0)
-            mor_buffer_printf(out, "converted type %d", e->converted);
+        static const char *const converted[] = {"UTF8",
+                                                "MAP",
+                                                "MAP_KEY_VALUE",
+                                                "LIST",
+                                                "ENUM",
+                                                "DECIMAL",
+                                                "DATE",
+                                                "TIME_MILLIS",
+                                                "TIME_MICROS",
+                                                "TIMESTAMP_MILLIS",
+                                                "TIMESTAMP_MICROS",
+                                                "UINT_8",
+                                                "UINT_16",
+                                                "UINT_32",
+                                                "UINT_64",
+                                                "INT_8",
+                                                "INT_16",
+                                                "INT_32",
+                                                "INT_64",
+                                                "JSON",
+                                                "BSON",
+                                                "INTERVAL"};
+        if (e->converted >= 0 && (size_t)e->converted < sizeof converted / sizeof *converted)
+            mor_buffer_append_text(out, converted[e->converted]);
+        else
+            mor_buffer_printf(out, "annotation %d", e->logical > 0 ? e->logical : e->converted);
+        if (e->converted == MOR_PQ_C_DECIMAL)
+            mor_buffer_printf(out, "(%d,%d)", e->precision, e->scale);
         return;
     }
     mor_buffer_append_text(out, name);
