@@ -76,8 +76,10 @@ static inline struct mor_json_field *find_short(const struct mor_json_reader *re
 }
 
 // The key at `at` was not the predicted one. Returns what is behind it.
-static const uint8_t *find_key(struct mor_json_reader *reader, struct mor_json_object *object,
-                               const uint8_t *at, struct mor_json_field **ret_field)
+static __attribute__((noinline)) const uint8_t *find_key(struct mor_json_reader *reader,
+                                                         struct mor_json_object *object,
+                                                         const uint8_t *at,
+                                                         struct mor_json_field **ret_field)
 {
     const uint8_t *name = NULL;
     size_t size = 0;
