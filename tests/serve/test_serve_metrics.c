@@ -109,6 +109,42 @@ static void every_line_is_well_formed_and_families_do_not_mix(void **state)
     free(text);
 }
 
+// The manual names every metric that can be printed.
+static void manual_names_every_metric(void **state)
+{
+    (void)state;
+    MOR_AUTO_FREE char *path = mor_asprintf("%s/../../docs/monitoring.md", MORAINE_TEST_DATA);
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    char manual[32768];
+    manual[fread(manual, 1, sizeof manual - 1, file)] = '\0';
+    (void)fclose(file);
+
+    struct serve_view *view = view_of(false);
+    struct mor_serve_topic *topic = &view->snapshot.topics[0];
+    int64_t *facts = (int64_t *)(void *)&topic->facts;
+    for (size_t i = 0; i < sizeof topic->facts / sizeof *facts; i++)
+        facts[i] = 1;
+    topic->freshness = topic->compaction_duration = topic->commit_duration;
+    struct mor_buffer out = {0};
+    serve_metrics_write(view, SERVE_METRICS_PROMETHEUS, &out);
+    int count = 0;
+    for (char *line = strtok(mor_buffer_terminate(&out), "\n"); line != NULL;
+         line = strtok(NULL, "\n")) {
+        static const char prefix[] = "# TYPE moraine_";
+        if (strncmp(line, prefix, sizeof prefix - 1) != 0)
+            continue;
+        char name[128];
+        (void)snprintf(name, sizeof name, "`%.*s`", (int)strcspn(line + sizeof prefix - 1, " "),
+                       line + sizeof prefix - 1);
+        assert_says(manual, name);
+        count++;
+    }
+    assert_true(count >= 29);
+    mor_buffer_done(&out);
+    serve_view_unref(view);
+}
+
 static bool has_command(const char *name)
 {
     char *command = mor_asprintf("command -v %s >/dev/null 2>&1", name);
@@ -169,6 +205,7 @@ int main(void)
         cmocka_unit_test(histogram_is_cumulative_with_its_sum_and_count),
         cmocka_unit_test(older_format_names_counters_whole_and_has_no_end_mark),
         cmocka_unit_test(every_line_is_well_formed_and_families_do_not_mix),
+        cmocka_unit_test(manual_names_every_metric),
         cmocka_unit_test(promtool_finds_nothing_to_complain_about),
         cmocka_unit_test(strict_openmetrics_parser_takes_the_text),
     };
