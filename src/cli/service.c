@@ -74,6 +74,8 @@ enum mor_status cli_service_start(struct cli_service *service, struct mor_config
     log_start(take_config);
     enum mor_status status = cli_open_registry(take_config, &service->registry, err);
     service->pipelines = mor_calloc(take_config->topic_count, sizeof *service->pipelines);
+    if (status == MOR_OK)
+        status = cli_service_serve(service, err);
     for (size_t i = 0; i < take_config->topic_count && status == MOR_OK; i++) {
         struct mor_pipeline_options options = {
             .config = take_config,
@@ -83,10 +85,8 @@ enum mor_status cli_service_start(struct cli_service *service, struct mor_config
             .budget_share_bytes = (size_t)take_config->memory_bytes / take_config->topic_count};
         status = mor_pipeline_start(&options, &service->pipelines[i], err);
         if (status == MOR_OK)
-            service->pipeline_count++;
+            atomic_store(&service->published, ++service->pipeline_count);
     }
-    if (status == MOR_OK)
-        status = cli_service_serve(service, err);
     if (status != MOR_OK)
         (void)cli_service_stop(service);
     return status;

@@ -14,6 +14,7 @@ struct cli_service {
     struct mor_budget budget;
     struct mor_pipeline **pipelines;
     size_t pipeline_count;
+    atomic_size_t published; // how many of `pipelines` other threads may ask
     struct mor_serve *serve; // NULL = http.listen is off
     int64_t started_ms;
     atomic_llong heartbeat_ms;
@@ -31,7 +32,8 @@ enum mor_status cli_open_registry(const struct mor_config *config,
 // in every case.
 enum mor_status cli_service_start(struct cli_service *service, struct mor_config *take_config,
                                   struct mor_error *err) MOR_CHECKED;
-// Opens the HTTP side when the configuration asks for it; cli_service_start calls it.
+// Opens the HTTP side when the configuration asks for it. cli_service_start calls it before it
+// starts topics, so that a port in use ends the program before it joins consumer groups.
 enum mor_status cli_service_serve(struct cli_service *service, struct mor_error *err) MOR_CHECKED;
 // The main loop lives: to be called more often than every 30 seconds, /livez tells otherwise.
 void cli_service_beat(struct cli_service *service);

@@ -95,26 +95,30 @@ static struct mor_serve_histogram histogram_of(struct mor_serve_snapshot *snapsh
                                         .sum_ms = histogram->sum_ms};
 }
 
-static void fill_topic(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
-                       const struct cli_service *service, size_t index,
-                       const struct mor_pipeline_status *status)
+static void fill_config(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
+                        const struct cli_service *service, const struct mor_config_topic *config)
 {
-    const struct mor_config_topic *config = &service->config->topics[index];
+    topic->topic = config->topic != NULL ? config->topic : config->pattern;
+    topic->step = "start";
+    char *table = mor_arena_strdup(snapshot->arena, config->table.location);
+    mor_config_redact(service->config, table);
+    topic->table = table;
+    topic->format = format_names[config->table.format];
+    topic->commit_interval_ms = config->commit.interval_ms;
+    topic->stuck_after_ms = config->commit.interval_ms * STUCK_INTERVALS + STUCK_GRACE_MS;
+}
+
+static void fill_topic(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
+                       const struct cli_service *service, const struct mor_pipeline_status *status)
+{
     struct mor_arena *arena = snapshot->arena;
-    topic->topic = config->topic;
     topic->state = state_of(status);
     topic->step = mor_arena_strdup(arena, status->step);
     topic->step_since_ms = known(status->step_since_ms, 0);
     char *trouble = mor_arena_strdup(arena, status->trouble);
     mor_config_redact(service->config, trouble); // libraries quote what they were given
     topic->trouble = trouble;
-    char *table = mor_arena_strdup(arena, config->table.location);
-    mor_config_redact(service->config, table);
-    topic->table = table;
-    topic->format = format_names[config->table.format];
     topic->version = mor_arena_strdup(arena, status->last_version);
-    topic->commit_interval_ms = config->commit.interval_ms;
-    topic->stuck_after_ms = config->commit.interval_ms * STUCK_INTERVALS + STUCK_GRACE_MS;
     fill_facts(&topic->facts, status);
     topic->commit_duration = histogram_of(snapshot, &status->commit_duration);
     topic->freshness = histogram_of(snapshot, &status->freshness);
@@ -131,11 +135,16 @@ static void on_snapshot(void *context, struct mor_serve_snapshot *snapshot)
     snapshot->memory_used_bytes = (int64_t)mor_budget_used(&service->budget);
     snapshot->memory_peak_bytes = (int64_t)atomic_load(&service->budget.peak_bytes);
     snapshot->memory_limit_bytes = (int64_t)service->budget.limit_bytes;
-    mor_serve_snapshot_topics(snapshot, service->pipeline_count);
+    size_t published = atomic_load(&service->published);
+    mor_serve_snapshot_topics(snapshot, service->config->topic_count);
     struct mor_pipeline_status *status = mor_alloc(sizeof *status);
-    for (size_t i = 0; i < service->pipeline_count; i++) {
+    for (size_t i = 0; i < service->config->topic_count; i++) {
+        struct mor_serve_topic *topic = &snapshot->topics[i];
+        fill_config(snapshot, topic, service, &service->config->topics[i]);
+        if (i >= published) // about to be started
+            continue;
         mor_pipeline_status(service->pipelines[i], status);
-        fill_topic(snapshot, &snapshot->topics[i], service, i, status);
+        fill_topic(snapshot, topic, service, status);
     }
     free(status);
 }
@@ -145,7 +154,7 @@ static enum mor_serve_outcome on_control(void *context, const char *topic, enum 
 {
     struct cli_service *service = context;
     struct mor_pipeline *pipeline = NULL;
-    for (size_t i = 0; i < service->pipeline_count; i++)
+    for (size_t i = 0; i < atomic_load(&service->published); i++)
         if (strcmp(service->config->topics[i].topic, topic) == 0)
             pipeline = service->pipelines[i];
     if (pipeline == NULL) {
