@@ -33,5 +33,5 @@ with Scenario("alltypes") as scenario:
         service.wait_for(table, offsets, 60)
     service.stop()
     for table, *_ in tables:
-        check_ledger(table, COUNT, inserted=COUNT)
+        check_ledger(table, COUNT, written=COUNT)
     checks.thorough(scenario, [(table, model, key, None) for table, model, key, _ in tables])

@@ -41,6 +41,6 @@ with Scenario("flights") as scenario:
     say(f"  {2 * rows / seconds:,.0f} records/s, memory at most {service.memory_high_bytes() >> 20} MiB")
     service.stop()
     for table in (keyed, appended):
-        check_ledger(table, rows, inserted=rows)
+        check_ledger(table, rows, written=rows)
     model = pyarrow.parquet.read_table(model_path)
     checks.thorough(scenario, [(keyed, model, ["id"], None), (appended, model, ["id"], None)])

@@ -53,7 +53,7 @@ with Scenario("memory") as scenario:
     say(f"  memory: VmHWM {high / (1 << 20):.1f} MiB of {MEMORY}")
     service.stop()
     expect(high <= MEMORY << 20, f"VmHWM is {high / (1 << 20):.1f} MiB, the budget {MEMORY} MiB")
-    check_ledger(table, count, inserted=count)
+    check_ledger(table, count, written=count)
     status, output, errors = rig.run_moraine("scan", table, "--output", "count")
     expect(status == 0 and output.strip() == str(count), f"scan counts {output!r} of {count}: {errors}")
     found = readers.hudi_rs(scenario, table)
