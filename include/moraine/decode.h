@@ -94,8 +94,8 @@ enum mor_status mor_decoder_value(struct mor_decoder *decoder, const struct mor_
 // - MOR_KEY_STRING: the key is the text of the one key column.
 // - MOR_KEY_JSON: an object with the key columns, or the bare value of the one key column.
 // - MOR_KEY_AVRO: Confluent's wire format; a record with the key columns, or the bare value of one.
-// - MOR_KEY_AUTO: by the first byte: Avro when it is 0 and there is a registry, JSON when it is a
-//   brace or a quote, else text.
+// - MOR_KEY_AUTO: Avro when there is a registry and the first byte is 0, JSON when it begins with a
+//   brace or a quote and reads as JSON (always, for several key columns), else text.
 enum mor_status mor_decoder_key(struct mor_decoder *decoder, const struct mor_record *record,
                                 struct mor_vector *columns, struct mor_error *err) MOR_CHECKED;
 

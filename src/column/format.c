@@ -79,6 +79,15 @@ static void append_timestamp(struct mor_buffer *text, int64_t us, bool local)
     mor_buffer_append(text, date, length);
 }
 
+// The farthest time there is when microseconds cannot hold it.
+static int64_t milliseconds_to_us(int64_t ms)
+{
+    int64_t us;
+    if (__builtin_mul_overflow(ms, 1000, &us))
+        return ms < 0 ? INT64_MIN : INT64_MAX;
+    return us;
+}
+
 // A value without children, as plain text (quote = false) or as JSON.
 static void append_scalar(const struct mor_vector *vector, size_t index, bool quote,
                           struct mor_buffer *text)
@@ -136,7 +145,8 @@ static void append_scalar(const struct mor_vector *vector, size_t index, bool qu
         append_time(text, mor_vector_i64(vector, index));
         break;
     case MOR_TYPE_TIMESTAMP_MILLIS:
-        append_timestamp(text, mor_vector_i64(vector, index) * 1000, field->local_timestamp);
+        append_timestamp(text, milliseconds_to_us(mor_vector_i64(vector, index)),
+                         field->local_timestamp);
         break;
     case MOR_TYPE_TIMESTAMP_MICROS:
         append_timestamp(text, mor_vector_i64(vector, index), field->local_timestamp);

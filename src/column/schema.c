@@ -242,9 +242,10 @@ static enum mor_status parse_decimal(struct mor_field *field, struct type_text *
         return bad_type(text, "'decimal(precision,scale)'", err);
     if (field->precision < 1 || field->precision > MOR_DECIMAL_PRECISION_MAX ||
         field->scale > field->precision)
-        return mor_error_set(err, MOR_DATA,
-                             "type '%.60s': precision must be 1 to %d and scale at most the precision",
-                             text->whole, MOR_DECIMAL_PRECISION_MAX);
+        return mor_error_set(
+            err, MOR_DATA,
+            "type '%.60s': precision must be 1 to %d and scale at most the precision", text->whole,
+            MOR_DECIMAL_PRECISION_MAX);
     return MOR_OK;
 }
 

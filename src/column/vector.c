@@ -124,8 +124,6 @@ static size_t count_nulls(const struct mor_vector *vector, size_t first, size_t 
 void mor_vector_truncate(struct mor_vector *vector, size_t length)
 {
     assert(length <= vector->length);
-    if (length == vector->length)
-        return;
     if (vector->null_count > 0)
         vector->null_count -= count_nulls(vector, length, vector->length);
     if (vector->field->nullable)
@@ -183,6 +181,7 @@ void mor_vector_append_fixed(struct mor_vector *vector, const void *value)
 
 void mor_vector_append_bytes(struct mor_vector *vector, const void *bytes, size_t size_bytes)
 {
+    mor_buffer_reserve(&vector->data, size_bytes + 1); // never a null pointer, not even for ""
     mor_buffer_append(&vector->data, bytes, size_bytes);
     append_offset(vector, vector->data.size_bytes);
     append_valid(vector, true);

@@ -140,6 +140,19 @@ static enum mor_key_format guess(const struct mor_decoder *decoder, const struct
     return first == '{' || first == '"' ? MOR_KEY_JSON : MOR_KEY_STRING;
 }
 
+// A text may begin like JSON without being it ("7\"-nails" as the name of an article).
+static enum mor_status decode_json_or_text(struct mor_decoder *decoder,
+                                           const struct mor_record *record,
+                                           struct mor_vector *columns, struct mor_error *err)
+{
+    enum mor_status status = decode_json(decoder, record, columns, err);
+    if (status != MOR_DATA || decoder->key_format != MOR_KEY_AUTO || decoder->key_count > 1)
+        return status;
+    struct mor_error as_text = MOR_ERROR_INIT;
+    // what is no text either is reported as the JSON it looks like
+    return decode_text(decoder, record, columns, &as_text) == MOR_OK ? MOR_OK : status;
+}
+
 enum mor_status mor_decoder_key(struct mor_decoder *decoder, const struct mor_record *record,
                                 struct mor_vector *columns, struct mor_error *err)
 {
@@ -154,7 +167,7 @@ enum mor_status mor_decoder_key(struct mor_decoder *decoder, const struct mor_re
     case MOR_KEY_AVRO:
         return decode_avro(decoder, record, columns, err);
     case MOR_KEY_JSON:
-        return decode_json(decoder, record, columns, err);
+        return decode_json_or_text(decoder, record, columns, err);
     default:
         return decode_text(decoder, record, columns, err);
     }

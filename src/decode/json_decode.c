@@ -515,7 +515,7 @@ static bool fill_missing(struct mor_json_reader *reader, struct mor_json_object 
         struct mor_json_field *field = &object->fields[i];
         if (field->seen == object->generation)
             continue;
-        if (field->value.required) {
+        if (field->value.required || field->must_occur) {
             mor_json_fail(reader, at, "a required field is missing");
             fail_in(reader, field->name);
             return false;

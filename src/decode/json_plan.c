@@ -151,7 +151,8 @@ enum mor_status mor_json_object_build_some(struct mor_arena *arena, const struct
         add_slot(object, field, i);
         if (build_value(arena, from, find_source(source, from->name), &field->value, err) != MOR_OK)
             return err->status;
-        field->value.required = field->value.required || indices;
+        field->must_occur = indices != NULL;
+        field->value.required = field->value.required || (indices && count == 1);
     }
     object->first = count > 0 ? &object->fields[0] : NULL;
     *ret_object = object;

@@ -28,6 +28,7 @@ struct mor_json_field {
     struct mor_json_value value;
     uint32_t column;       // among the vectors of the object
     bool ignored;          // unknown to the table
+    bool must_occur;       // absence is refused even when null is not
     uint32_t quoted_size;  // 0 when the name cannot stand in JSON as it is
     const uint8_t *quoted; // followed by at least 32 zero bytes
     const char *name;
@@ -60,7 +61,8 @@ enum mor_status mor_json_object_build(struct mor_arena *arena, const struct mor_
                                       size_t count, const struct mor_field *source,
                                       struct mor_json_object **ret_object,
                                       struct mor_error *err) MOR_CHECKED;
-// The same with the fields named by indices only, all of them required.
+// The same with the fields named by indices only. All of them must occur; null is allowed where the
+// field allows it and there are several.
 enum mor_status mor_json_object_build_some(struct mor_arena *arena, const struct mor_field *fields,
                                            const size_t *indices, size_t count,
                                            const struct mor_field *source,

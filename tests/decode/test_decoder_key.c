@@ -175,6 +175,11 @@ static void test_json_keys_are_objects_or_bare_values(void **state)
          .columns = 2,
          KEY("{\"id\":\"a\"}"),
          .reason = "field 'n', byte 9: a required field is missing"},
+        {.type = "string", // a part of a key of several may be null, but must be there
+         .format = MOR_KEY_JSON,
+         .columns = 2,
+         KEY("{\"n\":7,\"id\":null}"),
+         ROW("null", "7")},
         {.type = "string",
          .format = MOR_KEY_JSON,
          .columns = 1,
@@ -284,6 +289,11 @@ static void test_the_form_is_guessed_from_the_first_byte(void **state)
          ROW("\"\\u0000\\u0000\\u0000\\u0000\\u0001\\u0002x\"", "null")},
         {.type = "long", .columns = 1, KEY("17"), ROW("17", "null")},
         {.type = "string", .columns = 1, KEY(""), ROW("\"\"", "null")},
+        // what only begins like JSON is text
+        {.type = "string", .columns = 1, KEY("\"a\"-1"), ROW("\"\\\"a\\\"-1\"", "null")},
+        {.type = "string", .columns = 1, KEY("{a}"), ROW("\"{a}\"", "null")},
+        {.type = "long", .columns = 1, KEY("{1}"), .reason = "message key: "},
+        {.type = "string", .columns = 2, KEY("\"a\"-1"), .reason = "expected an object"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         run(&cases[i]);
