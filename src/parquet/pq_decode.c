@@ -1,5 +1,6 @@
 #include "pq_decode.h"
 
+#include "pq_simd.h"
 #include "pq_values.h"
 
 void mor_pq_decoder_done(struct mor_pq_decoder *d)
@@ -149,7 +150,7 @@ static bool read_bits(struct mor_pq_decoder *d, uint8_t *to, size_t count)
     return true;
 }
 
-static bool read_split(struct mor_pq_decoder *d, uint8_t *to, size_t count)
+MOR_PQ_CLONES static bool read_split(struct mor_pq_decoder *d, uint8_t *to, size_t count)
 {
     const size_t width = d->width;
     // Streams as long as the page's values, which may leave bytes over at the end.

@@ -1,6 +1,7 @@
 #include "pq_delta.h"
 
 #include "pq_rle.h"
+#include "pq_simd.h"
 #include "pq_thrift.h"
 
 #define BLOCK     128
@@ -43,7 +44,8 @@ static uint8_t *pack_miniblock(uint8_t *at, const uint64_t *values, uint32_t wid
 }
 
 // deltas[0..count) with their least one; padded to a block with zeroes by this function.
-static void write_block(struct mor_buffer *out, uint64_t *deltas, size_t count, int64_t min_delta)
+MOR_PQ_CLONES static void write_block(struct mor_buffer *out, uint64_t *deltas, size_t count,
+                                      int64_t min_delta)
 {
     append_zigzag(out, min_delta);
     for (size_t i = 0; i < count; i++)

@@ -142,22 +142,25 @@ static bool add(struct mor_pq_dict *dict, size_t slot, uint32_t tag, const uint8
     return true;
 }
 
-// Four bytes: the tag is the value.
+// Four bytes: the tag is the value. The table is kept in locals, which the stores below cannot
+// touch.
 static size_t index_words(struct mor_pq_dict *dict, const uint8_t *from, size_t count,
                           size_t bytes_max, uint32_t *ret_indexes)
 {
+    const struct mor_pq_dict_slot *slots = slots_of(dict);
+    size_t mask = dict->slot_count - 1;
     for (size_t i = 0; i < count; i++, from += 4) {
         uint32_t value = load32(from);
-        const struct mor_pq_dict_slot *slots = slots_of(dict);
-        const size_t mask = dict->slot_count - 1;
         size_t slot = hash_word(value) & mask;
-        while (slots[slot].index && slots[slot].tag != value)
+        while (slots[slot].tag != value && slots[slot].index)
             slot = (slot + 1) & mask;
         uint32_t index = slots[slot].index;
-        if (!index) {
+        if (__builtin_expect(!index, 0)) {
             if (!add(dict, slot, value, from, 4, bytes_max))
                 return i;
             index = (uint32_t)dict->values.count;
+            slots = slots_of(dict);
+            mask = dict->slot_count - 1;
         }
         ret_indexes[i] = index - 1;
     }
@@ -167,32 +170,34 @@ static size_t index_words(struct mor_pq_dict *dict, const uint8_t *from, size_t 
 static size_t index_longs(struct mor_pq_dict *dict, const uint8_t *from, size_t count,
                           size_t bytes_max, uint32_t *ret_indexes)
 {
+    const struct mor_pq_dict_slot *slots = slots_of(dict);
+    const uint8_t *known = dict->values.data.data;
+    size_t mask = dict->slot_count - 1;
     for (size_t i = 0; i < count; i++, from += 8) {
         uint64_t value = load64(from), hash = hash_word(value);
         uint32_t tag = (uint32_t)(hash >> 32);
-        const struct mor_pq_dict_slot *slots = slots_of(dict);
-        const uint8_t *known = dict->values.data.data;
-        const size_t mask = dict->slot_count - 1;
         size_t slot = hash & mask;
         while (slots[slot].index &&
                !(slots[slot].tag == tag && load64(known + (slots[slot].index - 1) * 8ul) == value))
             slot = (slot + 1) & mask;
         uint32_t index = slots[slot].index;
-        if (!index) {
+        if (__builtin_expect(!index, 0)) {
             if (!add(dict, slot, tag, from, 8, bytes_max))
                 return i;
             index = (uint32_t)dict->values.count;
+            slots = slots_of(dict);
+            known = dict->values.data.data;
+            mask = dict->slot_count - 1;
         }
         ret_indexes[i] = index - 1;
     }
     return count;
 }
 
-static inline bool equals(const struct mor_pq_dict *dict, size_t index,
-                          const struct mor_pq_dict_key *key, const uint8_t *at)
+static inline bool equals(const struct mor_pq_dict *dict, const struct mor_pq_dict_key *keys,
+                          size_t index, const struct mor_pq_dict_key *key, const uint8_t *at)
 {
-    const struct mor_pq_dict_key *known =
-        (const struct mor_pq_dict_key *)(const void *)dict->keys.data + index;
+    const struct mor_pq_dict_key *known = keys + index;
     if (known->size_bytes != key->size_bytes || known->head != key->head ||
         known->tail != key->tail)
         return false;
@@ -205,24 +210,28 @@ static inline bool equals(const struct mor_pq_dict *dict, size_t index,
 static size_t index_bytes(struct mor_pq_dict *dict, const struct mor_pq_values *values,
                           size_t first, size_t count, size_t bytes_max, uint32_t *ret_indexes)
 {
+    const struct mor_pq_dict_slot *slots = slots_of(dict);
+    const struct mor_pq_dict_key *keys = (const struct mor_pq_dict_key *)(void *)dict->keys.data;
+    size_t mask = dict->slot_count - 1;
     for (size_t i = 0; i < count; i++) {
         size_t size;
         const uint8_t *at = mor_pq_values_at(values, first + i, &size);
         struct mor_pq_dict_key key = key_of(at, size);
         uint64_t hash = hash_key(&key, at);
         uint32_t tag = (uint32_t)(hash >> 32);
-        const struct mor_pq_dict_slot *slots = slots_of(dict);
-        const size_t mask = dict->slot_count - 1;
         size_t slot = hash & mask;
         while (slots[slot].index &&
-               !(slots[slot].tag == tag && equals(dict, slots[slot].index - 1, &key, at)))
+               !(slots[slot].tag == tag && equals(dict, keys, slots[slot].index - 1, &key, at)))
             slot = (slot + 1) & mask;
         uint32_t index = slots[slot].index;
-        if (!index) {
+        if (__builtin_expect(!index, 0)) {
             if (!add(dict, slot, tag, at, size, bytes_max))
                 return i;
             mor_buffer_append(&dict->keys, &key, sizeof key);
             index = (uint32_t)dict->values.count;
+            slots = slots_of(dict);
+            keys = (const struct mor_pq_dict_key *)(void *)dict->keys.data;
+            mask = dict->slot_count - 1;
         }
         ret_indexes[i] = index - 1;
     }

@@ -2,6 +2,7 @@
 
 #include "pq_delta.h"
 #include "pq_rle.h"
+#include "pq_simd.h"
 #include "pq_values.h"
 
 static void encode_plain_bits(const struct mor_pq_values *values, struct mor_buffer *out)
@@ -101,7 +102,8 @@ void mor_pq_encode_delta_bytes(const struct mor_pq_values *values, struct mor_bu
     mor_buffer_append(out, tail.data, tail.size_bytes);
 }
 
-void mor_pq_encode_stream_split(const struct mor_pq_values *values, struct mor_buffer *out)
+MOR_PQ_CLONES void mor_pq_encode_stream_split(const struct mor_pq_values *values,
+                                              struct mor_buffer *out)
 {
     const size_t width = values->width, count = values->count;
     mor_buffer_reserve(out, count * width);

@@ -1,4 +1,5 @@
 #include "pq_leaf.h"
+#include "pq_simd.h"
 
 #define CHUNK 2048 // values that are converted or looked up at a time
 
@@ -105,7 +106,7 @@ static enum mor_status bad_values(const struct mor_pq_leaf *leaf, struct mor_err
     return mor_pq_leaf_fail(leaf, err);
 }
 
-static bool indexes_in_range(const uint32_t *indexes, size_t count, size_t limit)
+MOR_PQ_CLONES static bool indexes_in_range(const uint32_t *indexes, size_t count, size_t limit)
 {
     uint32_t highest = 0;
     for (size_t i = 0; i < count; i++)
@@ -113,8 +114,9 @@ static bool indexes_in_range(const uint32_t *indexes, size_t count, size_t limit
     return highest < limit;
 }
 
-static void gather_fixed(const struct mor_pq_dictionary *dictionary, const uint32_t *indexes,
-                         size_t count, size_t width, struct mor_buffer *data)
+MOR_PQ_CLONES static void gather_fixed(const struct mor_pq_dictionary *dictionary,
+                                       const uint32_t *indexes, size_t count, size_t width,
+                                       struct mor_buffer *data)
 {
     mor_buffer_reserve(data, count * width);
     uint8_t *to = data->data + data->size_bytes;
@@ -300,7 +302,7 @@ enum mor_status mor_pq_leaf_values(struct mor_pq_leaf *leaf, struct mor_vector *
 
 // ---- rows ---------------------------------------------------------------------------------------
 
-static size_t count_present(const struct mor_pq_leaf *leaf, size_t entries)
+MOR_PQ_CLONES static size_t count_present(const struct mor_pq_leaf *leaf, size_t entries)
 {
     const struct mor_pq_page *page = &leaf->page;
     if (page->all_present)

@@ -1,5 +1,6 @@
 #include "pq_rle.h"
 
+#include "pq_simd.h"
 #include "pq_thrift.h"
 
 // ---- reading ------------------------------------------------------------------------------------
@@ -91,12 +92,70 @@ static uint64_t load_le64(const uint8_t *bytes, const uint8_t *end)
     return word;
 }
 
+// Eight values of `width` bits each from the front of `at`, which has 8 bytes to spare. Inlined
+// with a constant width: the shifts and the loop are gone then.
+static inline __attribute__((always_inline)) void unpack_group(const uint8_t *at, uint32_t width,
+                                                               uint32_t *ret_values)
+{
+    const uint32_t mask = width == 32 ? UINT32_MAX : (1u << width) - 1;
+    for (uint32_t i = 0; i < 8; i++) {
+        uint64_t word;
+        memcpy(&word, at + (i * width >> 3), 8);
+        ret_values[i] = (uint32_t)(word >> (i * width & 7)) & mask;
+    }
+}
+
+#define UNPACK_WIDTH(width_)                                                                       \
+    case width_:                                                                                   \
+        for (; groups > 0; groups--, at += width_, ret_values += 8)                                \
+            unpack_group(at, width_, ret_values);                                                  \
+        break;
+
+// Whole groups at a byte boundary. Reads up to 8 bytes beyond them.
+MOR_PQ_CLONES static void unpack_groups(const uint8_t *at, uint32_t width, uint32_t *ret_values,
+                                        size_t groups)
+{
+    switch (width) {
+        UNPACK_WIDTH(1)
+        UNPACK_WIDTH(2)
+        UNPACK_WIDTH(3)
+        UNPACK_WIDTH(4)
+        UNPACK_WIDTH(5)
+        UNPACK_WIDTH(6)
+        UNPACK_WIDTH(7)
+        UNPACK_WIDTH(8)
+        UNPACK_WIDTH(9)
+        UNPACK_WIDTH(10)
+        UNPACK_WIDTH(11)
+        UNPACK_WIDTH(12)
+        UNPACK_WIDTH(13)
+        UNPACK_WIDTH(14)
+        UNPACK_WIDTH(15)
+        UNPACK_WIDTH(16)
+        UNPACK_WIDTH(17)
+        UNPACK_WIDTH(18)
+        UNPACK_WIDTH(19)
+        UNPACK_WIDTH(20)
+    default:
+        for (; groups > 0; groups--, at += width, ret_values += 8)
+            unpack_group(at, width, ret_values);
+        break;
+    }
+}
+
 // Values from bit `bit` on, any alignment.
 static void unpack_bits(const uint8_t *bytes, const uint8_t *end, size_t bit, uint32_t bit_width,
                         uint32_t *ret_values, size_t count)
 {
     uint64_t mask = bit_width == 32 ? UINT32_MAX : (1u << bit_width) - 1;
-    size_t i = 0;
+    size_t left = (size_t)(end - bytes) - (bit >> 3), i = 0;
+    if ((bit & 7) == 0 && left > 8) {
+        size_t groups = count / 8, fit = (left - 8) / bit_width;
+        groups = groups < fit ? groups : fit;
+        unpack_groups(bytes + (bit >> 3), bit_width, ret_values, groups);
+        i = groups * 8;
+        bit += i * bit_width;
+    }
     // Eight bytes hold any value at any bit offset (7 + 32 bits), so one load per value suffices.
     for (; i < count && (size_t)(end - bytes) >= (bit >> 3) + 8; i++, bit += bit_width) {
         uint64_t word;
@@ -266,23 +325,30 @@ static void write_packed(struct mor_buffer *out, const uint32_t *values, size_t 
     }
 }
 
+static inline bool is_group_equal(const uint32_t *values)
+{
+    uint32_t differs = 0;
+    for (size_t i = 1; i < 8; i++)
+        differs |= values[i] ^ values[0];
+    return differs == 0;
+}
+
+// Groups of eight: equal ones begin a repeated run, which goes on as far as it can; the others are
+// packed together.
 void mor_pq_rle_write32(struct mor_buffer *out, const uint32_t *values, size_t count,
                         uint32_t bit_width)
 {
     size_t packed_from = 0, i = 0;
-    while (i < count) {
-        size_t run = 1;
-        while (i + run < count && values[i + run] == values[i])
-            run++;
-        // A packed run holds groups of eight: values are borrowed from the repeated run to fill
-        // one.
-        size_t pending = i - packed_from, borrow = (8 - pending % 8) % 8;
-        if (run < borrow + 8) {
-            i += run;
+    while (i + 8 <= count) {
+        if (!is_group_equal(values + i)) {
+            i += 8;
             continue;
         }
-        write_packed(out, values + packed_from, pending + borrow, bit_width);
-        mor_pq_rle_write_run(out, values[i], run - borrow, bit_width);
+        size_t run = 8;
+        while (i + run < count && values[i + run] == values[i])
+            run++;
+        write_packed(out, values + packed_from, i - packed_from, bit_width);
+        mor_pq_rle_write_run(out, values[i], run, bit_width);
         i += run;
         packed_from = i;
     }

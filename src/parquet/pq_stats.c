@@ -1,4 +1,5 @@
 #include "pq_stats.h"
+#include "pq_simd.h"
 
 #include <math.h>
 
@@ -216,7 +217,7 @@ static void add_pair(struct mor_pq_bounds *b, const void *min, size_t min_size, 
     b->any = true;
 }
 
-static void add_int32(struct mor_pq_bounds *b, const int32_t *values, size_t count)
+MOR_PQ_CLONES static void add_int32(struct mor_pq_bounds *b, const int32_t *values, size_t count)
 {
     int32_t min = values[0], max = values[0];
     for (size_t i = 1; i < count; i++) {
@@ -226,7 +227,7 @@ static void add_int32(struct mor_pq_bounds *b, const int32_t *values, size_t cou
     add_pair(b, &min, 4, &max, 4);
 }
 
-static void add_int64(struct mor_pq_bounds *b, const int64_t *values, size_t count)
+MOR_PQ_CLONES static void add_int64(struct mor_pq_bounds *b, const int64_t *values, size_t count)
 {
     int64_t min = values[0], max = values[0];
     for (size_t i = 1; i < count; i++) {
@@ -236,7 +237,7 @@ static void add_int64(struct mor_pq_bounds *b, const int64_t *values, size_t cou
     add_pair(b, &min, 8, &max, 8);
 }
 
-static void add_float(struct mor_pq_bounds *b, const float *values, size_t count)
+MOR_PQ_CLONES static void add_float(struct mor_pq_bounds *b, const float *values, size_t count)
 {
     float min = INFINITY, max = -INFINITY;
     bool nan = false;
@@ -255,7 +256,7 @@ static void add_float(struct mor_pq_bounds *b, const float *values, size_t count
     add_pair(b, &min, 4, &max, 4);
 }
 
-static void add_double(struct mor_pq_bounds *b, const double *values, size_t count)
+MOR_PQ_CLONES static void add_double(struct mor_pq_bounds *b, const double *values, size_t count)
 {
     double min = INFINITY, max = -INFINITY;
     bool nan = false;
