@@ -30,6 +30,7 @@ function duration(seconds) {
   if (seconds === null || seconds === undefined) return UNKNOWN;
   const sign = seconds < 0 ? "−" : "";
   const s = Math.abs(seconds);
+  if (s === 0) return "0 s";
   if (s < 1) return `${sign}${Math.round(s * 1000)} ms`;
   if (s < 60) return `${sign}${s.toFixed(1)} s`;
   if (s < 3600) return `${sign}${Math.floor(s / 60)} min ${Math.floor(s % 60)} s`;
