@@ -216,7 +216,9 @@ static void turn(struct mor_source *source, rd_kafka_message_t **messages)
     }
     // What nobody took must be offered again soon; else the batch may take its time to fill.
     int wait_ms = !idle && any_pending(source) ? OFFER_INTERVAL_MS : MOR_SOURCE_POLL_MS;
-    size_t count = poll(source, messages, MOR_SOURCE_BATCH_MAX, wait_ms);
+    // Short of memory, a partition that cannot be paused yet gets in with a few records at a time.
+    size_t capacity = source->pressure ? MOR_SOURCE_BATCH_SMALL : MOR_SOURCE_BATCH_MAX;
+    size_t count = poll(source, messages, capacity, wait_ms);
     if (idle || is_set(source, &source->stopped)) {
         discard(source, messages, count);
         return;

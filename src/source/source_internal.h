@@ -20,7 +20,8 @@
 #define MOR_RDKAFKA_LOG_TRUNCATION   ((rd_kafka_resp_err_t)-139)
 #define MOR_RDKAFKA_UNKNOWN_TOPIC_ID ((rd_kafka_resp_err_t)100)
 
-#define MOR_SOURCE_BATCH_MAX 8192
+#define MOR_SOURCE_BATCH_MAX   8192
+#define MOR_SOURCE_BATCH_SMALL 128
 // How long one poll may take to fill a batch. Also what a request from another thread waits at
 // most.
 #define MOR_SOURCE_POLL_MS 20
