@@ -61,6 +61,12 @@ const struct mor_field *hudi_column(const struct mor_table *head, const char *na
 
 // ---- finding blocks -----------------------------------------------------------------------------
 
+static enum mor_status read_object(void *context, int64_t offset, void *ret_bytes,
+                                   size_t size_bytes, struct mor_error *err)
+{
+    return mor_reader_read(context, offset, ret_bytes, size_bytes, err);
+}
+
 static enum mor_status index_logs(struct hudi_delta *delta, const struct mor_slice *slice,
                                   struct mor_error *err)
 {
@@ -74,7 +80,9 @@ static enum mor_status index_logs(struct hudi_delta *delta, const struct mor_sli
         delta->readers[delta->reader_count++] = reader;
         struct hudi_block *blocks = NULL;
         size_t count = 0;
-        MOR_TRY(hudi_log_index(reader, key, &delta->arena, &blocks, &count, err));
+        struct mor_byte_source source = {
+            .context = reader, .size_bytes = mor_reader_size_bytes(reader), .read = read_object};
+        MOR_TRY(hudi_log_index(&source, key, &delta->arena, &blocks, &count, err));
         if (delta->place_count + count > capacity) {
             capacity = (delta->place_count + count) * 2;
             delta->places = mor_realloc(delta->places, capacity * sizeof *delta->places);

@@ -17,6 +17,7 @@
 
 #include "hudi/hudi_timeline.h"
 #include "moraine/base/memory.h"
+#include "moraine/parquet.h"
 
 enum hudi_block_type {
     HUDI_BLOCK_COMMAND,
@@ -83,9 +84,9 @@ struct hudi_block {
 
 // Finds the blocks of a log file without reading their contents. DATA with the offset when the
 // bytes are no blocks: what a successful commit wrote is whole, so nothing is skipped.
-enum mor_status hudi_log_index(struct mor_reader *reader, const char *name, struct mor_arena *arena,
-                               struct hudi_block **ret_blocks, size_t *ret_count,
-                               struct mor_error *err) MOR_CHECKED;
+enum mor_status hudi_log_index(const struct mor_byte_source *source, const char *name,
+                               struct mor_arena *arena, struct hudi_block **ret_blocks,
+                               size_t *ret_count, struct mor_error *err) MOR_CHECKED;
 
 // One entry of a delete block.
 enum hudi_ordering_kind {

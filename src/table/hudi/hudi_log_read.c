@@ -17,11 +17,17 @@ static uint64_t be64(const uint8_t *bytes)
 }
 
 struct indexing {
-    struct mor_reader *reader;
+    const struct mor_byte_source *source;
     const char *name;
     struct mor_arena *arena;
     struct mor_buffer prefix;
 };
+
+static enum mor_status read_source(const struct indexing *indexing, int64_t offset, void *ret_bytes,
+                                   size_t size_bytes, struct mor_error *err)
+{
+    return indexing->source->read(indexing->source->context, offset, ret_bytes, size_bytes, err);
+}
 
 static enum mor_status broken(const struct indexing *indexing, int64_t offset, const char *what,
                               struct mor_error *err)
@@ -65,7 +71,7 @@ static enum mor_status read_prefix(struct indexing *indexing, int64_t offset, si
 {
     mor_buffer_reset(&indexing->prefix);
     mor_buffer_reserve(&indexing->prefix, size_bytes);
-    MOR_TRY(mor_reader_read(indexing->reader, offset, indexing->prefix.data, size_bytes, err));
+    MOR_TRY(read_source(indexing, offset, indexing->prefix.data, size_bytes, err));
     indexing->prefix.size_bytes = size_bytes;
     return MOR_OK;
 }
@@ -74,7 +80,7 @@ static enum mor_status read_prefix(struct indexing *indexing, int64_t offset, si
 static enum mor_status index_block(struct indexing *indexing, int64_t *offset,
                                    struct hudi_block *ret_block, struct mor_error *err)
 {
-    int64_t start = *offset, left = mor_reader_size_bytes(indexing->reader) - start;
+    int64_t start = *offset, left = indexing->source->size_bytes - start;
     size_t want = PREFIX_BYTES;
     if (left < 42)
         return broken(indexing, start, "a cut", err);
@@ -109,7 +115,7 @@ static enum mor_status index_block(struct indexing *indexing, int64_t *offset,
         block.content_offset = start + (int64_t)at + 8;
         block.content_size_bytes = (int64_t)content;
         uint8_t trailer[8];
-        MOR_TRY(mor_reader_read(indexing->reader, start + (int64_t)end - 8, trailer, 8, err));
+        MOR_TRY(read_source(indexing, start + (int64_t)end - 8, trailer, 8, err));
         if (be64(trailer) != length + MAGIC_BYTES)
             return broken(indexing, start, "a wrong trailer", err);
         if (block.type > HUDI_BLOCK_CDC)
@@ -123,15 +129,15 @@ static enum mor_status index_block(struct indexing *indexing, int64_t *offset,
     }
 }
 
-enum mor_status hudi_log_index(struct mor_reader *reader, const char *name, struct mor_arena *arena,
-                               struct hudi_block **ret_blocks, size_t *ret_count,
-                               struct mor_error *err)
+enum mor_status hudi_log_index(const struct mor_byte_source *source, const char *name,
+                               struct mor_arena *arena, struct hudi_block **ret_blocks,
+                               size_t *ret_count, struct mor_error *err)
 {
-    struct indexing indexing = {.reader = reader, .name = name, .arena = arena};
+    struct indexing indexing = {.source = source, .name = name, .arena = arena};
     struct hudi_block *blocks = NULL;
     size_t count = 0, capacity = 0;
     enum mor_status status = MOR_OK;
-    for (int64_t offset = 0; offset < mor_reader_size_bytes(reader);) {
+    for (int64_t offset = 0; offset < source->size_bytes;) {
         struct hudi_block block;
         status = count < BLOCKS_MAX ? index_block(&indexing, &offset, &block, err)
                                     : broken(&indexing, offset, "one block too many", err);
