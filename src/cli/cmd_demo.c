@@ -225,7 +225,7 @@ static enum mor_status produce(struct demo *demo, struct mor_error *err)
             pause_ms(5);
             read_status(demo);
         } else {
-            demo_orders_next(demo->orders, &record);
+            demo_orders_next(demo->orders, mor_clock_wall_ms(), &record);
             status = mor_demo_broker_produce(
                 demo->broker, record.partition, record.key, record.key_size,
                 record.tombstone ? NULL : record.value.data,
@@ -322,11 +322,15 @@ static void print_queries(const struct demo *demo, const char *table)
             "\nThe folder is removed now; 'moraine demo --keep' leaves it to be queried.\n");
         return;
     }
+    char program[PATH_MAX] = "moraine";
+    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+    if (length > 0)
+        program[length] = '\0';
     (void)printf("\nQuery it:\n"
-                 "  moraine scan %s --limit 3\n"
-                 "  moraine history %s\n"
-                 "  moraine describe %s\n",
-                 table, table, table);
+                 "  %s scan %s --limit 3\n"
+                 "  %s history %s\n"
+                 "  %s describe %s\n",
+                 program, table, program, table, program, table);
     (void)printf(
         "  # Python: pip install hudi pyarrow\n"
         "  python3 -c \"from hudi import HudiTableBuilder; import pyarrow as pa; "

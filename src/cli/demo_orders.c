@@ -15,8 +15,8 @@ struct order {
 
 struct demo_orders {
     uint64_t random;
-    int64_t now_ms;
-    struct order *orders; // the index is the order's id
+    int64_t start_ms, now_ms; // wall clock at the start, and of the record at hand
+    struct order *orders;     // the index is the order's id
     size_t count, capacity;
     struct demo_counts counts;
 };
@@ -29,6 +29,7 @@ struct demo_orders *demo_orders_new(uint64_t seed, int64_t now_ms)
 {
     struct demo_orders *orders = mor_calloc(1, sizeof *orders);
     orders->random = seed * 2 + 1;
+    orders->start_ms = now_ms;
     orders->now_ms = now_ms;
     return orders;
 }
@@ -92,7 +93,7 @@ static void insert(struct demo_orders *orders, struct demo_record *record)
         orders->orders = mor_realloc(orders->orders, orders->capacity * sizeof *orders->orders);
     }
     size_t id = orders->count++;
-    int64_t created_ms = orders->now_ms - (int64_t)draw(orders, DAYS_BACK * DAY_MS);
+    int64_t created_ms = orders->start_ms - (int64_t)draw(orders, DAYS_BACK * DAY_MS);
     orders->orders[id] = (struct order){.created_ms = created_ms,
                                         .updated_ms = created_ms,
                                         .cents = (int64_t)draw(orders, 100000),
@@ -104,7 +105,9 @@ static void insert(struct demo_orders *orders, struct demo_record *record)
 
 static void update(struct demo_orders *orders, struct demo_record *record, struct order *order)
 {
-    order->updated_ms += 1 + (int64_t)draw(orders, 60000);
+    // newer than before, and in the future only when it was changed within this millisecond
+    int64_t newer_ms = order->updated_ms + 1 + (int64_t)draw(orders, 60000);
+    order->updated_ms = newer_ms <= orders->now_ms ? newer_ms : order->updated_ms + 1;
     order->cents = (int64_t)draw(orders, 100000);
     order->status = (uint8_t)draw(orders, sizeof statuses / sizeof statuses[0]);
     size_t id = (size_t)(order - orders->orders);
@@ -153,11 +156,11 @@ static void broken(struct demo_orders *orders, struct demo_record *record)
     orders->counts.broken++;
 }
 
-void demo_orders_next(struct demo_orders *orders, struct demo_record *record)
+void demo_orders_next(struct demo_orders *orders, int64_t now_ms, struct demo_record *record)
 {
     mor_buffer_reset(&record->value);
     record->tombstone = false;
-    orders->now_ms++;
+    orders->now_ms = now_ms;
     record->timestamp_ms = orders->now_ms;
     uint64_t kind = draw(orders, 1000);
     struct order *order = kind < 350 ? NULL : draw_order(orders);

@@ -27,8 +27,8 @@ struct demo_counts {
 struct demo_orders;
 struct demo_orders *demo_orders_new(uint64_t seed, int64_t now_ms);
 void demo_orders_free(struct demo_orders *orders);
-// The next record of the stream.
-void demo_orders_next(struct demo_orders *orders, struct demo_record *record);
+// The next record of the stream, sent at now_ms (wall clock).
+void demo_orders_next(struct demo_orders *orders, int64_t now_ms, struct demo_record *record);
 struct demo_counts demo_orders_counts(const struct demo_orders *orders);
 // What the table must hold in the end: living orders and the sum of their amounts.
 void demo_orders_expect(const struct demo_orders *orders, int64_t *ret_count, int64_t *ret_cents);
