@@ -311,10 +311,46 @@ static void deleted_table_is_fatal_and_not_made_again(void **state)
     run_shell(fixture, "mv .hoodie ../gone");
     enum mor_status status =
         mor_write_commit(write, NULL, 0, "moraine", "1", &result, &fixture->err);
-    assert_true(status == MOR_FATAL || status == MOR_FENCED);
+    assert_int_equal(status, MOR_FATAL);
+    assert_non_null(strstr(fixture->err.message, "deleted"));
     mor_write_free(write);
     assert_int_equal(table_count_files(fixture, "deltacommit"), 0);
-    assert_int_not_equal(table_commit(fixture, second_rows, 3, "1", "2", NULL), MOR_OK);
+    assert_int_equal(table_commit(fixture, second_rows, 3, "1", "2", NULL), MOR_FATAL);
+}
+
+static void commits_that_an_operator_took_back_rewind_the_property(void **state)
+{
+    struct table_fixture *fixture = *state;
+    table_open(fixture);
+    table_must_commit(fixture, first_rows, 4, NULL, "1");
+    table_must_commit(fixture, second_rows, 3, "1", "2");
+    // what a restore to the first commit does
+    run_shell(fixture, "rm $(ls -d .hoodie/*.deltacommit* | tail -3) && rm */.*.log.*");
+    assert_int_equal(table_commit(fixture, second_rows, 3, "2", "3", NULL), MOR_FENCED);
+    assert_property(fixture, "1");
+    table_must_commit(fixture, second_rows, 3, "1", "2");
+}
+
+static void file_groups_with_random_ids_of_other_writers_are_continued(void **state)
+{
+    struct table_fixture *fixture = *state;
+    fixture->options.bucket_count = 1;
+    table_open(fixture);
+    table_must_commit(fixture, first_rows, 2, NULL, "1");
+    table_close(fixture);
+    // Spark's ids have the bucket, then a random rest
+    run_shell(fixture, "cd created_at_day=2026-01-01 && for f in *.parquet; do mv $f "
+                       "00000000-8a1d-4c5e-9d1f-0123456789ab-0_${f#*-0_}; done");
+    table_open(fixture);
+    assert_true(mor_table_has_group(fixture->table, "created_at_day=2026-01-01", 0));
+    table_must_commit(fixture, second_rows, 3, "1", "2");
+    assert_int_equal(table_count_files(fixture, "\\.00000000-8a1d-4c5e-9d1f-0123456789ab-0_"), 1);
+    table_close(fixture);
+    run_shell(fixture, "cd created_at_day=2026-01-01 && for f in *.parquet; do cp $f "
+                       "00000000-0000-0000-0000-000000000000-0_${f#*-0_}; done");
+    assert_int_equal(mor_table_open_write(&fixture->options, &fixture->table, &fixture->err),
+                     MOR_FATAL);
+    assert_non_null(strstr(fixture->err.message, "several file groups"));
 }
 
 // ---- compaction beside us -----------------------------------------------------------------------
@@ -398,6 +434,8 @@ int main(void)
         TEST(inflight_instant_removed_by_another_writer_is_a_conflict),
         TEST(changed_properties_are_fatal_and_named),
         TEST(deleted_table_is_fatal_and_not_made_again),
+        TEST(commits_that_an_operator_took_back_rewind_the_property),
+        TEST(file_groups_with_random_ids_of_other_writers_are_continued),
         TEST(logs_of_version_6_take_the_instant_of_a_pending_compaction),
         TEST(compaction_planned_while_version_6_writes_is_a_conflict),
     };

@@ -96,10 +96,10 @@ void hudi_bucket_file_id(int32_t bucket, char ret_file_id[48])
 int32_t hudi_file_id_bucket(const char *file_id)
 {
     int32_t bucket = 0;
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < HUDI_BUCKET_DIGITS; i++) {
         if (file_id[i] < '0' || file_id[i] > '9')
             return -1;
         bucket = bucket * 10 + (file_id[i] - '0');
     }
-    return file_id[8] == '-' ? bucket : -1;
+    return file_id[HUDI_BUCKET_DIGITS] == '-' ? bucket : -1;
 }

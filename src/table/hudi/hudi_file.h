@@ -29,6 +29,7 @@ char *hudi_log_name(const char *file_id, const char *name_instant, int32_t versi
 // True when the file was written by the commit `instant`, as far as its name tells (see above).
 bool hudi_file_belongs(const struct hudi_file *file, int table_version, const char *instant);
 
+#define HUDI_BUCKET_DIGITS 8
 // "0000000b-0000-0000-0000-000000000000-0"
 void hudi_bucket_file_id(int32_t bucket, char ret_file_id[48]);
 // Bucket of a file id of the bucket index; -1 when the id has no such form.

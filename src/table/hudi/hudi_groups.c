@@ -3,16 +3,24 @@
 #include "hudi/hudi_table.h"
 #include "moraine/base/thread.h"
 
-static struct mor_map_entry *find_entry(const struct mor_map *groups, const char *partition,
+// Bytes of a file id that tell groups of one partition apart: with a bucket index its bucket, since
+// other writers give the rest at random.
+static size_t id_length(const struct hudi_table *table, const char *file_id)
+{
+    size_t length = strlen(file_id);
+    return table->table.keyed && length > HUDI_BUCKET_DIGITS ? HUDI_BUCKET_DIGITS : length;
+}
+
+static struct mor_map_entry *find_entry(const struct hudi_table *table, const char *partition,
                                         const char *file_id)
 {
     char key[2048];
-    size_t partition_length = strlen(partition), id_length = strlen(file_id);
-    if (partition_length + 1 + id_length > sizeof key)
+    size_t partition_length = strlen(partition), length = id_length(table, file_id);
+    if (partition_length + 1 + length > sizeof key)
         return NULL;
     memcpy(key, partition, partition_length + 1);
-    memcpy(key + partition_length + 1, file_id, id_length);
-    return mor_map_find(groups, key, partition_length + 1 + id_length);
+    memcpy(key + partition_length + 1, file_id, length);
+    return mor_map_find(&table->groups, key, partition_length + 1 + length);
 }
 
 static struct hudi_group *add_group(struct hudi_table *table, const char *partition,
@@ -20,7 +28,7 @@ static struct hudi_group *add_group(struct hudi_table *table, const char *partit
 {
     MOR_AUTO_BUFFER key = {0};
     mor_buffer_append(&key, partition, strlen(partition) + 1);
-    mor_buffer_append_text(&key, file_id);
+    mor_buffer_append(&key, file_id, id_length(table, file_id));
     struct mor_map_entry *entry = mor_map_put(&table->groups, key.data, key.size_bytes, NULL);
     struct hudi_group *group = entry->value.pointer;
     if (!group) {
@@ -61,7 +69,7 @@ struct hudi_group *hudi_group_find(const struct hudi_table *table, const char *p
 {
     // the mutex is no part of what "const" promises
     MOR_LOCKED((pthread_mutex_t *)&table->mutex);
-    struct mor_map_entry *entry = find_entry(&table->groups, partition, file_id);
+    struct mor_map_entry *entry = find_entry(table, partition, file_id);
     return entry ? entry->value.pointer : NULL;
 }
 
@@ -137,23 +145,19 @@ static enum mor_status check_bucket_id(const struct hudi_table *table,
             "file group '%s' in partition '%s' was not written with a bucket index "
             "of %d buckets",
             slice->file_id, slice->partition, table->table.bucket_count);
-    char expected[48];
-    hudi_bucket_file_id(bucket, expected);
-    if (strcmp(expected, slice->file_id) != 0)
-        return mor_error_set(err, MOR_FATAL,
-                             "file group '%s' in partition '%s' has a random id; only tables with "
-                             "ids of the form '%s' can be continued",
-                             slice->file_id, slice->partition, expected);
     return MOR_OK;
 }
 
-static void add_slice(struct hudi_table *table, const struct hudi_slice *slice)
+static enum mor_status add_slice(struct hudi_table *table, const struct hudi_slice *slice,
+                                 struct mor_error *err)
 {
+    if (find_entry(table, slice->partition, slice->file_id))
+        return mor_error_set(err, MOR_FATAL,
+                             "partition '%s' has several file groups for the bucket of '%s'",
+                             slice->partition, slice->file_id);
     struct hudi_group *group = add_group(table, slice->partition, slice->file_id);
     set_base(group, slice->base_name, slice->base_instant, slice->base_size_bytes);
-    if (table->version >= 8)
-        return;
-    for (size_t i = 0; i < slice->log_count; i++) {
+    for (size_t i = 0; i < slice->log_count && table->version < 8; i++) {
         // logs of an older name instant only matter as names; versions count per instant
         const struct hudi_log *log = &slice->logs[i];
         if (strcmp(log->instant, group->name_instant) > 0) {
@@ -163,6 +167,7 @@ static void add_slice(struct hudi_table *table, const struct hudi_slice *slice)
         hudi_group_add_log(group, log->name,
                            strcmp(log->instant, group->name_instant) == 0 ? log->version : 0);
     }
+    return MOR_OK;
 }
 
 // Version 6: logs that come after a compaction was planned carry the plan's instant, so that they
@@ -181,7 +186,7 @@ static enum mor_status apply_pending_plan(struct hudi_table *table,
         const char *partition = hudi_json_text(operation, "partitionPath");
         const char *file_id = hudi_json_text(operation, "fileId");
         struct mor_map_entry *entry =
-            find_entry(&table->groups, partition ? partition : "", file_id ? file_id : "");
+            find_entry(table, partition ? partition : "", file_id ? file_id : "");
         if (!entry)
             continue;
         struct hudi_group *group = entry->value.pointer;
@@ -209,8 +214,8 @@ enum mor_status hudi_groups_load(struct hudi_table *table, struct mor_error *err
         hudi_groups_clear(table);
         for (size_t i = 0; i < listing.partition_count; i++)
             mor_map_put_text(&table->partitions, listing.partitions[i], NULL);
-        for (size_t i = 0; i < listing.slice_count && table->table.keyed; i++)
-            add_slice(table, &listing.slices[i]);
+        for (size_t i = 0; i < listing.slice_count && table->table.keyed && status == MOR_OK; i++)
+            status = add_slice(table, &listing.slices[i], err);
         for (size_t i = 0; i < table->timeline.count && status == MOR_OK; i++) {
             const struct hudi_instant *instant = &table->timeline.instants[i];
             if (table->version < 8 && instant->pending == HUDI_ACTION_COMPACTION &&

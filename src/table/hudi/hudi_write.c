@@ -48,8 +48,9 @@ enum mor_status hudi_write_begin(struct mor_table *head, const struct mor_uuid *
                                  struct mor_write **ret_write, struct mor_error *err)
 {
     struct hudi_table *table = hudi_of(head);
-    MOR_TRY(mor_lock_check(table->lock, err));
+    // first whether the table is there at all: its lock goes with it
     MOR_TRY(hudi_properties_unchanged(table, err));
+    MOR_TRY(mor_lock_check(table->lock, err));
     MOR_TRY(hudi_timeline_load(&table->timeline, head->store, table->layout, err));
     MOR_TRY(hudi_rollback_failed(table, false, err));
     if (table->groups_digest != hudi_timeline_digest(&table->timeline))
@@ -150,6 +151,10 @@ enum mor_status hudi_write_group(struct mor_write *base, const struct mor_change
     if (table->table.keyed) {
         hudi_bucket_file_id(group->bucket, file_id);
         known = hudi_group_find(table, group->partition, file_id);
+        // another writer of the bucket index may have made the group: only the first part is the
+        // bucket
+        if (known)
+            snprintf(file_id, sizeof file_id, "%s", known->file_id);
     } else {
         struct mor_uuid uuid = mor_uuid_v4();
         mor_uuid_format(&uuid, file_id);
@@ -246,8 +251,9 @@ static enum mor_status check_head(struct hudi_table *table, struct hudi_write *w
                                   const char *fence_key, const char *fence_value,
                                   struct mor_error *err)
 {
-    MOR_TRY(mor_lock_check(table->lock, err));
+    // first whether the table is there at all: its lock goes with it
     MOR_TRY(hudi_properties_unchanged(table, err));
+    MOR_TRY(mor_lock_check(table->lock, err));
     struct hudi_timeline before = table->timeline;
     table->timeline = (struct hudi_timeline){0};
     enum mor_status status =
