@@ -15,14 +15,14 @@ from rig import BINARY, Failure, expect, say
 class Service:
     """One `moraine run`. Topics are added with topic(); the state folder survives restarts."""
 
-    def __init__(self, scenario, broker=None, registry=None, memory="256MiB", kafka=None, **extra):
-        self.scenario = scenario
-        self.folder = scenario.folder / "moraine"
+    def __init__(self, scenario, broker=None, registry=None, memory="256MiB", kafka=None, name="moraine", **extra):
+        self.scenario, self.name = scenario, name
+        self.folder = scenario.folder / name
         (self.folder / "topics").mkdir(parents=True)
         (port,) = rig.free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self.settings = {
-            "instance": "rig", "state_dir": str(self.folder / "state"), "memory": memory, "shutdown_timeout": "60s",
+            "instance": name, "state_dir": str(self.folder / "state"), "memory": memory, "shutdown_timeout": "60s",
             "log": {"level": "info", "format": "logfmt"}, "http": {"listen": f"127.0.0.1:{port}"},
             "kafka": kafka or {"bootstrap.servers": broker.address}, "topics": "topics/*.yaml", **extra}
         if registry:
@@ -31,9 +31,9 @@ class Service:
         self.process = None
         self.starts = 0
 
-    def topic(self, name, schema, value, table_version=6, table=None, **options):
+    def topic(self, name, schema, value, table_version=6, table=None, lake=None, **options):
         """Writes the topic's file (JSON is YAML) and returns the folder of its table."""
-        location = self.scenario.folder / "lake" / name
+        location = (lake or self.scenario.folder / "lake") / name
         settings = {"topic": name, "value": value, "schema": schema, "commit": {"interval": "2s"},
                     "dead_letter": {"location": f"file://{self.scenario.folder}/lake/{name}_dead"},
                     "table": {"format": "hudi", "location": f"file://{location}",
@@ -44,7 +44,7 @@ class Service:
     def start(self):
         rig.write_json(self.config, self.settings)
         self.starts += 1
-        self.process = self.scenario.process("moraine", [BINARY, "run", "--config", self.config])
+        self.process = self.scenario.process(self.name, [BINARY, "run", "--config", self.config])
         return self
 
     def stop(self):

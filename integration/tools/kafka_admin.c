@@ -1,6 +1,7 @@
 // Topics and groups of the rig's broker.
 //
 //   kafka_admin -X name=value... create TOPIC PARTITIONS [config=value...]
+//                                grow TOPIC PARTITIONS                      (the new total)
 //                                delete TOPIC
 //                                delete-records TOPIC PARTITION OFFSET      (records below OFFSET
 //                                go) watermarks TOPIC PARTITION                 (prints low and
@@ -59,6 +60,23 @@ static void create_topic(rd_kafka_t *client, rd_kafka_queue_t *queue, char **arg
     check_topics(topics, result_count);
     rd_kafka_event_destroy(event);
     rd_kafka_NewTopic_destroy(topic);
+}
+
+static void grow_topic(rd_kafka_t *client, rd_kafka_queue_t *queue, char **args)
+{
+    char text[256];
+    rd_kafka_NewPartitions_t *request =
+        rd_kafka_NewPartitions_new(args[0], (size_t)atoi(args[1]), text, sizeof(text));
+    if (request == NULL)
+        give_up("%s", text);
+    rd_kafka_CreatePartitions(client, &request, 1, NULL, queue);
+    rd_kafka_event_t *event = wait_answer(queue, "grow");
+    size_t count;
+    const rd_kafka_topic_result_t **topics = rd_kafka_CreatePartitions_result_topics(
+        rd_kafka_event_CreatePartitions_result(event), &count);
+    check_topics(topics, count);
+    rd_kafka_event_destroy(event);
+    rd_kafka_NewPartitions_destroy(request);
 }
 
 static void delete_topic(rd_kafka_t *client, rd_kafka_queue_t *queue, const char *name)
@@ -178,6 +196,8 @@ static bool run_command(rd_kafka_t *client, rd_kafka_queue_t *queue, char **args
     const char *command = args[0];
     if (strcmp(command, "create") == 0 && count >= 3)
         create_topic(client, queue, args + 1, count - 1);
+    else if (strcmp(command, "grow") == 0 && count == 3)
+        grow_topic(client, queue, args + 1);
     else if (strcmp(command, "delete") == 0 && count == 2)
         delete_topic(client, queue, args[1]);
     else if (strcmp(command, "delete-records") == 0 && count == 4)
