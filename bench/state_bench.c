@@ -180,6 +180,9 @@ static void bench_ids(const char *folder, size_t keys)
     state = open_state(folder, 0);
     line("load at start, verified", total, since(start), total);
     start = now();
+    line("judge new ids, table has room", total,
+         probe(state, total + (1u << 30), COMMIT_ROWS, COMMIT_ROWS, 0), COMMIT_ROWS);
+    start = now();
     bool merged = true;
     size_t merges = 0;
     for (; merged; merges += merged)

@@ -65,6 +65,12 @@ bool mor_key_filter_has(const struct key_filter *filter, uint64_t hash)
     return false;
 }
 
+void mor_key_filter_prefetch(const struct key_filter *filter, uint64_t hash)
+{
+    for (uint32_t i = 0; i < filter->layer_count; i++)
+        __builtin_prefetch(block_of(&filter->layers[i], hash));
+}
+
 size_t mor_key_filter_done(struct key_filter *filter)
 {
     size_t bytes = 0;

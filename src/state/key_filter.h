@@ -25,6 +25,8 @@ struct key_filter {
 // `expected_more` sizes a new layer. Returns the bytes that were allocated.
 size_t mor_key_filter_add(struct key_filter *filter, uint64_t hash, size_t expected_more);
 bool mor_key_filter_has(const struct key_filter *filter, uint64_t hash);
+// Brings the blocks of the hash into the cache.
+void mor_key_filter_prefetch(const struct key_filter *filter, uint64_t hash);
 // Returns the bytes that were freed.
 size_t mor_key_filter_done(struct key_filter *filter);
 

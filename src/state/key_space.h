@@ -1,4 +1,4 @@
-// Ids or keys in memory: 128-bit hash -> 64-bit value, in 64 shards with a mutex each.
+// Ids or keys in memory: 128-bit hash -> 64-bit value, in shards with a mutex each.
 //
 // A shard is an open-addressing table whose slots stand in the order of the hashes (slot = hash *
 // capacity), so that a sorted run goes in and out as one sweep over memory. When the space outgrows
@@ -15,7 +15,9 @@
 #include "moraine/base/hash.h"
 #include "moraine/base/memory.h"
 
-#define KEY_SHARD_BITS 6
+// Few enough that a chunk of some hundred keys has several for each shard (their cache misses
+// overlap), and that a shard is large enough for huge pages; enough that lanes seldom meet.
+#define KEY_SHARD_BITS 4
 #define KEY_SHARDS     (1u << KEY_SHARD_BITS)
 #define KEY_NOWHERE    UINT64_MAX // value of a slot whose entry is gone
 
@@ -98,6 +100,13 @@ static inline bool key_is_purged(const struct key_space *space, uint64_t value)
 
 // ---- with the shard's mutex held ----------------------------------------------------------------
 
+// Brings what a question about the hash will read into the cache.
+static inline void key_prefetch(const struct key_shard *shard, struct mor_hash128 hash)
+{
+    __builtin_prefetch(&shard->slots[key_position(shard, hash)], 1);
+    for (size_t i = 0; i < shard->filter_count; i++)
+        mor_key_filter_prefetch(&shard->filters[i], hash.low);
+}
 // Makes room for `more` entries; slots may move.
 void mor_key_shard_reserve(struct key_space *space, struct key_shard *shard, size_t more);
 // The slot of the hash, or NULL; its entry may be gone.

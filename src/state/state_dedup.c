@@ -17,6 +17,7 @@ struct judging {
     const struct mor_hash128 *ids;
     const int64_t *times_ms;
     uint8_t *verdicts;
+    uint32_t horizon; // one for the whole chunk
     struct doubt *doubts;
     size_t doubt_count, doubt_capacity;
 };
@@ -63,6 +64,8 @@ void mor_dedup_run_free(struct mor_dedup_run *run)
 static void add_doubt(void *context, uint32_t bucket)
 {
     struct judging *judging = context;
+    if (bucket < judging->horizon)
+        return;
     if (judging->doubt_count == judging->doubt_capacity) {
         judging->doubt_capacity = judging->doubt_capacity > 0 ? judging->doubt_capacity * 2 : 64;
         judging->doubts =
@@ -83,9 +86,9 @@ static void add_doubtful(struct mor_dedup_run *run, struct mor_hash128 hash, uin
     run->doubtful[run->doubtful_count++] = (struct key_change){hash, value};
 }
 
-static void judge_row(struct judging *judging, struct key_shard *shard, uint32_t row,
-                      uint32_t horizon)
+static void judge_row(struct judging *judging, struct key_shard *shard, uint32_t row)
 {
+    uint32_t horizon = judging->horizon;
     struct mor_dedup_run *run = judging->run;
     struct mor_hash128 hash = key_normalise(judging->ids[row]);
     uint32_t bucket = mor_state_bucket(judging->state, judging->times_ms[row]);
@@ -112,14 +115,13 @@ static void judge_shard(struct judging *judging, struct key_shard *shard, const 
                         size_t count)
 {
     struct key_space *space = &judging->state->ids;
-    uint32_t horizon = atomic_load(&space->horizon);
     MOR_LOCKED(&shard->mutex);
     mor_key_shard_reserve(space, shard, count);
     for (size_t i = 0; i < count; i++)
-        __builtin_prefetch(&shard->slots[key_position(shard, judging->ids[rows[i]])], 1);
+        key_prefetch(shard, judging->ids[rows[i]]);
     for (size_t i = 0; i < count; i++)
         if (judging->verdicts[rows[i]] == MOR_DEDUP_ASK)
-            judge_row(judging, shard, rows[i], horizon);
+            judge_row(judging, shard, rows[i]);
 }
 
 // The slot is given up, if the run still holds it.
@@ -185,7 +187,8 @@ enum mor_status mor_state_dedup(struct mor_state *state, const struct mor_hash12
                               .run = new_run(state, count),
                               .ids = ids,
                               .times_ms = event_times_ms,
-                              .verdicts = verdicts};
+                              .verdicts = verdicts,
+                              .horizon = atomic_load(&state->ids.horizon)};
     MOR_AUTO_FREE uint32_t *order = mor_alloc(count * sizeof *order);
     uint32_t starts[KEY_SHARDS + 1];
     mor_key_group(ids, count, order, starts);

@@ -462,7 +462,8 @@ static int count_orphans(const struct mor_state *state, MDB_txn *txn, MDB_dbi db
 {
     MDB_stat facts;
     int code = mdb_stat(txn, dbi, &facts);
-    size_t known = 2u + state->has_mark + state->has_intent + state->names.count + state->runs.count;
+    size_t known =
+        2u + state->has_mark + state->has_intent + state->names.count + state->runs.count;
     for (size_t i = 0; i < state->runs.count; i++)
         known += state->runs.runs[i].chunk_count;
     if (code == MDB_SUCCESS && known > facts.ms_entries)

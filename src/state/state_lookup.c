@@ -54,7 +54,7 @@ static void look_in_shard(struct key_question *question, struct key_shard *shard
 {
     MOR_LOCKED(&shard->mutex);
     for (size_t i = 0; i < count && shard->capacity > 0; i++)
-        __builtin_prefetch(&shard->slots[key_position(shard, question->keys[order[i]])]);
+        key_prefetch(shard, question->keys[order[i]]);
     for (size_t i = 0; i < count; i++) {
         struct mor_hash128 hash = key_normalise(question->keys[order[i]]);
         const struct key_slot *slot = mor_key_shard_find(shard, hash);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "moraine/base/fault.h" // before `err` below
 #include "moraine/state.h"
 
 #define HOUR_MS   3600000LL
