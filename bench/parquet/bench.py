@@ -74,7 +74,7 @@ def duckdb_read(connection, path):
 def duckdb_arrow(connection, path):
     """What moraine and pyarrow do: every value in Arrow layout."""
     def work():
-        for batch in connection.execute(f"select * from read_parquet('{path}')").fetch_record_batch(65536):
+        for batch in connection.sql(f"select * from read_parquet('{path}')").to_arrow_reader(65536):
             batch.num_rows
     return work
 
