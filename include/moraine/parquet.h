@@ -180,6 +180,9 @@ enum mor_status mor_parquet_reader_filter(struct mor_parquet_reader *reader,
                                           size_t count, struct mor_error *err) MOR_CHECKED;
 // Whether page checksums are verified where a file has them; true when not called.
 void mor_parquet_reader_verify_checksums(struct mor_parquet_reader *reader, bool verify);
+// How much the open pages and dictionaries of all columns may take together; 4 GiB when not called.
+// A file that needs more is MOR_DATA.
+void mor_parquet_reader_limit_bytes(struct mor_parquet_reader *reader, size_t bytes_max);
 // Replaces the rows of `batch` (made with the wanted schema) with the next at most row_count_max
 // rows; batch->row_count 0 = end. *ret_row_position: position in the file of the first row; may be
 // NULL.

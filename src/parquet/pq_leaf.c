@@ -4,9 +4,10 @@
 #define CHUNK 2048 // values that are converted or looked up at a time
 
 void mor_pq_leaf_init(struct mor_pq_leaf *leaf, const struct mor_pq_node *node,
-                      const struct mor_byte_source *source, struct mor_budget *budget)
+                      const struct mor_byte_source *source, struct mor_pq_held *held,
+                      struct mor_budget *budget)
 {
-    *leaf = (struct mor_pq_leaf){.node = node};
+    *leaf = (struct mor_pq_leaf){.node = node, .held = held};
     mor_pq_stream_init(&leaf->stream, source, budget);
     struct mor_buffer *buffers[] = {&leaf->dictionary.data,
                                     &leaf->dictionary.offsets,
@@ -308,7 +309,7 @@ MOR_PQ_CLONES static size_t count_present(const struct mor_pq_leaf *leaf, size_t
     if (page->all_present)
         return entries;
     size_t values = 0;
-    const uint8_t *def = page->def.data + page->at;
+    const uint8_t *def = page->def.data + (page->at - page->def_start);
     for (size_t i = 0; i < entries; i++)
         values += def[i] == leaf->node->def;
     return values;
@@ -321,7 +322,7 @@ static size_t entries_before(const struct mor_pq_leaf *leaf, size_t values)
     size_t entries = 0;
     if (page->all_present)
         return values;
-    for (const uint8_t *def = page->def.data + page->at;
+    for (const uint8_t *def = page->def.data + (page->at - page->def_start);
          def[entries] != leaf->node->def || values-- > 0;)
         entries++;
     return entries;
@@ -342,7 +343,8 @@ static void take_entries(struct mor_pq_leaf *leaf, size_t entries)
         if (page->all_present)
             memset(leaf->def.data + leaf->def.size_bytes, leaf->node->def, entries);
         else
-            memcpy(leaf->def.data + leaf->def.size_bytes, page->def.data + page->at, entries);
+            memcpy(leaf->def.data + leaf->def.size_bytes,
+                   page->def.data + (page->at - page->def_start), entries);
         leaf->def.size_bytes += entries;
     }
     if (leaf->node->rep > 0)
@@ -363,8 +365,10 @@ static enum mor_status read_flat(struct mor_pq_leaf *leaf, struct mor_vector *ve
             continue;
         }
         size_t want = row_count - leaf->entry_count, left = page->count - page->at;
-        size_t entries = want < left ? want : left, values = count_present(leaf, entries),
-               read = values;
+        size_t entries = want < left ? want : left;
+        if (mor_pq_leaf_levels(leaf, &entries, err) != MOR_OK)
+            return mor_pq_leaf_fail(leaf, err);
+        size_t values = count_present(leaf, entries), read = values;
         if (!leaf->levels_only)
             MOR_TRY(mor_pq_leaf_values(leaf, vector, values, bytes_max, &read, err));
         if (read < values)
@@ -460,6 +464,8 @@ enum mor_status mor_pq_leaf_skip(struct mor_pq_leaf *leaf, size_t row_count, str
         size_t entries = nested        ? nested_entries(leaf, row_count, &rows, &end)
                          : left < want ? left
                                        : want;
+        if (!nested && mor_pq_leaf_levels(leaf, &entries, err) != MOR_OK)
+            return mor_pq_leaf_fail(leaf, err);
         rows += nested ? 0 : entries;
         if (!leaf->levels_only &&
             !mor_pq_decoder_skip(&leaf->decoder, count_present(leaf, entries)))

@@ -23,13 +23,23 @@ struct mor_pq_page {
     int64_t offset;        // of its header in the file
     size_t count, at;      // entries, and how many were used
     bool all_present;      // every definition level is the highest: def is not filled
-    struct mor_buffer def; // uint8_t per entry
+    struct mor_buffer def; // uint8_t per entry from def_start on
+    size_t def_start,
+        def_count;            // flat columns have a window of their levels here, others all of them
+    struct mor_pq_rle levels; // flat columns: definition levels behind the window
     struct mor_buffer rep;
     struct mor_buffer body; // decompressed
 };
 
+// What the open pages of all columns of a reader hold together.
+struct mor_pq_held {
+    size_t bytes, bytes_max;
+};
+
 struct mor_pq_leaf {
-    const struct mor_pq_node *node; // borrowed
+    const struct mor_pq_node *node;                 // borrowed
+    struct mor_pq_held *held;                       // borrowed
+    size_t held_body, held_levels, held_dictionary; // this leaf's share
     struct mor_pq_convert convert;
     bool levels_only; // nobody wants the values
     bool verify;      // check page checksums
@@ -56,7 +66,8 @@ struct mor_pq_leaf {
 };
 
 void mor_pq_leaf_init(struct mor_pq_leaf *leaf, const struct mor_pq_node *node,
-                      const struct mor_byte_source *source, struct mor_budget *budget);
+                      const struct mor_byte_source *source, struct mor_pq_held *held,
+                      struct mor_budget *budget);
 void mor_pq_leaf_done(struct mor_pq_leaf *leaf);
 // Turns to a chunk. data_end: where the file's data ends (footer).
 enum mor_status mor_pq_leaf_open(struct mor_pq_leaf *leaf, const struct mor_pq_chunk *chunk,
@@ -85,6 +96,12 @@ enum mor_status mor_pq_leaf_load_dictionary(struct mor_pq_leaf *leaf, int64_t fi
 // pq_page.c: loads the next data page of the chunk (dictionary pages on the way); DATA when the
 // chunk has no more.
 enum mor_status mor_pq_leaf_next_page(struct mor_pq_leaf *leaf, struct mor_error *err) MOR_CHECKED;
+// Counts `bytes` in place of *share; DATA when all columns together pass the limit.
+enum mor_status mor_pq_leaf_hold(struct mor_pq_leaf *leaf, size_t *share, size_t bytes,
+                                 struct mor_error *err) MOR_CHECKED;
+// Makes definition levels at page->at readable for some of *entries entries, which is cut to those.
+enum mor_status mor_pq_leaf_levels(struct mor_pq_leaf *leaf, size_t *entries,
+                                   struct mor_error *err) MOR_CHECKED;
 // Adds file offset, row group and column to an error.
 enum mor_status mor_pq_leaf_fail(const struct mor_pq_leaf *leaf, struct mor_error *err);
 // Appends `count` values to the vector's buffers; *ret_count fewer when bytes_max was reached.

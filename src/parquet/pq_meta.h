@@ -13,7 +13,8 @@
 #define MOR_PQ_FOOTER_BYTES_MAX   ((size_t)256 << 20) // serialised footer
 #define MOR_PQ_METADATA_BYTES_MAX ((size_t)512 << 20) // structs made from it
 #define MOR_PQ_PAGE_BYTES_MAX                                                                      \
-    ((size_t)0x7fffffff) // one page as read; the format has no larger ones
+    ((size_t)0x7fffffff)                         // one page as read; the format has no larger ones
+#define MOR_PQ_HELD_BYTES_MAX  ((size_t)4 << 30) // open pages and dictionaries of all columns
 #define MOR_PQ_PAGE_WRITE_MAX  ((size_t)512 << 20) // one page as written
 #define MOR_PQ_PAGE_HEADER_MAX ((size_t)16 << 20)  // serialised page header
 #define MOR_PQ_INDEX_BYTES_MAX ((size_t)64 << 20)  // column, offset index, bloom filter

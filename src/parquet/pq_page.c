@@ -77,6 +77,8 @@ static enum mor_status unpack_body(struct mor_pq_leaf *leaf,
                              "page says to be %zu bytes, which %zu compressed bytes cannot hold",
                              size, packed_size);
     struct mor_buffer *body = &leaf->page.body;
+    size_t needed = size > body->capacity_bytes ? size : body->capacity_bytes;
+    MOR_TRY(mor_pq_leaf_hold(leaf, &leaf->held_body, needed, err));
     mor_buffer_reset(body);
     mor_buffer_reserve(body, size + 16);
     if (prefix_bytes > 0)
@@ -180,6 +182,8 @@ static enum mor_status load_dictionary(struct mor_pq_leaf *leaf,
         return mor_error_set(err, MOR_DATA, "dictionary page says to hold %zu values in %zu bytes",
                              count, size);
     MOR_TRY(unpack_body(leaf, header, packed, 0, &body, err));
+    MOR_TRY(mor_pq_leaf_hold(leaf, &leaf->held_dictionary,
+                             size + count * (4 + (size_t)leaf->convert.to_width), err));
     dictionary->count = count;
     const struct mor_pq_element *e = leaf->node->element;
     MOR_TRY(mor_pq_decoder_open(&leaf->decoder, e->type, e->type_length, MOR_PQ_PLAIN, body, size,
@@ -251,9 +255,47 @@ static enum mor_status take_rep(struct mor_pq_leaf *leaf, struct mor_pq_rle *rle
                                 struct mor_error *err)
 {
     struct mor_pq_page *page = &leaf->page;
+    MOR_TRY(mor_pq_leaf_hold(leaf, &leaf->held_levels, page->count * 2, err));
     MOR_TRY(decode_levels(rle, page->count, leaf->node->rep, &page->rep, err));
     if (leaf->first_entry && page->count > 0 && page->rep.data[0] != 0)
         return mor_error_set(err, MOR_DATA, "column chunk does not begin with a new row");
+    return MOR_OK;
+}
+
+#define WINDOW                                                                                     \
+    ((size_t)1 << 16) // definition levels of a flat column that are spelled out at a time
+
+// Counts entries with the highest level without spelling the levels out: a few bytes can stand for
+// any number of nulls.
+static enum mor_status count_values(const struct mor_pq_rle *levels, size_t count, uint8_t max,
+                                    size_t *ret_values, struct mor_error *err)
+{
+    struct mor_pq_rle rle = *levels;
+    uint8_t chunk[1024];
+    size_t values = 0;
+    uint8_t highest = 0;
+    while (count > 0) {
+        if (rle.run_left == 0 && !mor_pq_rle_next_run(&rle))
+            return mor_error_set(err, MOR_DATA, "page has fewer levels than values");
+        size_t part = count < rle.run_left ? count : rle.run_left;
+        if (!rle.run_packed) {
+            values += rle.run_value == max ? part : 0;
+            highest = rle.run_value > highest ? (uint8_t)rle.run_value : highest;
+            rle.run_left -= part;
+        } else {
+            part = part < sizeof chunk ? part : sizeof chunk;
+            (void)mor_pq_rle_read8(&rle, chunk, part); // the run has them
+            for (size_t i = 0; i < part; i++) {
+                values += chunk[i] == max;
+                highest = chunk[i] > highest ? chunk[i] : highest;
+            }
+        }
+        count -= part;
+    }
+    *ret_values = values;
+    if (highest > max)
+        return mor_error_set(err, MOR_DATA, "page has level %u where the schema allows %u", highest,
+                             max);
     return MOR_OK;
 }
 
@@ -263,15 +305,52 @@ static enum mor_status take_def(struct mor_pq_leaf *leaf, struct mor_pq_rle *rle
     struct mor_pq_page *page = &leaf->page;
     struct mor_pq_rle peek = *rle;
     page->all_present = is_one_run(&peek, page->count, leaf->node->def);
+    page->def_start = page->def_count = 0;
     *ret_values = page->count;
     if (page->all_present)
         return MOR_OK;
-    MOR_TRY(decode_levels(rle, page->count, leaf->node->def, &page->def, err));
-    size_t values = 0;
-    for (size_t i = 0; i < page->count; i++)
-        values += page->def.data[i] == leaf->node->def;
-    *ret_values = values;
-    page->all_present = values == page->count;
+    if (leaf->node->rep == 0) {
+        page->levels = *rle;
+        MOR_TRY(count_values(rle, page->count, leaf->node->def, ret_values, err));
+    } else {
+        MOR_TRY(decode_levels(rle, page->count, leaf->node->def, &page->def, err));
+        page->def_count = page->count;
+        *ret_values = 0;
+        for (size_t i = 0; i < page->count; i++)
+            *ret_values += page->def.data[i] == leaf->node->def;
+    }
+    page->all_present = *ret_values == page->count;
+    return MOR_OK;
+}
+
+enum mor_status mor_pq_leaf_levels(struct mor_pq_leaf *leaf, size_t *entries, struct mor_error *err)
+{
+    struct mor_pq_page *page = &leaf->page;
+    if (page->all_present)
+        return MOR_OK;
+    if (page->at == page->def_start + page->def_count) {
+        size_t left = page->count - page->at;
+        page->def_start = page->at;
+        page->def_count = left < WINDOW ? left : WINDOW;
+        MOR_TRY(decode_levels(&page->levels, page->def_count, leaf->node->def, &page->def, err));
+    }
+    size_t ready = page->def_start + page->def_count - page->at;
+    *entries = *entries < ready ? *entries : ready;
+    return MOR_OK;
+}
+
+enum mor_status mor_pq_leaf_hold(struct mor_pq_leaf *leaf, size_t *share, size_t bytes,
+                                 struct mor_error *err)
+{
+    struct mor_pq_held *held = leaf->held;
+    held->bytes -= *share;
+    *share = 0;
+    if (bytes > held->bytes_max - held->bytes)
+        return mor_error_set(err, MOR_DATA,
+                             "pages of all columns together need more than the limit of %zu bytes",
+                             held->bytes_max);
+    held->bytes += bytes;
+    *share = bytes;
     return MOR_OK;
 }
 

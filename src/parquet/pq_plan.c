@@ -14,6 +14,7 @@ void mor_pq_leaves_done(struct mor_pq_leaves *leaves)
     free(leaves->items);
     leaves->items = NULL;
     leaves->count = leaves->capacity = 0;
+    leaves->held.bytes = 0;
 }
 
 static struct mor_pq_leaf *add_leaf(struct planner *p, const struct mor_pq_node *node,
@@ -26,7 +27,7 @@ static struct mor_pq_leaf *add_leaf(struct planner *p, const struct mor_pq_node 
     }
     *ret_index = (int32_t)leaves->count;
     struct mor_pq_leaf *leaf = &leaves->items[leaves->count++];
-    mor_pq_leaf_init(leaf, node, leaves->source, leaves->budget);
+    mor_pq_leaf_init(leaf, node, leaves->source, &leaves->held, leaves->budget);
     leaf->verify = true;
     return leaf;
 }

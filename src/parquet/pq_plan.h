@@ -16,6 +16,7 @@ struct mor_pq_leaves {
     struct mor_pq_leaf *items;
     size_t count, capacity;
     const struct mor_byte_source *source;
+    struct mor_pq_held held;
     struct mor_budget *budget;
 };
 

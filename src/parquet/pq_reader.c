@@ -4,6 +4,7 @@
 
 #define TAIL_FIRST_BYTES ((int64_t)64 << 10) // most footers are shorter
 #define BATCH_ROWS_MAX   ((size_t)1 << 22)
+#define BATCH_BYTES_MAX  ((size_t)1 << 30) // of fixed-width columns
 
 // ---- footer -------------------------------------------------------------------------------------
 
@@ -98,6 +99,7 @@ enum mor_status mor_parquet_reader_open(const struct mor_byte_source *source,
     mor_buffer_init(&r->footer, budget);
     r->leaves.source = &r->source;
     r->leaves.budget = budget;
+    r->leaves.held.bytes_max = MOR_PQ_HELD_BYTES_MAX;
     if (open_file(r, err) != MOR_OK) {
         mor_parquet_reader_free(r);
         return mor_error_wrap(err, "could not open the Parquet file");
@@ -176,6 +178,21 @@ void mor_parquet_reader_verify_checksums(struct mor_parquet_reader *r, bool veri
     r->skip_checksums = !verify;
 }
 
+void mor_parquet_reader_limit_bytes(struct mor_parquet_reader *r, size_t bytes_max)
+{
+    r->leaves.held.bytes_max = bytes_max;
+}
+
+// Rows of a batch whose fixed-width columns stay within the batch's bytes, nulls included.
+static size_t batch_rows_max(const struct mor_parquet_reader *r)
+{
+    size_t row_bytes = 1;
+    for (size_t i = 0; i < r->wanted->root.child_count; i++)
+        row_bytes += mor_type_width(&r->wanted->root.children[i]) + 4;
+    size_t rows = BATCH_BYTES_MAX / row_bytes + 1;
+    return rows < BATCH_ROWS_MAX ? rows : BATCH_ROWS_MAX;
+}
+
 // Opens the next row group that has rows which may be wanted; *ret_end: there is none.
 static enum mor_status next_group(struct mor_parquet_reader *r, bool *ret_end,
                                   struct mor_error *err)
@@ -221,7 +238,8 @@ enum mor_status mor_parquet_reader_next(struct mor_parquet_reader *r, size_t row
     if (end)
         return MOR_OK;
     int64_t left = r->ranges[r->range].end - r->group_row;
-    size_t rows = row_count_max < BATCH_ROWS_MAX ? row_count_max : BATCH_ROWS_MAX;
+    size_t rows = batch_rows_max(r);
+    rows = row_count_max < rows ? row_count_max : rows;
     rows = (int64_t)rows < left ? rows : (size_t)left;
     MOR_TRY(mor_pq_reader_read_rows(r, rows, batch, err));
     if (ret_row_position)

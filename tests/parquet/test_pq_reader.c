@@ -452,6 +452,67 @@ static void damaged_page_names_its_place_and_passes_when_checksums_are_off(void 
     memory_done(&file);
 }
 
+static void pages_beyond_the_limit_of_the_reader_are_refused(void **state)
+{
+    (void)state;
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_schema *schema = nested_schema();
+    struct mor_batch *batch = random_batch(schema, 2000, 10, 10);
+    struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
+    struct memory_file file = {0};
+    write_file(&file, batch, &options);
+    for (size_t limit = 1000; limit <= 1000000; limit *= 1000) {
+        struct mor_parquet_reader *reader = open_file(&file);
+        mor_parquet_reader_limit_bytes(reader, limit);
+        struct mor_batch *got = mor_batch_new(mor_parquet_reader_schema(reader), NULL);
+        if (limit > 1000)
+            assert_ok(mor_parquet_reader_next(reader, 100, got, NULL, &err));
+        else
+            assert_fails(mor_parquet_reader_next(reader, 100, got, NULL, &err), MOR_DATA,
+                         "limit of 1000 bytes");
+        mor_batch_free(got);
+        mor_parquet_reader_free(reader);
+    }
+    mor_batch_free(batch);
+    mor_schema_free(schema);
+    memory_done(&file);
+}
+
+static void a_few_bytes_that_stand_for_many_nulls_take_little_memory(void **state)
+{
+    (void)state;
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_schema *schema = mor_schema_new("t");
+    mor_schema_add(schema, NULL, "i", MOR_TYPE_INT64, true);
+    struct mor_batch *batch = mor_batch_new(schema, NULL);
+    for (int i = 0; i < 100000; i++)
+        mor_vector_append_null(&batch->columns[0]);
+    batch->row_count = 100000;
+    struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
+    options.page_rows_max = options.row_group_rows_max = (size_t)1 << 24;
+    struct memory_file file = {0};
+    struct mor_byte_sink sink = memory_sink(&file);
+    struct mor_parquet_writer *writer = NULL;
+    assert_ok(mor_parquet_writer_open(schema, &sink, &options, &writer, &err));
+    for (int i = 0; i < 160; i++)
+        assert_ok(mor_parquet_writer_append(writer, batch, 0, 100000, &err));
+    assert_ok(mor_parquet_writer_finish(writer, &err));
+    mor_parquet_writer_free(writer);
+    assert_true(file.bytes.size_bytes < 1000);
+    struct mor_budget budget;
+    mor_budget_init(&budget, 1 << 30);
+    struct mor_byte_source source = memory_source(&file);
+    struct mor_parquet_reader *reader = NULL;
+    assert_ok(mor_parquet_reader_open(&source, &budget, &reader, &err));
+    assert_ok(mor_parquet_reader_next(reader, 1000, batch, NULL, &err));
+    assert_int_equal(batch->columns[0].null_count, 1000);
+    assert_true(budget.peak_bytes < 1 << 20);
+    mor_parquet_reader_free(reader);
+    mor_batch_free(batch);
+    mor_schema_free(schema);
+    memory_done(&file);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -467,6 +528,8 @@ int main(void)
         cmocka_unit_test(files_cut_anywhere_are_refused),
         cmocka_unit_test(files_with_one_byte_changed_are_read_or_refused),
         cmocka_unit_test(damaged_page_names_its_place_and_passes_when_checksums_are_off),
+        cmocka_unit_test(pages_beyond_the_limit_of_the_reader_are_refused),
+        cmocka_unit_test(a_few_bytes_that_stand_for_many_nulls_take_little_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
