@@ -90,9 +90,10 @@ static enum claim claim_slot(struct mor_state *state, const struct mor_state_bat
         if (is_taken(batch, owner)) // perhaps an earlier row of the same run
             return CLAIM_IN_BATCH;
         *ret_loser = owner;
-    } else if (shard->filtered) {
-        mor_key_shard_ask_filters(shard, change->hash, note_bucket, buckets);
     }
+    // Also when somebody holds the slot: a lane claims it before it has asked the sorted runs.
+    if (shard->filtered)
+        mor_key_shard_ask_filters(shard, change->hash, note_bucket, buckets);
     slot->value = ID_VALUE(ID_BUCKET(change->value), run->number);
     return CLAIM_TAKEN_OVER;
 }

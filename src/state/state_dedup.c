@@ -3,6 +3,7 @@
 // settled when its commit is cut (state_batch.c).
 #include <assert.h>
 
+#include "moraine/base/fault.h"
 #include "moraine/base/thread.h"
 #include "state_internal.h"
 
@@ -140,6 +141,7 @@ static enum mor_status settle_doubts(struct judging *judging, struct mor_error *
 {
     struct mor_dedup_run *run = judging->run;
     MDB_txn *txn;
+    MOR_TRY(mor_fault("state.claimed", err));
     MOR_TRY(mor_state_env_read(&judging->state->env, &txn, err));
     enum mor_status status = MOR_OK;
     for (size_t i = 0; i < judging->doubt_count && status == MOR_OK; i++) {

@@ -493,13 +493,17 @@ static int remove_orphans(struct mor_state *state, MDB_txn *txn, MDB_dbi dbi)
             MDB_val expected = mor_sorted_run_chunk_key(&state->runs.runs[i], 0, name);
             owned = memcmp(expected.mv_data, key.mv_data, RUN_KEY_SIZE) == 0;
         }
-        if (!owned)
+        if (!owned) {
             code = mdb_cursor_del(cursor, 0);
+            orphans--;
+        }
         if (code == MDB_SUCCESS)
             code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
-    return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+    if (code != MDB_SUCCESS && code != MDB_NOTFOUND)
+        return code;
+    return orphans == 0 ? MDB_SUCCESS : MDB_CORRUPTED; // something else that is not ours
 }
 
 static int read_all(void *context, MDB_txn *txn, MDB_dbi dbi)

@@ -172,6 +172,10 @@ static void lanes_and_committer_agree_while_filters_take_over(void **context)
 
 int main(void)
 {
+    // widens the gap between claiming an id and reading the sorted runs for it
+    (void)setenv("MORAINE_FAILPOINTS", "state.claimed=delay:1", 1);
+    if (mor_fault_init(&err) != MOR_OK)
+        return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lanes_and_committer_agree_with_tables),
         cmocka_unit_test(lanes_and_committer_agree_with_filters),
