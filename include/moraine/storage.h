@@ -60,6 +60,11 @@ enum mor_status mor_store_list(struct mor_store *store, const char *prefix, bool
                                struct mor_arena *arena, struct mor_object_info **ret_objects,
                                size_t *ret_count, struct mor_error *err) MOR_CHECKED;
 
+// Names of one level below `prefix`, sizes and times left 0: much cheaper where there are many.
+enum mor_status mor_store_list_names(struct mor_store *store, const char *prefix,
+                                     struct mor_arena *arena, struct mor_object_info **ret_objects,
+                                     size_t *ret_count, struct mor_error *err) MOR_CHECKED;
+
 // ---- streaming write ----------------------------------------------------------------------------
 
 // An object written front to back: invisible until finish, gone when freed unfinished. One thread.

@@ -121,7 +121,15 @@ enum mor_status mor_store_list(struct mor_store *store, const char *prefix, bool
                                size_t *ret_count, struct mor_error *err)
 {
     MOR_TRY(mor_store_key_check(prefix, true, err));
-    return store->ops->list(store, prefix, recursive, arena, ret_objects, ret_count, err);
+    return store->ops->list(store, prefix, recursive, false, arena, ret_objects, ret_count, err);
+}
+
+enum mor_status mor_store_list_names(struct mor_store *store, const char *prefix,
+                                     struct mor_arena *arena, struct mor_object_info **ret_objects,
+                                     size_t *ret_count, struct mor_error *err)
+{
+    MOR_TRY(mor_store_key_check(prefix, true, err));
+    return store->ops->list(store, prefix, false, true, arena, ret_objects, ret_count, err);
 }
 
 enum mor_status mor_store_create(struct mor_store *store, const char *key,

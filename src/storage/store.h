@@ -18,8 +18,9 @@ struct mor_store_ops {
     enum mor_status (*clean_temporary)(struct mor_store *store, int64_t *ret_count,
                                        struct mor_error *err);
     enum mor_status (*list)(struct mor_store *store, const char *prefix, bool recursive,
-                            struct mor_arena *arena, struct mor_object_info **ret_objects,
-                            size_t *ret_count, struct mor_error *err);
+                            bool names_only, struct mor_arena *arena,
+                            struct mor_object_info **ret_objects, size_t *ret_count,
+                            struct mor_error *err);
     enum mor_status (*create)(struct mor_store *store, const char *key, struct mor_sink **ret_sink,
                               struct mor_error *err);
     enum mor_status (*open_object)(struct mor_store *store, const char *key,

@@ -297,7 +297,7 @@ struct listing {
     struct mor_arena *arena;
     struct mor_object_info *objects;
     size_t count, capacity;
-    bool recursive;
+    bool recursive, names_only;
 };
 
 static void listing_add(struct listing *listing, const struct mor_object_info *object)
@@ -314,6 +314,15 @@ static void listing_add(struct listing *listing, const struct mor_object_info *o
 }
 
 #define LIST_DEPTH_MAX 64
+
+static void list_name(struct listing *listing, const char *prefix, const char *name, bool is_prefix)
+{
+    struct mor_object_info object = {
+        .key = mor_arena_printf(listing->arena, "%s%s%s", prefix, *prefix ? "/" : "", name),
+        .is_prefix = is_prefix,
+    };
+    listing_add(listing, &object);
+}
 
 static enum mor_status list_directory(struct listing *listing, int fd, const char *prefix,
                                       int depth, struct mor_error *err);
@@ -372,17 +381,21 @@ static enum mor_status list_directory(struct listing *listing, int fd, const cha
         const char *name = entry->d_name;
         if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || mor_local_is_temporary(name))
             continue;
-        status = list_entry(listing, dirfd(dir), prefix, name, depth, err);
+        if (listing->names_only && (entry->d_type == DT_REG || entry->d_type == DT_DIR))
+            list_name(listing, prefix, name, entry->d_type == DT_DIR);
+        else
+            status = list_entry(listing, dirfd(dir), prefix, name, depth, err);
     }
     closedir(dir);
     return status;
 }
 
 static enum mor_status local_list(struct mor_store *store, const char *prefix, bool recursive,
-                                  struct mor_arena *arena, struct mor_object_info **ret_objects,
-                                  size_t *ret_count, struct mor_error *err)
+                                  bool names_only, struct mor_arena *arena,
+                                  struct mor_object_info **ret_objects, size_t *ret_count,
+                                  struct mor_error *err)
 {
-    struct listing listing = {.arena = arena, .recursive = recursive};
+    struct listing listing = {.arena = arena, .recursive = recursive, .names_only = names_only};
     int fd = -1;
     enum mor_status status = mor_local_open_directory(mor_local_of(store), prefix, false, &fd, err);
     if (status == MOR_OK)

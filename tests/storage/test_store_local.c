@@ -82,6 +82,16 @@ static void listing_shows_objects_and_prefixes_but_no_unfinished_put(void **stat
     assert_int_equal(prefixes, 1);
     assert_int_equal(count_listed(fixture, "a", false, &prefixes), 2);
     assert_int_equal(count_listed(fixture, "absent", true, &prefixes), 0);
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    struct mor_object_info *names = NULL;
+    size_t count = 0;
+    assert_int_equal(
+        mor_store_list_names(fixture->store, "a", &arena, &names, &count, &fixture->err), MOR_OK);
+    assert_int_equal(count, 2);
+    assert_true(names[0].is_prefix != names[1].is_prefix);
+    assert_string_equal(names[names[0].is_prefix ? 0 : 1].key, "a/b");
+    mor_arena_done(&arena);
     mor_sink_free(sink);
 }
 

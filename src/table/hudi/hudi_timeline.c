@@ -238,7 +238,7 @@ enum mor_status hudi_timeline_load(struct hudi_timeline *timeline, struct mor_st
     struct mor_object_info *objects = NULL;
     size_t count = 0;
     enum mor_status status =
-        mor_store_list(store, prefix_of(layout), false, &arena, &objects, &count, err);
+        mor_store_list_names(store, prefix_of(layout), &arena, &objects, &count, err);
     if (status != MOR_OK) {
         mor_arena_done(&arena);
         return mor_error_wrap(err, "could not list the timeline");
