@@ -29,8 +29,8 @@ static enum mor_status packed_size(struct sample *s, size_t *ret_size, struct mo
 {
     const struct mor_pq_writer_config *config = s->column->config;
     mor_buffer_reset(&s->packed);
-    MOR_TRY(mor_pq_compress(&s->column->codec, config->codec, config->codec_level, s->body.data,
-                            s->body.size_bytes, &s->packed, err));
+    MOR_TRY(mor_pq_compress(&s->column->work->codec, config->codec, config->codec_level,
+                            s->body.data, s->body.size_bytes, &s->packed, err));
     *ret_size = s->packed.size_bytes;
     return MOR_OK;
 }
@@ -51,9 +51,9 @@ static enum mor_status dictionary_size(struct sample *s, size_t *ret_size, struc
     struct mor_pq_dict *dict = &c->dict;
     size_t count = s->values.count, all = c->values.count;
     *ret_size = SIZE_MAX;
-    mor_buffer_reset(&c->indexes);
-    mor_buffer_reserve(&c->indexes, (all + 1) * sizeof(uint32_t));
-    uint32_t *indexes = (uint32_t *)(void *)c->indexes.data;
+    mor_buffer_reset(&c->work->indexes);
+    mor_buffer_reserve(&c->work->indexes, (all + 1) * sizeof(uint32_t));
+    uint32_t *indexes = (uint32_t *)(void *)c->work->indexes.data;
     size_t bytes_max = c->config->dictionary_bytes_max;
     if (mor_pq_dict_index(dict, &c->values, 0, count, bytes_max, indexes) < count ||
         (count > 64 && dict->values.count > count - count / 8))

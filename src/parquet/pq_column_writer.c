@@ -20,6 +20,23 @@ static void make_histograms(struct mor_pq_column_writer *c)
         c->path->def_max > 1 ? mor_arena_calloc(&c->arena, c->path->def_max + 1u, 8) : NULL;
 }
 
+void mor_pq_workspace_init(struct mor_pq_workspace *work, struct mor_budget *budget)
+{
+    *work = (struct mor_pq_workspace){0};
+    struct mor_buffer *buffers[] = {&work->body, &work->packed, &work->indexes, &work->used};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        mor_buffer_init(buffers[i], budget);
+}
+
+void mor_pq_workspace_done(struct mor_pq_workspace *work)
+{
+    struct mor_buffer *buffers[] = {&work->body, &work->packed, &work->indexes, &work->used};
+    for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
+        mor_buffer_done(buffers[i]);
+    mor_pq_shredded_done(&work->shredded);
+    mor_pq_codec_done(&work->codec);
+}
+
 void mor_pq_column_writer_init(struct mor_pq_column_writer *c,
                                const struct mor_pq_writer_config *config,
                                const struct mor_pq_path *path, const struct mor_pq_element *element)
@@ -28,8 +45,7 @@ void mor_pq_column_writer_init(struct mor_pq_column_writer *c,
     c->error = MOR_ERROR_INIT;
     c->text = is_text(path->leaf->type);
     struct mor_budget *budget = config->budget;
-    struct mor_buffer *buffers[] = {&c->def,    &c->rep,  &c->pages, &c->infos,
-                                    &c->hashes, &c->body, &c->packed};
+    struct mor_buffer *buffers[] = {&c->def, &c->rep, &c->pages, &c->infos, &c->hashes};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         mor_buffer_init(buffers[i], budget);
     mor_pq_values_init(&c->values, element->type, element->type_length, budget);
@@ -43,8 +59,7 @@ void mor_pq_column_writer_init(struct mor_pq_column_writer *c,
 
 void mor_pq_column_writer_done(struct mor_pq_column_writer *c)
 {
-    struct mor_buffer *buffers[] = {&c->def,  &c->rep,    &c->pages,   &c->infos, &c->hashes,
-                                    &c->body, &c->packed, &c->indexes, &c->used};
+    struct mor_buffer *buffers[] = {&c->def, &c->rep, &c->pages, &c->infos, &c->hashes};
     for (size_t i = 0; i < sizeof buffers / sizeof *buffers; i++)
         mor_buffer_done(buffers[i]);
     mor_pq_values_done(&c->values);
@@ -52,8 +67,6 @@ void mor_pq_column_writer_done(struct mor_pq_column_writer *c)
     mor_arena_done(&c->arena);
     mor_pq_bounds_done(&c->page_bounds);
     mor_pq_bounds_done(&c->chunk_bounds);
-    mor_pq_shredded_done(&c->shredded);
-    mor_pq_codec_done(&c->codec);
 }
 
 static void reset_page(struct mor_pq_column_writer *c)
@@ -110,7 +123,7 @@ static void append_levels(struct mor_pq_column_writer *c, const struct mor_pq_sh
 static enum mor_status append_rows(struct mor_pq_column_writer *c, const struct mor_vector *top,
                                    size_t first, size_t count, struct mor_error *err)
 {
-    struct mor_pq_shredded *s = &c->shredded;
+    struct mor_pq_shredded *s = &c->work->shredded;
     MOR_TRY(mor_pq_shred(c->path, top, first, count, s, err));
     append_levels(c, s);
     mor_pq_values_append(&c->values, s->vector, s->first, s->count,
@@ -172,28 +185,28 @@ static void encode_def_levels(struct mor_pq_column_writer *c, struct mor_buffer 
 static void with_size_in_front(struct mor_pq_column_writer *c,
                                void (*encode)(struct mor_pq_column_writer *, struct mor_buffer *))
 {
-    size_t head = c->body.size_bytes;
-    mor_buffer_append_le32(&c->body, 0);
-    encode(c, &c->body);
-    uint32_t size = (uint32_t)(c->body.size_bytes - head - 4);
-    memcpy(c->body.data + head, &size, 4);
+    size_t head = c->work->body.size_bytes;
+    mor_buffer_append_le32(&c->work->body, 0);
+    encode(c, &c->work->body);
+    uint32_t size = (uint32_t)(c->work->body.size_bytes - head - 4);
+    memcpy(c->work->body.data + head, &size, 4);
 }
 
 // Dictionary indexes of the staged values; false when the dictionary is full.
 static bool index_values(struct mor_pq_column_writer *c)
 {
     size_t count = c->values.count;
-    mor_buffer_reset(&c->indexes);
-    mor_buffer_reserve(&c->indexes, (count + 1) * sizeof(uint32_t));
+    mor_buffer_reset(&c->work->indexes);
+    mor_buffer_reserve(&c->work->indexes, (count + 1) * sizeof(uint32_t));
     return mor_pq_dict_index(&c->dict, &c->values, 0, count, c->config->dictionary_bytes_max,
-                             (uint32_t *)(void *)c->indexes.data) == count;
+                             (uint32_t *)(void *)c->work->indexes.data) == count;
 }
 
 static void encode_indexes(struct mor_pq_column_writer *c, struct mor_buffer *out)
 {
     uint32_t width = mor_pq_bit_width(c->dict.values.count ? c->dict.values.count - 1 : 0);
     mor_buffer_append_u8(out, (uint8_t)width);
-    mor_pq_rle_write32(out, (const uint32_t *)(const void *)c->indexes.data, c->values.count,
+    mor_pq_rle_write32(out, (const uint32_t *)(const void *)c->work->indexes.data, c->values.count,
                        width);
 }
 
@@ -206,13 +219,13 @@ static void add_dictionary_bounds(struct mor_pq_column_writer *c)
         mor_pq_bounds_add(&c->page_bounds, &c->values);
         return;
     }
-    mor_buffer_reset(&c->used);
-    mor_buffer_reserve(&c->used, distinct + 1);
-    memset(c->used.data, 0, distinct);
-    const uint32_t *indexes = (const uint32_t *)(const void *)c->indexes.data;
+    mor_buffer_reset(&c->work->used);
+    mor_buffer_reserve(&c->work->used, distinct + 1);
+    memset(c->work->used.data, 0, distinct);
+    const uint32_t *indexes = (const uint32_t *)(const void *)c->work->indexes.data;
     for (size_t i = 0; i < c->values.count; i++)
-        c->used.data[indexes[i]] = 1;
-    mor_pq_bounds_add_used(&c->page_bounds, &c->dict.values, c->used.data);
+        c->work->used.data[indexes[i]] = 1;
+    mor_pq_bounds_add_used(&c->page_bounds, &c->dict.values, c->work->used.data);
 }
 
 static void count_levels(int64_t *histogram, const uint8_t *levels, size_t count)
@@ -270,30 +283,31 @@ static enum mor_status write_page(struct mor_pq_column_writer *c, struct mor_pq_
                                   size_t levels_size, struct mor_buffer *out, struct mor_error *err)
 {
     const struct mor_pq_writer_config *config = c->config;
-    if (c->body.size_bytes > MOR_PQ_PAGE_WRITE_MAX)
+    if (c->work->body.size_bytes > MOR_PQ_PAGE_WRITE_MAX)
         return mor_error_set(err, MOR_DATA, "column '%s': a page of %zu bytes is too large",
-                             c->path->leaf->name, c->body.size_bytes);
-    size_t values_size = c->body.size_bytes - levels_size;
-    mor_buffer_reset(&c->packed);
-    mor_buffer_append(&c->packed, c->body.data, levels_size);
+                             c->path->leaf->name, c->work->body.size_bytes);
+    size_t values_size = c->work->body.size_bytes - levels_size;
+    mor_buffer_reset(&c->work->packed);
+    mor_buffer_append(&c->work->packed, c->work->body.data, levels_size);
     header->is_compressed = config->codec != MOR_PQ_CODEC_NONE;
-    MOR_TRY(mor_pq_compress(&c->codec, config->codec, config->codec_level,
-                            c->body.data + levels_size, values_size, &c->packed, err));
-    if (header->type == MOR_PQ_DATA_PAGE_V2 && c->packed.size_bytes >= c->body.size_bytes) {
+    MOR_TRY(mor_pq_compress(&c->work->codec, config->codec, config->codec_level,
+                            c->work->body.data + levels_size, values_size, &c->work->packed, err));
+    if (header->type == MOR_PQ_DATA_PAGE_V2 &&
+        c->work->packed.size_bytes >= c->work->body.size_bytes) {
         header->is_compressed = false;
-        mor_buffer_reset(&c->packed);
-        mor_buffer_append(&c->packed, c->body.data, c->body.size_bytes);
+        mor_buffer_reset(&c->work->packed);
+        mor_buffer_append(&c->work->packed, c->work->body.data, c->work->body.size_bytes);
     }
-    header->uncompressed_bytes = (int32_t)c->body.size_bytes;
-    header->compressed_bytes = (int32_t)c->packed.size_bytes;
+    header->uncompressed_bytes = (int32_t)c->work->body.size_bytes;
+    header->compressed_bytes = (int32_t)c->work->packed.size_bytes;
     header->statistics = MOR_PQ_STATISTICS_NONE;
     header->has_crc = config->checksums;
     if (header->has_crc)
-        header->crc = mor_crc32(0, c->packed.data, c->packed.size_bytes);
+        header->crc = mor_crc32(0, c->work->packed.data, c->work->packed.size_bytes);
     size_t head = out->size_bytes;
     mor_pq_page_header_write(header, out);
-    c->uncompressed_bytes += out->size_bytes - head + c->body.size_bytes;
-    mor_buffer_append(out, c->packed.data, c->packed.size_bytes);
+    c->uncompressed_bytes += out->size_bytes - head + c->work->body.size_bytes;
+    mor_buffer_append(out, c->work->packed.data, c->work->packed.size_bytes);
     return MOR_OK;
 }
 
@@ -302,14 +316,14 @@ static int32_t encode_values(struct mor_pq_column_writer *c)
     if (c->choice == MOR_PQ_CHOSE_DICTIONARY && c->dict_open) {
         if (index_values(c)) {
             add_dictionary_bounds(c);
-            encode_indexes(c, &c->body);
+            encode_indexes(c, &c->work->body);
             c->dict_page_count++;
             return MOR_PQ_RLE_DICTIONARY;
         }
         c->dict_open = false;
     }
     mor_pq_bounds_add(&c->page_bounds, &c->values);
-    mor_pq_encode(&c->values, c->direct_encoding, &c->body);
+    mor_pq_encode(&c->values, c->direct_encoding, &c->work->body);
     return c->direct_encoding;
 }
 
@@ -338,15 +352,15 @@ enum mor_status mor_pq_column_flush_page(struct mor_pq_column_writer *c, struct 
                                         .num_rows = (int32_t)c->row_count,
                                         .def_encoding = MOR_PQ_RLE,
                                         .rep_encoding = MOR_PQ_RLE};
-    mor_buffer_reset(&c->body);
+    mor_buffer_reset(&c->work->body);
     size_t levels_size = 0;
     if (c->config->page_v2) {
         if (c->path->rep_max > 0)
-            encode_rep_levels(c, &c->body);
-        header.rep_bytes = (int32_t)c->body.size_bytes;
+            encode_rep_levels(c, &c->work->body);
+        header.rep_bytes = (int32_t)c->work->body.size_bytes;
         if (c->path->def_max > 0)
-            encode_def_levels(c, &c->body);
-        levels_size = c->body.size_bytes;
+            encode_def_levels(c, &c->work->body);
+        levels_size = c->work->body.size_bytes;
         header.def_bytes = (int32_t)levels_size - header.rep_bytes;
     } else {
         if (c->path->rep_max > 0)
@@ -375,7 +389,7 @@ enum mor_status mor_pq_column_dictionary_page(struct mor_pq_column_writer *c,
     struct mor_pq_page_header header = {.type = MOR_PQ_DICTIONARY_PAGE,
                                         .num_values = (int32_t)c->dict.values.count,
                                         .encoding = MOR_PQ_PLAIN};
-    mor_buffer_reset(&c->body);
-    mor_pq_encode_plain(&c->dict.values, &c->body);
+    mor_buffer_reset(&c->work->body);
+    mor_pq_encode_plain(&c->dict.values, &c->work->body);
     return write_page(c, &header, 0, out, err);
 }

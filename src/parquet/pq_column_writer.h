@@ -31,6 +31,18 @@ struct mor_pq_page_info {
 
 enum mor_pq_choice { MOR_PQ_UNDECIDED, MOR_PQ_CHOSE_DICTIONARY, MOR_PQ_CHOSE_DIRECT };
 
+// What encoding needs besides the column itself: one per thread, not one per column, because
+// contexts of codecs are large and files may have thousands of columns.
+struct mor_pq_workspace {
+    struct mor_pq_codec_state codec;
+    struct mor_pq_shredded shredded;
+    struct mor_buffer body, packed, indexes, used;
+    struct mor_pq_workspace *next; // of those nobody uses
+};
+
+void mor_pq_workspace_init(struct mor_pq_workspace *work, struct mor_budget *budget);
+void mor_pq_workspace_done(struct mor_pq_workspace *work);
+
 struct mor_pq_column_writer {
     const struct mor_pq_writer_config *config; // borrowed
     const struct mor_pq_path *path;            // borrowed
@@ -59,12 +71,9 @@ struct mor_pq_column_writer {
     // bloom filter: hashes of the chunk's values
     bool bloom;
     double bloom_fpp;
-    struct mor_buffer hashes; // uint64_t[]
-    // scratch
-    struct mor_pq_codec_state codec;
-    struct mor_pq_shredded shredded;
-    struct mor_buffer body, packed, indexes, used;
-    struct mor_error error; // of a worker thread
+    struct mor_buffer hashes;      // uint64_t[]
+    struct mor_pq_workspace *work; // borrowed while a call is under way
+    struct mor_error error;        // of a worker thread
     enum mor_status status;
 };
 

@@ -5,9 +5,9 @@
 
 void mor_pq_leaf_init(struct mor_pq_leaf *leaf, const struct mor_pq_node *node,
                       const struct mor_byte_source *source, struct mor_pq_held *held,
-                      struct mor_budget *budget)
+                      struct mor_pq_codec_state *codec, struct mor_budget *budget)
 {
-    *leaf = (struct mor_pq_leaf){.node = node, .held = held};
+    *leaf = (struct mor_pq_leaf){.node = node, .held = held, .codec = codec};
     mor_pq_stream_init(&leaf->stream, source, budget);
     struct mor_buffer *buffers[] = {&leaf->dictionary.data,
                                     &leaf->dictionary.offsets,
@@ -37,7 +37,6 @@ void mor_pq_leaf_done(struct mor_pq_leaf *leaf)
         mor_buffer_done(buffers[i]);
     mor_pq_stream_done(&leaf->stream);
     mor_pq_decoder_done(&leaf->decoder);
-    mor_pq_codec_done(&leaf->codec);
 }
 
 // ---- chunks -------------------------------------------------------------------------------------

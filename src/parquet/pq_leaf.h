@@ -56,7 +56,7 @@ struct mor_pq_leaf {
     struct mor_pq_dictionary dictionary;
     struct mor_pq_page page;
     struct mor_pq_decoder decoder;
-    struct mor_pq_codec_state codec;
+    struct mor_pq_codec_state *codec; // borrowed, shared by the leaves of a reader
     // what the last read gathered
     size_t entry_count, value_count;
     bool all_present;           // def not filled
@@ -67,7 +67,7 @@ struct mor_pq_leaf {
 
 void mor_pq_leaf_init(struct mor_pq_leaf *leaf, const struct mor_pq_node *node,
                       const struct mor_byte_source *source, struct mor_pq_held *held,
-                      struct mor_budget *budget);
+                      struct mor_pq_codec_state *codec, struct mor_budget *budget);
 void mor_pq_leaf_done(struct mor_pq_leaf *leaf);
 // Turns to a chunk. data_end: where the file's data ends (footer).
 enum mor_status mor_pq_leaf_open(struct mor_pq_leaf *leaf, const struct mor_pq_chunk *chunk,

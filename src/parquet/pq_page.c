@@ -85,7 +85,7 @@ static enum mor_status unpack_body(struct mor_pq_leaf *leaf,
         memcpy(body->data, packed, prefix_bytes);
     // A page without values may have nothing where the compressed values would be.
     if (size > prefix_bytes)
-        MOR_TRY(mor_pq_decompress(&leaf->codec, leaf->chunk->codec, packed + prefix_bytes,
+        MOR_TRY(mor_pq_decompress(leaf->codec, leaf->chunk->codec, packed + prefix_bytes,
                                   packed_size - prefix_bytes, body->data + prefix_bytes,
                                   size - prefix_bytes, err));
     body->size_bytes = size;

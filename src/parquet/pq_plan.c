@@ -15,6 +15,7 @@ void mor_pq_leaves_done(struct mor_pq_leaves *leaves)
     leaves->items = NULL;
     leaves->count = leaves->capacity = 0;
     leaves->held.bytes = 0;
+    mor_pq_codec_done(&leaves->codec);
 }
 
 static struct mor_pq_leaf *add_leaf(struct planner *p, const struct mor_pq_node *node,
@@ -27,7 +28,7 @@ static struct mor_pq_leaf *add_leaf(struct planner *p, const struct mor_pq_node 
     }
     *ret_index = (int32_t)leaves->count;
     struct mor_pq_leaf *leaf = &leaves->items[leaves->count++];
-    mor_pq_leaf_init(leaf, node, leaves->source, &leaves->held, leaves->budget);
+    mor_pq_leaf_init(leaf, node, leaves->source, &leaves->held, &leaves->codec, leaves->budget);
     leaf->verify = true;
     return leaf;
 }

@@ -17,6 +17,7 @@ struct mor_pq_leaves {
     size_t count, capacity;
     const struct mor_byte_source *source;
     struct mor_pq_held held;
+    struct mor_pq_codec_state codec;
     struct mor_budget *budget;
 };
 

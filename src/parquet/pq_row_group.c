@@ -234,7 +234,11 @@ static enum mor_status put_chunk(struct mor_parquet_writer *w, size_t leaf,
     struct mor_pq_column_writer *c = &w->columns[leaf];
     MOR_AUTO_BUFFER dictionary = {0};
     bool with_dictionary;
-    MOR_TRY(mor_pq_column_dictionary_page(c, &dictionary, &with_dictionary, err));
+    mor_pq_writer_lend(w, c);
+    enum mor_status status = mor_pq_column_dictionary_page(c, &dictionary, &with_dictionary, err);
+    mor_pq_writer_take_back(w, c);
+    if (status != MOR_OK)
+        return status;
     fill_chunk(w, leaf, chunk);
     int64_t start = w->position;
     MOR_TRY(mor_pq_writer_put(w, dictionary.data, dictionary.size_bytes, err));
@@ -277,7 +281,9 @@ static void flush_last_page(void *context, size_t index)
 {
     struct mor_parquet_writer *w = context;
     struct mor_pq_column_writer *c = &w->columns[index];
+    mor_pq_writer_lend(w, c);
     c->status = mor_pq_column_flush_page(c, &c->error);
+    mor_pq_writer_take_back(w, c);
 }
 
 enum mor_status mor_pq_writer_flush_row_group(struct mor_parquet_writer *w, struct mor_error *err)

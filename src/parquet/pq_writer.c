@@ -1,4 +1,5 @@
 #include "pq_writer.h"
+#include "moraine/base/thread.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -41,6 +42,37 @@ static enum mor_status start_file(struct mor_parquet_writer *w, struct mor_error
         return MOR_OK;
     w->started = true;
     return mor_pq_writer_put(w, magic, sizeof magic, err);
+}
+
+// ---- workspaces ---------------------------------------------------------------------------------
+
+static void make_workspaces(struct mor_parquet_writer *w, size_t count)
+{
+    pthread_mutex_init(&w->mutex, NULL);
+    w->work = mor_calloc(count, sizeof *w->work);
+    w->work_count = count;
+    for (size_t i = 0; i < count; i++) {
+        mor_pq_workspace_init(&w->work[i], w->config.budget);
+        w->work[i].next = w->free_work;
+        w->free_work = &w->work[i];
+    }
+}
+
+// There is one per thread, so one is always free.
+void mor_pq_writer_lend(struct mor_parquet_writer *w, struct mor_pq_column_writer *column)
+{
+    MOR_LOCKED(&w->mutex);
+    assert(w->free_work);
+    column->work = w->free_work;
+    w->free_work = column->work->next;
+}
+
+void mor_pq_writer_take_back(struct mor_parquet_writer *w, struct mor_pq_column_writer *column)
+{
+    MOR_LOCKED(&w->mutex);
+    column->work->next = w->free_work;
+    w->free_work = column->work;
+    column->work = NULL;
 }
 
 // ---- opening ------------------------------------------------------------------------------------
@@ -203,6 +235,7 @@ enum mor_status mor_parquet_writer_open(const struct mor_schema *schema,
     mor_buffer_init(&w->out, options->budget);
     mor_buffer_init(&w->indexes, options->budget);
     take_options(w, options);
+    make_workspaces(w, options->thread_count > 1 ? options->thread_count : 1);
     const char *created_by =
         options->created_by ? options->created_by : "moraine version " MORAINE_VERSION;
     created_by = mor_arena_strdup(&w->arena, created_by);
@@ -224,6 +257,10 @@ void mor_parquet_writer_free(struct mor_parquet_writer *w)
     for (size_t i = 0; w->columns && i < w->leaf_count; i++)
         mor_pq_column_writer_done(&w->columns[i]);
     free(w->columns);
+    for (size_t i = 0; i < w->work_count; i++)
+        mor_pq_workspace_done(&w->work[i]);
+    free(w->work);
+    pthread_mutex_destroy(&w->mutex);
     mor_buffer_done(&w->row_groups);
     mor_buffer_done(&w->key_values);
     mor_buffer_done(&w->out);
@@ -256,8 +293,10 @@ static void append_column(void *context, size_t index)
 {
     const struct stride *s = context;
     struct mor_pq_column_writer *c = &s->writer->columns[index];
+    mor_pq_writer_lend(s->writer, c);
     c->status =
         mor_pq_column_append(c, &s->batch->columns[c->path->top], s->first, s->count, &c->error);
+    mor_pq_writer_take_back(s->writer, c);
 }
 
 static enum mor_status append_stride(struct mor_parquet_writer *w, const struct mor_batch *batch,

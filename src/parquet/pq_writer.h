@@ -2,6 +2,8 @@
 #ifndef MOR_PQ_WRITER_H
 #define MOR_PQ_WRITER_H
 
+#include <pthread.h>
+
 #include "moraine/parquet.h"
 #include "pq_column_writer.h"
 
@@ -27,9 +29,16 @@ struct mor_parquet_writer {
     struct mor_buffer out;     // bytes not yet given to the sink
     struct mor_buffer indexes; // serialised column and offset indexes of finished row groups
     struct mor_pq_pool *pool;  // NULL = one thread
+    pthread_mutex_t mutex;     // of free_work
+    struct mor_pq_workspace *work, *free_work;
+    size_t work_count;
     bool started, finished, broken;
 };
 
+// Lends the column a workspace / takes it back. Any thread of the writer.
+void mor_pq_writer_lend(struct mor_parquet_writer *writer, struct mor_pq_column_writer *column);
+void mor_pq_writer_take_back(struct mor_parquet_writer *writer,
+                             struct mor_pq_column_writer *column);
 // Adds bytes to the file; small pieces are gathered.
 enum mor_status mor_pq_writer_put(struct mor_parquet_writer *writer, const void *bytes,
                                   size_t size_bytes, struct mor_error *err) MOR_CHECKED;
