@@ -155,6 +155,7 @@ static enum mor_status open_data(struct mor_state *state, struct mor_error *err)
     if (state->has_mark)
         mor_state_set_horizon(state, state->mark.watermark_ms);
     MOR_TRY(mor_state_load_runs(state, err));
+    MOR_TRY(sync_folder(state->data_folder, err));
     return sync_folder(state->folder, err);
 }
 

@@ -1,7 +1,8 @@
 // What stands in LMDB beside the chunks of sorted runs. Values begin with a u64 checksum that
 // covers the key and the rest (mor_run_checksum); integers little-endian.
 //
-//   'H'            magic u64 | format u32 | 0 u32 | salt u64 | window i64 | table size u32 |
+//   'H'            magic u64 | format u32 | with index u32 | salt u64 | window i64 | table size u32
+//   |
 //                  dedup size u32 | table | dedup fields
 //   'D'            next sequence | run count | run sum | name count | name sum | mark checksum; u64
 //   'M'            watermark i64 | batch id 16 bytes | version size u32 | offsets size u32 |
@@ -310,7 +311,7 @@ static int write_head(struct mor_state *state, MDB_txn *txn, MDB_dbi dbi)
     mor_buffer_append_le64(&value, 0);
     mor_buffer_append_le64(&value, MAGIC);
     mor_buffer_append_le32(&value, FORMAT_VERSION);
-    mor_buffer_append_le32(&value, 0);
+    mor_buffer_append_le32(&value, state->has_index);
     mor_buffer_append_le64(&value, state->salt);
     mor_buffer_append_le64(&value, (uint64_t)state->window_ms);
     mor_buffer_append_le32(&value, (uint32_t)strlen(state->table));
@@ -347,10 +348,11 @@ static int read_head(struct disk_open *open, MDB_txn *txn, MDB_dbi dbi)
     }
     const uint8_t *at = (const uint8_t *)value.mv_data + 8;
     uint64_t magic;
-    uint32_t format, sizes[2];
+    uint32_t format, with_index, sizes[2];
     int64_t window;
     memcpy(&magic, at, 8);
     memcpy(&format, at + 8, 4);
+    memcpy(&with_index, at + 12, 4);
     memcpy(&state->salt, at + 16, 8);
     memcpy(&window, at + 24, 8);
     memcpy(sizes, at + 32, 8);
@@ -362,6 +364,8 @@ static int read_head(struct disk_open *open, MDB_txn *txn, MDB_dbi dbi)
         open->reason = "it belongs to another table";
     else if (window != state->window_ms || !text_is(at + 40 + sizes[0], sizes[1], state->dedup_by))
         open->reason = "dedup was configured differently";
+    else if (with_index != state->has_index)
+        open->reason = "it was made with or without an index";
     return open->reason == NULL ? MDB_SUCCESS : MDB_CORRUPTED;
 }
 

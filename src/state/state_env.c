@@ -112,7 +112,12 @@ enum mor_status mor_state_env_open(struct mor_state_env *env, const char *folder
                                   .map_size_bytes = map_size_bytes_first > 0 ? map_size_bytes_first
                                                                              : MAP_BYTES_FIRST};
     pthread_mutex_init(&env->write_mutex, NULL);
-    pthread_rwlock_init(&env->readers, NULL);
+    // by default a stream of readers keeps a writer out for ever
+    pthread_rwlockattr_t attributes;
+    pthread_rwlockattr_init(&attributes);
+    pthread_rwlockattr_setkind_np(&attributes, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&env->readers, &attributes);
+    pthread_rwlockattr_destroy(&attributes);
     enum mor_status status = check_and_open(env, err);
     if (status != MOR_OK)
         mor_state_env_close(env);

@@ -1,10 +1,11 @@
 // What the files of this module share.
 //
-// Locks, never two at once but for the pair write_mutex -> readers:
+// Locks, never two at once but for write_mutex, under which readers or mutex may be taken:
 //   shard mutexes          slots and filters of a shard
 //   env.write_mutex        one write transaction; sums and next sequence
 //   env.readers            (read) the list of sorted runs and the map; (write) changing them
-//   mutex                  names, demotions, trouble of the merger
+//   mutex                  names, demotions, wishes to the merger and its trouble
+//   merge_mutex            one merge at a time; outermost
 // Mark, intent and batches belong to the committer.
 #ifndef MORAINE_STATE_INTERNAL_H
 #define MORAINE_STATE_INTERNAL_H

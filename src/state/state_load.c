@@ -107,7 +107,7 @@ static void prepare_spaces(struct mor_state *state)
             keys_largest = run->entry_count > keys_largest ? run->entry_count : keys_largest;
         }
     }
-    const size_t slot = sizeof(struct key_slot) * 100 / 47; // as a table is after growing
+    const size_t slot = sizeof(struct key_slot) * 100 / 40; // as a table is after growing
     bool ids_fit = state->share_bytes == 0 || (ids + keys) * slot <= state->share_bytes;
     bool keys_fit = ids_fit;
     if (!ids_fit) { // one of them may

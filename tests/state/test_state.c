@@ -132,6 +132,9 @@ static void another_table_or_other_dedup_fields_set_the_state_aside(void **conte
     f.options.dedup_window_ms *= 2;
     fixture_reopen(&f);
     assert_int_equal(f.outcome.condition, MOR_STATE_SET_ASIDE);
+    f.options.index = false;
+    fixture_reopen(&f);
+    assert_int_equal(f.outcome.condition, MOR_STATE_SET_ASIDE);
     assert_int_equal(count_aside(&f), 2); // the newest two are kept
     fixture_reopen(&f);
     assert_int_equal(f.outcome.condition, MOR_STATE_FRESH);
