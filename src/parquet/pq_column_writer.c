@@ -126,8 +126,10 @@ static enum mor_status append_rows(struct mor_pq_column_writer *c, const struct 
     struct mor_pq_shredded *s = &c->work->shredded;
     MOR_TRY(mor_pq_shred(c->path, top, first, count, s, err));
     append_levels(c, s);
-    mor_pq_values_append(&c->values, s->vector, s->first, s->count,
-                         s->all_present ? NULL : s->present.data);
+    if (!mor_pq_values_append(&c->values, s->vector, s->first, s->count,
+                              s->all_present ? NULL : s->present.data))
+        return mor_error_set(err, MOR_DATA, "column '%s': a decimal has more than %d digits",
+                             c->path->leaf->name, c->path->leaf->precision);
     c->entry_count += s->entry_count;
     c->null_count += s->null_count;
     c->row_count += count;

@@ -85,16 +85,22 @@ static void append_fixed(struct mor_pq_values *values, const struct mor_vector *
     values->count += n;
 }
 
-static void append_decimals(struct mor_pq_values *values, const struct mor_vector *vector,
+static bool append_decimals(struct mor_pq_values *values, const struct mor_vector *vector,
                             size_t first, size_t count, const uint8_t *present)
 {
     const size_t width = values->width;
     mor_buffer_reserve(&values->data, count * width);
     uint8_t *to = values->data.data + values->data.size_bytes;
     size_t n = 0;
+    bool fits = true;
+    mor_int128 limit = 1;
+    for (int32_t digit = 0; digit < vector->field->precision; digit++)
+        limit *= 10;
     for (size_t i = 0; i < count; i++) {
         if (present && !present[i])
             continue;
+        mor_int128 value = mor_vector_decimal(vector, first + i);
+        fits &= value < limit && value > -limit;
         // Little-endian 16 bytes in the vector: the low bytes are the number when it fits.
         const uint8_t *from = vector->data.data + (first + i) * 16;
         if (values->type == MOR_PQ_FLBA) {
@@ -108,6 +114,7 @@ static void append_decimals(struct mor_pq_values *values, const struct mor_vecto
     }
     values->data.size_bytes += n * width;
     values->count += n;
+    return fits;
 }
 
 static void append_bytes(struct mor_pq_values *values, const struct mor_vector *vector,
@@ -153,19 +160,20 @@ static bool left_out_slots_are_empty(const struct mor_vector *vector, size_t fir
     return owned == 0;
 }
 
-void mor_pq_values_append(struct mor_pq_values *values, const struct mor_vector *vector,
+bool mor_pq_values_append(struct mor_pq_values *values, const struct mor_vector *vector,
                           size_t first, size_t count, const uint8_t *present)
 {
     if (count == 0)
-        return;
+        return true;
     if (values->type == MOR_PQ_BOOLEAN)
         append_booleans(values, vector, first, count, present);
     else if (vector->field->type == MOR_TYPE_DECIMAL)
-        append_decimals(values, vector, first, count, present);
+        return append_decimals(values, vector, first, count, present);
     else if (values->type != MOR_PQ_BYTE_ARRAY)
         append_fixed(values, vector, first, count, present);
     else if (!present || left_out_slots_are_empty(vector, first, count, present))
         append_bytes(values, vector, first, count, present);
     else
         append_bytes_one_by_one(values, vector, first, count, present);
+    return true;
 }

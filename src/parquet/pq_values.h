@@ -37,8 +37,9 @@ static inline const uint8_t *mor_pq_values_at(const struct mor_pq_values *values
 }
 
 // Appends slots [first, first + count) of a leaf vector. present: one byte per slot, 0 = leave out;
-// NULL = all of them. Decimals become big-endian or integers as `values->type` says.
-void mor_pq_values_append(struct mor_pq_values *values, const struct mor_vector *vector,
+// NULL = all of them. Decimals become big-endian or integers as `values->type` says; false when one
+// has more digits than its column.
+bool mor_pq_values_append(struct mor_pq_values *values, const struct mor_vector *vector,
                           size_t first, size_t count, const uint8_t *present);
 
 // ---- encodings (Encodings.md of parquet-format); all append to `out` ----------------------------

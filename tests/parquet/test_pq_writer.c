@@ -358,6 +358,32 @@ static void null_in_a_required_column_is_an_error_with_its_place(void **state)
     mor_schema_free(loose);
 }
 
+static void decimal_with_too_many_digits_is_an_error(void **state)
+{
+    (void)state;
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_schema *schema = mor_schema_new("t");
+    struct mor_field *field = mor_schema_add(schema, NULL, "d", MOR_TYPE_DECIMAL, true);
+    field->precision = 5;
+    field->scale = 2;
+    struct mor_batch *batch = mor_batch_new(schema, NULL);
+    const mor_int128 numbers[] = {99999, -99999, 100000};
+    for (size_t i = 0; i < 3; i++)
+        mor_vector_append_fixed(&batch->columns[0], &numbers[i]);
+    batch->row_count = 3;
+    struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
+    struct memory_file file = {0};
+    struct mor_byte_sink sink = memory_sink(&file);
+    struct mor_parquet_writer *writer = NULL;
+    assert_ok(mor_parquet_writer_open(schema, &sink, &options, &writer, &err));
+    assert_ok(mor_parquet_writer_append(writer, batch, 0, 2, &err));
+    assert_fails(mor_parquet_writer_append(writer, batch, 2, 1, &err), MOR_DATA, "5 digits");
+    mor_parquet_writer_free(writer);
+    memory_done(&file);
+    mor_batch_free(batch);
+    mor_schema_free(schema);
+}
+
 static void failing_sink_fails_append_or_finish_at_every_write(void **state)
 {
     (void)state;
@@ -471,6 +497,7 @@ int main(void)
         cmocka_unit_test(conservative_profile_uses_no_delta_encodings),
         cmocka_unit_test(dictionary_that_grows_too_large_is_given_up),
         cmocka_unit_test(null_in_a_required_column_is_an_error_with_its_place),
+        cmocka_unit_test(decimal_with_too_many_digits_is_an_error),
         cmocka_unit_test(failing_sink_fails_append_or_finish_at_every_write),
         cmocka_unit_test(footer_that_was_stored_wrongly_fails_finish),
         cmocka_unit_test(memory_is_counted_and_given_back),
