@@ -215,6 +215,21 @@ def copy_settings(rng):
     ]
 
 
+def rewrite_with_duckdb(rng, path):
+    """Has DuckDB write the rows anew; None when it cannot read or write them."""
+    version, codec = rng.choice(["v1", "v2"]), rng.choice(["zstd", "snappy", "gzip", "lz4_raw", "brotli", "uncompressed"])
+    rows = rng.choice([2048, 122880])
+    other = path + ".duckdb"
+    try:
+        duckdb.connect().execute(f"copy (select * from read_parquet('{path}')) to '{other}' "
+                                 f"(format parquet, parquet_version {version}, codec '{codec}', row_group_size {rows})")
+        pq.read_table(other)
+    except (duckdb.Error, pa.ArrowException):
+        return None
+    os.replace(other, path)
+    return {"duckdb": version, "codec": codec, "row_group_size": rows}
+
+
 def check_round(tool, seed, folder):
     rng = random.Random(seed)
     wide = rng.random() < 0.01
@@ -227,6 +242,8 @@ def check_round(tool, seed, folder):
     source, target = os.path.join(folder, "source.parquet"), os.path.join(folder, "target.parquet")
     options, settings = writer_options(rng, schema), copy_settings(rng)
     pq.write_table(table, source, **options)
+    if rng.random() < 0.3:
+        options = rewrite_with_duckdb(rng, source) or options
     done = subprocess.run([tool, "copy", source, target, *settings], capture_output=True, text=True)
     context = f"seed {seed}: {options} {settings}\n{schema if not wide else '2,000 columns'}"
     if done.returncode != 0:
