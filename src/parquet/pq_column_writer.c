@@ -261,13 +261,13 @@ static void record_page(struct mor_pq_column_writer *c, size_t offset)
                                     .null_count = (int64_t)c->null_count};
     if (c->values.type == MOR_PQ_BYTE_ARRAY)
         info.unencoded_bytes = (int64_t)c->values.data.size_bytes;
-    if (c->page_bounds.any) {
+    // Spark holds NaN to be greater than everything, so bounds that leave it out would hide rows.
+    if (c->page_bounds.any && !c->page_bounds.nan) {
         size_t bytes_max =
             c->values.type == MOR_PQ_BYTE_ARRAY ? c->config->bound_bytes_max : SIZE_MAX;
         info.bounds = mor_pq_bounds_cut(&c->page_bounds, c->text, bytes_max, &c->arena);
         info.has_bounds = true;
     }
-    info.nan_only = !c->page_bounds.any && c->page_bounds.nan;
     add_histogram(&info.rep_histogram, c->rep_histogram, c->path->rep_max + 1u, &c->rep,
                   c->entry_count, &c->arena);
     add_histogram(&info.def_histogram, c->def_histogram, c->path->def_max + 1u, &c->def,

@@ -24,7 +24,7 @@ struct mor_pq_page_info {
     size_t offset; // in the pages buffer
     int32_t size_bytes;
     int64_t first_row, value_count, null_count, unencoded_bytes;
-    bool has_bounds, nan_only;
+    bool has_bounds;          // false: all null, or a NaN among the values
     struct mor_pq_cut bounds; // in the chunk's arena
     int64_t *rep_histogram, *def_histogram;
 };

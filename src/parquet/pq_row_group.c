@@ -149,7 +149,7 @@ static void fill_statistics(struct mor_parquet_writer *w, struct mor_pq_column_w
 {
     chunk->statistics = MOR_PQ_STATISTICS_NONE;
     chunk->statistics.null_count = c->chunk_nulls;
-    if (!c->chunk_bounds.any)
+    if (!c->chunk_bounds.any || c->chunk_bounds.nan)
         return;
     size_t bytes_max = c->values.type == MOR_PQ_BYTE_ARRAY ? w->config.bound_bytes_max : SIZE_MAX;
     struct mor_pq_cut cut = mor_pq_bounds_cut(&c->chunk_bounds, c->text, bytes_max, &w->arena);

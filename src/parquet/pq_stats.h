@@ -1,9 +1,10 @@
 // Minimum and maximum of a column, in the order that parquet-format defines for its type.
 //
-// Floating point (parquet.thrift, ColumnOrder): NaN takes no part; a minimum of zero is written as
-// -0.0, a maximum of zero as +0.0; on reading, bounds with NaN are of no use. Byte arrays compare
-// as unsigned bytes, fixed decimals as signed numbers. Long bounds are cut, which their exactness
-// flags say.
+// Floating point (parquet.thrift, ColumnOrder): NaN takes no part, and a page or chunk that holds
+// one is written without bounds, as parquet-java does, because Spark counts NaN as the greatest
+// number; a minimum of zero is written as -0.0, a maximum of zero as +0.0; on reading, bounds with
+// NaN are of no use. Byte arrays compare as unsigned bytes, fixed decimals as signed numbers. Long
+// bounds are cut, which their exactness flags say.
 #ifndef MOR_PQ_STATS_H
 #define MOR_PQ_STATS_H
 

@@ -1,3 +1,5 @@
+#include <math.h>
+
 #include "parquet_test.h"
 #include "pq_meta.h"
 
@@ -358,6 +360,41 @@ static void null_in_a_required_column_is_an_error_with_its_place(void **state)
     mor_schema_free(loose);
 }
 
+static void chunk_with_nan_has_no_bounds_and_no_column_index(void **state)
+{
+    (void)state;
+    struct mor_schema *schema = mor_schema_new("t");
+    mor_schema_add(schema, NULL, "clean", MOR_TYPE_DOUBLE, true);
+    mor_schema_add(schema, NULL, "nan", MOR_TYPE_DOUBLE, true);
+    struct mor_batch *batch = mor_batch_new(schema, NULL);
+    for (int i = 0; i < 300; i++) {
+        double value = i, other = i == 150 ? (double)NAN : i;
+        mor_vector_append_fixed(&batch->columns[0], &value);
+        mor_vector_append_fixed(&batch->columns[1], &other);
+    }
+    batch->row_count = 300;
+    struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
+    options.page_rows_max = 100;
+    struct memory_file file = {0};
+    struct mor_arena arena;
+    struct mor_pq_file footer;
+    mor_arena_init(&arena, 0, NULL);
+    write_file(&file, batch, &options);
+    parse_footer(&file, &arena, &footer);
+    const struct mor_pq_chunk *clean = &footer.row_groups[0].chunks[0], *nan = clean + 1;
+    assert_non_null(clean->statistics.min_value.data);
+    assert_true(clean->column_index_offset > 0);
+    assert_null(nan->statistics.min_value.data);
+    assert_null(nan->statistics.max_value.data);
+    assert_int_equal(nan->statistics.null_count, 0);
+    assert_true(nan->column_index_offset < 0 && nan->offset_index_offset > 0);
+    check_round_trip(batch, &options, 300);
+    mor_arena_done(&arena);
+    memory_done(&file);
+    mor_batch_free(batch);
+    mor_schema_free(schema);
+}
+
 static void decimal_with_too_many_digits_is_an_error(void **state)
 {
     (void)state;
@@ -497,6 +534,7 @@ int main(void)
         cmocka_unit_test(conservative_profile_uses_no_delta_encodings),
         cmocka_unit_test(dictionary_that_grows_too_large_is_given_up),
         cmocka_unit_test(null_in_a_required_column_is_an_error_with_its_place),
+        cmocka_unit_test(chunk_with_nan_has_no_bounds_and_no_column_index),
         cmocka_unit_test(decimal_with_too_many_digits_is_an_error),
         cmocka_unit_test(failing_sink_fails_append_or_finish_at_every_write),
         cmocka_unit_test(footer_that_was_stored_wrongly_fails_finish),
