@@ -33,7 +33,8 @@ static char *read_text(const char *path)
     if (!file)
         return mor_strdup("");
     char *text = mor_calloc(1, 64 * 1024);
-    (void)fread(text, 1, 64 * 1024 - 1, file);
+    size_t size = fread(text, 1, 64 * 1024 - 1, file);
+    text[size] = '\0';
     fclose(file);
     return text;
 }
