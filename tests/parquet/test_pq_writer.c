@@ -250,9 +250,13 @@ static void footer_holds_statistics_sizes_sorting_and_types(void **state)
         const struct mor_pq_chunk *chunk = &group->chunks[i];
         const struct mor_pq_element *e = &footer.elements[i + 1];
         assert_int_equal(chunk->statistics.null_count, (int64_t)batch->columns[i].null_count);
-        assert_non_null(chunk->statistics.min_value.data);
-        assert_int_equal(chunk->statistics.min_exact, 1);
-        assert_true(chunk->column_index_offset > 0 && chunk->offset_index_offset > 0);
+        // random bits of floating point are NaN now and then
+        if (e->type != MOR_PQ_FLOAT && e->type != MOR_PQ_DOUBLE) {
+            assert_non_null(chunk->statistics.min_value.data);
+            assert_int_equal(chunk->statistics.min_exact, 1);
+            assert_true(chunk->column_index_offset > 0);
+        }
+        assert_true(chunk->offset_index_offset > 0);
         assert_int_equal(chunk->sizes.unencoded_bytes >= 0, e->type == MOR_PQ_BYTE_ARRAY);
         assert_int_equal(e->field_id, (int32_t)i + 1);
         assert_int_equal(chunk->num_values, 500);
