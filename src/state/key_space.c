@@ -6,10 +6,11 @@
 #include "moraine/base/thread.h"
 
 // Linear probing: at 70 % a hit reads about 2 slots and a miss 6, all neighbours.
-#define LOAD_PERCENT_MAX   70
-#define LOAD_PERCENT_GROWN 40 // after growing: by 1.75, between wasted memory and moved entries
-#define CAPACITY_MIN       64
-#define HUGE_BYTES         (2u << 20) // from here on memory comes in huge pages: fewer TLB misses
+#define LOAD_PERCENT_MAX    70
+#define LOAD_PERCENT_GROWN  40 // after growing: by 1.75, between wasted memory and moved entries
+#define LOAD_PERCENT_PURGED 45 // below this, purging makes room enough
+#define CAPACITY_MIN        64
+#define HUGE_BYTES          (2u << 20) // from here on memory comes in huge pages: fewer TLB misses
 
 // ---- memory -------------------------------------------------------------------------------------
 
@@ -139,6 +140,41 @@ static void rebuild(struct key_space *space, struct key_shard *shard, size_t ent
     free_slots(space, old, old_capacity);
 }
 
+// Purges in place: the entries that stay are pushed together at the end, in their order, and then
+// go from there to their places. A place is never behind the slot an entry stands in (those for
+// which it is, at the end of the table, wait in `late`), so nothing is overwritten unread.
+static void purge(struct key_space *space, struct key_shard *shard)
+{
+    size_t first = shard->capacity;
+    for (size_t i = shard->capacity; i > 0; i--) {
+        struct key_slot slot = shard->slots[i - 1];
+        shard->slots[i - 1] = (struct key_slot){0};
+        if ((slot.high | slot.low) != 0 && !key_is_purged(space, slot.value))
+            shard->slots[--first] = slot;
+    }
+    struct key_slot *late = NULL;
+    size_t late_count = 0, late_capacity = 0;
+    shard->used = 0;
+    for (size_t i = first; i < shard->capacity; i++) {
+        struct key_slot slot = shard->slots[i];
+        struct mor_hash128 hash = {.low = slot.low, .high = slot.high};
+        shard->slots[i] = (struct key_slot){0};
+        if (key_position(shard, hash) <= i) {
+            mor_key_shard_put(shard, hash)->value = slot.value;
+            continue;
+        }
+        if (late_count == late_capacity) {
+            late_capacity = late_capacity > 0 ? late_capacity * 2 : 64;
+            late = mor_realloc(late, late_capacity * sizeof *late);
+        }
+        late[late_count++] = slot;
+    }
+    for (size_t i = 0; i < late_count; i++)
+        mor_key_shard_put(shard, (struct mor_hash128){.low = late[i].low, .high = late[i].high})
+            ->value = late[i].value;
+    free(late);
+}
+
 void mor_key_shard_reserve(struct key_space *space, struct key_shard *shard, size_t more)
 {
     if (shard->used + more <= shard->capacity * LOAD_PERCENT_MAX / 100)
@@ -147,7 +183,11 @@ void mor_key_shard_reserve(struct key_space *space, struct key_shard *shard, siz
     for (size_t i = 0; i < shard->capacity; i++)
         alive += (shard->slots[i].high | shard->slots[i].low) != 0 &&
                  !key_is_purged(space, shard->slots[i].value);
-    rebuild(space, shard, alive + more);
+    // a window that is full loses as many as it gains: its table need not move
+    if (alive + more <= shard->capacity * LOAD_PERCENT_PURGED / 100)
+        purge(space, shard);
+    else
+        rebuild(space, shard, alive + more);
 }
 
 // ---- filters ------------------------------------------------------------------------------------
