@@ -13,56 +13,58 @@ static uint64_t draw(uint64_t below)
     return (seed >> 8) % below;
 }
 
-// All in shard 0; `crowded`: all homes in the last slots of the table, so that probing wraps.
-static struct mor_hash128 hash_of(uint64_t number, bool crowded)
+enum homes { SPREAD, CROWDED, MIXED };
+
+// All in shard 0. Crowded: the home is one of the last slots of the table, so that probing wraps.
+static struct mor_hash128 hash_of(uint64_t number, enum homes homes)
 {
     struct mor_hash128 hash = mor_hash128(&number, sizeof number);
     hash.high >>= KEY_SHARD_BITS;
-    if (crowded)
+    if (homes == CROWDED || (homes == MIXED && number % 7 == 0))
         hash.high |= (UINT64_MAX >> KEY_SHARD_BITS) ^ 0xFFFF;
     return hash;
 }
 
+static void check_entry(struct key_shard *shard, uint64_t number, enum homes homes, bool alive)
+{
+    const struct key_slot *slot = mor_key_shard_find(shard, hash_of(number, homes));
+    assert_int_equal(slot != NULL && slot->value != KEY_NOWHERE, alive);
+    if (alive)
+        assert_int_equal(ID_BUCKET(slot->value), number);
+}
+
 // Entries come and go as in a window; the table must always hold exactly those that are alive.
-static void check_coming_and_going(bool crowded, size_t window)
+static void check_coming_and_going(enum homes homes, uint64_t window)
 {
     static struct key_space space;
+    static bool alive[NUMBERS];
     struct mor_budget budget;
     mor_budget_init(&budget, 1 << 30);
     mor_key_space_init(&space, true, &budget);
     struct key_shard *shard = &space.shards[0];
     size_t capacity_max = 0;
     for (uint64_t now = 0; now < NUMBERS; now++) {
-        uint32_t horizon = now < window ? 0 : (uint32_t)(now - window);
-        atomic_store(&space.horizon, horizon);
-        atomic_store(&space.purge_horizon, horizon);
-        size_t more = draw(8) + 1;
-        mor_key_shard_reserve(&space, shard, more);
-        struct key_slot *slot = mor_key_shard_put(shard, hash_of(now, crowded));
+        uint64_t first = now < window ? 0 : now - window;
+        atomic_store(&space.horizon, (uint32_t)first);
+        atomic_store(&space.purge_horizon, (uint32_t)first);
+        mor_key_shard_reserve(&space, shard, draw(8) + 1);
+        struct key_slot *slot = mor_key_shard_put(shard, hash_of(now, homes));
         assert_true(slot->value == KEY_NOWHERE);
         slot->value = ID_VALUE(now, 0);
-        if (draw(10) == 0) { // one that is forgotten
-            uint64_t other = draw(now + 1);
-            slot = mor_key_shard_find(shard, hash_of(other, crowded));
+        alive[now] = true;
+        uint64_t forgotten = draw(now + 1);
+        if (draw(10) == 0 && forgotten >= first) {
+            slot = mor_key_shard_find(shard, hash_of(forgotten, homes));
             if (slot != NULL)
                 slot->value = KEY_NOWHERE;
+            alive[forgotten] = false;
         }
-        for (int i = 0; i < 20; i++) {
-            uint64_t other = draw(now + 1);
-            slot = mor_key_shard_find(shard, hash_of(other, crowded));
-            if (slot == NULL || slot->value == KEY_NOWHERE)
-                continue;
-            assert_int_equal(ID_BUCKET(slot->value), other);
-        }
+        for (uint64_t number = first; number <= now; number += 1 + draw(10))
+            check_entry(shard, number, homes, alive[number]);
         capacity_max = shard->capacity > capacity_max ? shard->capacity : capacity_max;
     }
-    // forgotten ones apart, the last `window` are all there
-    size_t missing = 0;
-    for (uint64_t number = NUMBERS - window; number < NUMBERS; number++) {
-        const struct key_slot *slot = mor_key_shard_find(shard, hash_of(number, crowded));
-        missing += slot == NULL || slot->value == KEY_NOWHERE;
-    }
-    assert_true(missing < window / 2);
+    for (uint64_t number = NUMBERS - window; number < NUMBERS; number++)
+        check_entry(shard, number, homes, alive[number]);
     assert_true(capacity_max < window * 8 + 64);
     assert_int_equal(mor_budget_used(&budget), atomic_load(&space.bytes));
     mor_key_space_done(&space);
@@ -72,33 +74,36 @@ static void check_coming_and_going(bool crowded, size_t window)
 static void a_window_of_entries_keeps_its_table(void **context)
 {
     (void)context;
-    check_coming_and_going(false, 100);
-    check_coming_and_going(false, 400);
+    check_coming_and_going(SPREAD, 100);
+    check_coming_and_going(SPREAD, 400);
 }
 
 static void probing_past_the_end_of_the_table_survives_a_purge(void **context)
 {
     (void)context;
-    check_coming_and_going(true, 50);
-    check_coming_and_going(true, 200);
+    static const uint64_t windows[] = {30, 50, 100, 200, 400};
+    for (size_t i = 0; i < 5; i++) {
+        check_coming_and_going(CROWDED, windows[i]);
+        check_coming_and_going(MIXED, windows[i]);
+    }
 }
 
 // Nothing is forgotten here: after every growth and purge each entry is there with its value.
 static void no_entry_is_lost_by_growing(void **context)
 {
     (void)context;
-    for (int crowded = 0; crowded < 2; crowded++) {
+    for (enum homes homes = SPREAD; homes <= MIXED; homes++) {
         static struct key_space space;
         mor_key_space_init(&space, true, NULL);
         struct key_shard *shard = &space.shards[0];
         for (uint64_t number = 0; number < NUMBERS / 2; number++) {
             mor_key_shard_reserve(&space, shard, 1);
-            mor_key_shard_put(shard, hash_of(number, crowded))->value = ID_VALUE(number, 0);
+            mor_key_shard_put(shard, hash_of(number, homes))->value = ID_VALUE(number, 0);
             if (number % 100 != 0)
                 continue;
             for (uint64_t other = 0; other <= number; other++)
-                assert_int_equal(
-                    ID_BUCKET(mor_key_shard_find(shard, hash_of(other, crowded))->value), other);
+                assert_int_equal(ID_BUCKET(mor_key_shard_find(shard, hash_of(other, homes))->value),
+                                 other);
         }
         mor_key_space_done(&space);
     }
