@@ -159,7 +159,7 @@ static unsigned long long process_start(long pid)
     for (int field = 2; next && field < 22; field++)
         next = strchr(next + 1, ' ');
     if (next)
-        sscanf(next, "%llu", &start);
+        start = strtoull(next, NULL, 10);
     return start;
 }
 
@@ -198,10 +198,15 @@ bool mor_local_is_temporary(const char *name)
 
 static bool is_abandoned(const char *name, int64_t modified_ms)
 {
-    unsigned host = 0;
-    long pid = 0;
-    unsigned long long start = 0;
-    if (sscanf(name, MOR_LOCAL_TEMPORARY_PREFIX "%8x-%ld-%llu-", &host, &pid, &start) != 3)
+    char *next = NULL;
+    unsigned long host = strtoul(name + strlen(MOR_LOCAL_TEMPORARY_PREFIX), &next, 16);
+    if (*next != '-')
+        return false;
+    long pid = strtol(next + 1, &next, 10);
+    if (*next != '-')
+        return false;
+    unsigned long long start = strtoull(next + 1, &next, 10);
+    if (*next != '-')
         return false;
     if (host != host_token())
         return mor_clock_wall_ms() - modified_ms > FOREIGN_AGE_MS;

@@ -369,8 +369,8 @@ static void make_changes(const struct settings *settings, struct model *model, i
             continue;
         struct model_row *row = settings->keyed ? model_row(model, key) : NULL;
         bool is_delete = settings->keyed && number > 0 && random_below(5) == 0;
-        // not in a table that others wrote to: a late row after a delete that the model does not know
-        // is judged differently by readers (src/table/README.md)
+        // not in a table that others wrote to: a late row after a delete that the model does not
+        // know is judged differently by readers (src/table/README.md)
         bool late = row && row->json && !is_delete && random_below(5) == 0 && !settings->start;
         int64_t ordering = 1000 * (int64_t)(number + 1) + random_below(900);
         if (late)

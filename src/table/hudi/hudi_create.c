@@ -164,8 +164,8 @@ static enum mor_status same_list(const struct hudi_properties *properties, const
 
 static enum mor_status check_buckets(const struct hudi_table *table, struct mor_error *err)
 {
-    const char *value = hudi_properties_get(&table->properties, "hoodie.bucket.index.num.buckets");
-    int buckets = value ? atoi(value) : table->table.bucket_count;
+    int32_t buckets = hudi_properties_int(&table->properties, "hoodie.bucket.index.num.buckets",
+                                          table->table.bucket_count);
     if (buckets == table->table.bucket_count)
         return MOR_OK;
     return mor_error_set(err, MOR_FATAL,

@@ -217,7 +217,7 @@ struct key_range {
 // Java compares strings by UTF-16 units: characters beyond the basic plane come before U+E000.
 static int compare_keys(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
 {
-    size_t common = a_size < b_size ? a_size : b_size;
+    size_t common = a && b ? (a_size < b_size ? a_size : b_size) : 0;
     for (size_t i = 0; i < common; i++) {
         if (a[i] == b[i])
             continue;

@@ -106,12 +106,13 @@ static enum mor_status read_properties(struct hudi_table *table, struct mor_erro
         return mor_error_set(err, MOR_DATA,
                              "hoodie.properties states no table name or version (an empty file is "
                              "left by a crash of older Hudi writers; its .backup may be whole)");
-    table->version = atoi(version);
+    table->version = hudi_properties_int(properties, "hoodie.table.version", -1);
     table->layout = table->version >= 8 ? 2 : 1;
     if (table->version != 6 && table->version != 8 && table->version != 9)
         return mor_error_set(err, MOR_FATAL,
                              "Hudi table version %s is not supported; 6, 8 and 9 are", version);
-    if (layout && atoi(layout) != table->layout)
+    if (layout &&
+        hudi_properties_int(properties, "hoodie.timeline.layout.version", -1) != table->layout)
         return mor_error_set(err, MOR_FATAL, "timeline layout %s does not belong to version %d",
                              layout, table->version);
     const char *path = hudi_properties_get(properties, "hoodie.timeline.path");
@@ -202,9 +203,8 @@ static void bind_for_reading(struct hudi_table *table)
         // a foreign table with keys or partitions that we could not write
         table->table.keyed = keyed;
     }
-    const char *buckets =
-        hudi_properties_get(&table->properties, "hoodie.bucket.index.num.buckets");
-    table->table.bucket_count = buckets ? atoi(buckets) : 0;
+    int32_t buckets = hudi_properties_int(&table->properties, "hoodie.bucket.index.num.buckets", 0);
+    table->table.bucket_count = buckets > 0 && keyed ? buckets : 0;
     mor_arena_done(&arena);
 }
 

@@ -1,5 +1,6 @@
 #include "hudi/hudi_properties.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "moraine/base/hash.h"
@@ -22,6 +23,20 @@ bool hudi_properties_is_true(const struct hudi_properties *properties, const cha
 {
     const char *value = hudi_properties_get(properties, key);
     return value && strcasecmp(value, "true") == 0;
+}
+
+int32_t hudi_properties_int(const struct hudi_properties *properties, const char *key,
+                            int32_t absent)
+{
+    const char *value = hudi_properties_get(properties, key);
+    if (!value)
+        return absent;
+    char *end = NULL;
+    errno = 0;
+    long number = strtol(value, &end, 10);
+    return errno == 0 && end != value && *end == '\0' && number >= 0 && number <= INT32_MAX
+               ? (int32_t)number
+               : -1;
 }
 
 void hudi_properties_set(struct hudi_properties *properties, const char *key, const char *value)

@@ -19,6 +19,10 @@ void hudi_properties_done(struct hudi_properties *properties);
 enum mor_status hudi_properties_parse(struct hudi_properties *properties, const void *bytes,
                                       size_t size_bytes, struct mor_error *err) MOR_CHECKED;
 const char *hudi_properties_get(const struct hudi_properties *properties, const char *key);
+// A decimal number; `absent` when there is no such key, -1 when its value is no number from 0 to
+// INT32_MAX.
+int32_t hudi_properties_int(const struct hudi_properties *properties, const char *key,
+                            int32_t absent);
 bool hudi_properties_is_true(const struct hudi_properties *properties, const char *key);
 void hudi_properties_set(struct hudi_properties *properties, const char *key, const char *value);
 // '=' and ':' in values stay as they are: Java's loader takes them, and some readers do not
