@@ -162,24 +162,44 @@ static void add_fresh(struct mor_dedup_run *run, const struct key_change *change
     run->fresh[run->fresh_count++] = *change;
 }
 
-// Rows of this run that another run took over are settled like doubtful ones.
+static int compare_demotions(const void *a, const void *b)
+{
+    const struct demotion *x = a, *y = b;
+    if (x->run != y->run)
+        return x->run < y->run ? -1 : 1;
+    return mor_run_compare(x->hash, y->hash);
+}
+
+static bool has_demotion(const struct demotion *sorted, size_t count, uint32_t run)
+{
+    size_t low = 0, high = count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (sorted[middle].run < run)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < count && sorted[low].run == run;
+}
+
+// Rows of this run that another run took over are settled like doubtful ones. `demotions`: sorted.
 static enum mor_status settle_demoted(struct mor_state *state, struct mor_state_batch *batch,
                                       size_t index, const struct demotion *demotions,
                                       size_t demotion_count, struct mor_error *err)
 {
     struct mor_dedup_run *run = batch->runs[index];
+    if (!has_demotion(demotions, demotion_count, run->number))
+        return MOR_OK;
     enum mor_status status = MOR_OK;
     size_t kept = 0;
     for (size_t i = 0; i < run->fresh_count; i++) {
         const struct key_change *change = &run->fresh[i];
         enum mor_dedup_verdict verdict = MOR_DEDUP_NEW;
-        for (size_t d = 0; d < demotion_count && status == MOR_OK; d++) {
-            if (demotions[d].run != run->number ||
-                mor_run_compare(demotions[d].hash, change->hash) != 0)
-                continue;
+        struct demotion wanted = {run->number, change->hash};
+        if (status == MOR_OK &&
+            bsearch(&wanted, demotions, demotion_count, sizeof wanted, compare_demotions) != NULL)
             status = settle(state, batch, run, change, &verdict, err);
-            break;
-        }
         if (verdict != MOR_DEDUP_NEW)
             correct(batch, index, ID_OWNER(change->value), verdict);
         else
@@ -205,7 +225,7 @@ static enum mor_status settle_doubtful(struct mor_state *state, struct mor_state
     return MOR_OK;
 }
 
-// Takes the demotions of the batch's runs out of the state.
+// Takes the demotions of the batch's runs out of the state; sorted.
 static struct demotion *take_demotions(struct mor_state *state, const struct mor_state_batch *batch,
                                        size_t *ret_count)
 {
@@ -219,6 +239,8 @@ static struct demotion *take_demotions(struct mor_state *state, const struct mor
             state->demotions[kept++] = state->demotions[i];
     }
     state->demotion_count = kept;
+    if (count > 0)
+        qsort(taken, count, sizeof *taken, compare_demotions);
     *ret_count = count;
     return taken;
 }

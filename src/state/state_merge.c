@@ -9,7 +9,8 @@
 #include "moraine/base/thread.h"
 #include "state_internal.h"
 
-#define MERGE_RUNS_MIN   8 // of a tier, before it is worth it: each entry is rewritten once per tier
+// Of a tier, before merging is worth it: each entry is rewritten once per tier.
+#define MERGE_RUNS_MIN   8
 #define MERGE_RUNS_MAX   16   // at once
 #define TIER_ENTRIES     4096 // of the smallest tier
 #define TIER_FACTOR_BITS 3
