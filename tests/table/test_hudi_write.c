@@ -284,6 +284,21 @@ static void inflight_instant_removed_by_another_writer_is_a_conflict(void **stat
     mor_write_free(write);
 }
 
+static void rollback_that_another_writer_began_is_a_conflict(void **state)
+{
+    struct table_fixture *fixture = *state;
+    table_open(fixture);
+    struct mor_uuid id = mor_uuid_v7();
+    struct mor_write *write = NULL;
+    struct mor_commit_result result;
+    assert_int_equal(mor_write_begin(fixture->table, &id, &write, &fixture->err), MOR_OK);
+    put_file(fixture, ".hoodie/20990101000000000.rollback.requested", "");
+    assert_int_equal(mor_write_commit(write, NULL, 0, NULL, NULL, &result, &fixture->err),
+                     MOR_CONFLICT);
+    mor_write_free(write);
+    table_must_commit(fixture, first_rows, 4, NULL, "1");
+}
+
 static void changed_properties_are_fatal_and_named(void **state)
 {
     struct table_fixture *fixture = *state;
@@ -432,6 +447,7 @@ int main(void)
         TEST(foreign_commit_in_between_is_a_conflict_then_seen),
         TEST(pending_commit_of_another_writer_stops_ours),
         TEST(inflight_instant_removed_by_another_writer_is_a_conflict),
+        TEST(rollback_that_another_writer_began_is_a_conflict),
         TEST(changed_properties_are_fatal_and_named),
         TEST(deleted_table_is_fatal_and_not_made_again),
         TEST(commits_that_an_operator_took_back_rewind_the_property),

@@ -247,6 +247,27 @@ static enum mor_status check_others(struct hudi_table *table, const struct hudi_
     return MOR_OK;
 }
 
+// A Java writer in its default mode rolls back what it finds pending: it deletes our files first
+// and our inflight file last, so its rollback must not have begun either.
+static enum mor_status check_rollbacks(const struct hudi_table *table,
+                                       const struct hudi_write *write,
+                                       const struct hudi_timeline *before, struct mor_error *err)
+{
+    const struct hudi_instant *own = hudi_timeline_find(&table->timeline, write->instant);
+    if (!own || !own->inflight)
+        return mor_error_set(err, MOR_CONFLICT, "instant %s was rolled back by another writer",
+                             write->instant);
+    for (size_t i = 0; i < table->timeline.count; i++) {
+        const struct hudi_instant *now = &table->timeline.instants[i];
+        bool undoes = now->pending == HUDI_ACTION_ROLLBACK || now->pending == HUDI_ACTION_RESTORE;
+        if (undoes && now->completed == HUDI_ACTION_NONE && !hudi_timeline_find(before, now->time))
+            return mor_error_set(err, MOR_CONFLICT,
+                                 "another writer began a %s (%s) while %s was written",
+                                 hudi_action_name(now->pending), now->time, write->instant);
+    }
+    return MOR_OK;
+}
+
 static enum mor_status check_head(struct hudi_table *table, struct hudi_write *write,
                                   const char *fence_key, const char *fence_value,
                                   struct mor_error *err)
@@ -262,10 +283,7 @@ static enum mor_status check_head(struct hudi_table *table, struct hudi_write *w
         table->timeline = before;
         return status;
     }
-    const struct hudi_instant *own = hudi_timeline_find(&table->timeline, write->instant);
-    if (!own || !own->inflight)
-        status = mor_error_set(err, MOR_CONFLICT, "instant %s was rolled back by another writer",
-                               write->instant);
+    status = check_rollbacks(table, write, &before, err);
     if (status == MOR_OK)
         status = check_fence(table, fence_key, fence_value, err);
     if (status == MOR_OK && table->groups_digest != hudi_timeline_digest(&table->timeline))
