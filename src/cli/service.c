@@ -12,6 +12,8 @@
 #define MMAP_THRESHOLD_BYTES (128 << 10)
 #define TRIM_THRESHOLD_BYTES (1 << 20)
 #define MALLOC_ARENAS        2
+// What the process needs before it holds a record: code, libraries, threads, librdkafka's own.
+#define FIXED_BYTES (32u << 20)
 
 struct mor_config *cli_load_config(const char *path)
 {
@@ -52,6 +54,13 @@ static void tune_malloc(void)
     (void)mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 }
 
+// What is left of the configured memory for records and files in the making.
+static size_t for_records(int64_t memory_bytes)
+{
+    size_t memory = (size_t)memory_bytes;
+    return memory > 2 * FIXED_BYTES ? memory - FIXED_BYTES : memory / 2;
+}
+
 static void log_start(const struct mor_config *config)
 {
     MOR_LOG(INFO, "start", MOR_STR("version", MORAINE_VERSION),
@@ -70,19 +79,20 @@ enum mor_status cli_service_start(struct cli_service *service, struct mor_config
     *service = (struct cli_service){.config = take_config, .started_ms = mor_clock_wall_ms()};
     tune_malloc();
     mor_log_configure(take_config->log.level, take_config->log.format);
-    mor_budget_init(&service->budget, (size_t)take_config->memory_bytes);
+    mor_budget_init(&service->budget, for_records(take_config->memory_bytes));
     log_start(take_config);
     enum mor_status status = cli_open_registry(take_config, &service->registry, err);
     service->pipelines = mor_calloc(take_config->topic_count, sizeof *service->pipelines);
     if (status == MOR_OK)
         status = cli_service_serve(service, err);
     for (size_t i = 0; i < take_config->topic_count && status == MOR_OK; i++) {
-        struct mor_pipeline_options options = {
-            .config = take_config,
-            .topic = &take_config->topics[i],
-            .registry = service->registry,
-            .budget = &service->budget,
-            .budget_share_bytes = (size_t)take_config->memory_bytes / take_config->topic_count};
+        struct mor_pipeline_options options = {.config = take_config,
+                                               .topic = &take_config->topics[i],
+                                               .registry = service->registry,
+                                               .budget = &service->budget,
+                                               .budget_share_bytes =
+                                                   for_records(take_config->memory_bytes) /
+                                                   take_config->topic_count};
         status = mor_pipeline_start(&options, &service->pipelines[i], err);
         if (status == MOR_OK)
             atomic_store(&service->published, ++service->pipeline_count);

@@ -11,8 +11,7 @@
 #define LANE_QUEUE_ITEMS 256
 #define BYTES_PER_ROW    (sizeof(uint32_t) + sizeof(struct mor_hash128) + 1) // groups, keys, flags
 #define RETRY_PAUSE_MS   250
-#define BATCH_KEPT_FACTOR                                                                          \
-    2 // a batch whose buffers grew beyond this share of the limit is made anew
+#define KEPT_PERCENT     125 // of a lane's share of one gathering: what a batch may keep allocated
 
 struct mor_lane {
     const struct mor_lane_plan *plan;
@@ -418,20 +417,37 @@ struct mor_lane_batch *mor_lane_cut(struct mor_lane *lane)
     return batch;
 }
 
+static size_t vector_capacity_bytes(const struct mor_vector *vector)
+{
+    size_t bytes = vector->data.capacity_bytes + vector->offsets.capacity_bytes +
+                   vector->validity.capacity_bytes;
+    for (size_t i = 0; i < vector->child_count; i++)
+        bytes += vector_capacity_bytes(&vector->children[i]);
+    return bytes;
+}
+
 static size_t batch_capacity_bytes(const struct mor_lane_batch *batch)
 {
     size_t bytes = batch->capacity * BYTES_PER_ROW + batch->dead_letters.capacity_bytes;
-    for (size_t i = 0; i < batch->rows->column_count; i++) {
-        const struct mor_vector *column = &batch->rows->columns[i];
-        bytes += column->data.capacity_bytes + column->offsets.capacity_bytes +
-                 column->validity.capacity_bytes;
-    }
+    for (size_t i = 0; i < batch->rows->column_count; i++)
+        bytes += vector_capacity_bytes(&batch->rows->columns[i]);
     return bytes;
+}
+
+// Batches keep their buffers from commit to commit, but only what one gathering needs, and nothing
+// when memory is short: the source pauses while the budget is nearly spent, so what nobody uses
+// must be given back, or it would pause for ever.
+static bool may_keep(const struct mor_lane_plan *plan, const struct mor_lane_batch *batch)
+{
+    size_t share = plan->gate->bytes_max / plan->lane_count;
+    if (batch_capacity_bytes(batch) > share / 100 * KEPT_PERCENT)
+        return false;
+    return plan->budget == NULL || mor_budget_used(plan->budget) < plan->budget->limit_bytes / 2;
 }
 
 void mor_lane_return(struct mor_lane *lane, struct mor_lane_batch *batch)
 {
-    if (batch_capacity_bytes(batch) > lane->plan->gate->bytes_max * BATCH_KEPT_FACTOR) {
+    if (!may_keep(lane->plan, batch)) {
         batch_free(lane->plan, batch);
         batch = batch_new(lane->plan);
     } else {

@@ -62,6 +62,7 @@ struct mor_lane_plan {
     int64_t event_time_divisor;      // event time column / divisor = milliseconds
     int64_t event_time_factor;       // times factor
     bool stop_on_error;
+    size_t lane_count;
     size_t queue_bytes_max;
     struct mor_budget *budget;
     struct mor_gate *gate;

@@ -363,6 +363,7 @@ static void make_plan(struct mor_pipeline *pipeline)
         .event_time_factor = schema->event_time_factor,
         .event_time_divisor = schema->event_time_divisor,
         .stop_on_error = topic->on_error == MOR_CONFIG_ON_ERROR_STOP,
+        .lane_count = pipeline->lane_count,
         .queue_bytes_max = pipeline->budget_share_bytes / LANE_QUEUE_SHARE / pipeline->lane_count,
         .budget = pipeline->budget,
         .gate = &pipeline->gate};

@@ -157,6 +157,13 @@ static void stop_by_epoch(struct mor_source *source, struct mor_source_part *par
     mor_source_stop_partition(source, part, &err);
 }
 
+// Room for what is left of the batch, or for a full chunk of records as large as the first.
+static size_t chunk_capacity(const struct mor_source_part *part, const rd_kafka_message_t *first)
+{
+    size_t fit = MOR_SOURCE_CHUNK_BYTES / (first->len + first->key_len + 1) + 16;
+    return part->message_count < fit ? part->message_count : fit;
+}
+
 static void take_message(struct mor_source *source, struct mor_source_part *part,
                          rd_kafka_message_t *message)
 {
@@ -174,12 +181,18 @@ static void take_message(struct mor_source *source, struct mor_source_part *part
         return;
     }
     if (!chunk)
-        chunk = part->building = mor_source_chunk_new(source, part, part->message_count);
+        chunk = part->building = mor_source_chunk_new(source, part, chunk_capacity(part, message));
     if (epoch >= 0)
         part->leader_epoch = epoch;
     mor_source_chunk_add(chunk, message);
     part->started = true;
     part->error_count = 0;
+    struct messages *messages = chunk->messages;
+    if (chunk->size_bytes >= MOR_SOURCE_CHUNK_BYTES || chunk->record_count == messages->capacity) {
+        part->building = NULL;
+        part->message_count -= chunk->record_count;
+        mor_source_chunk_finish(source, part, chunk);
+    }
 }
 
 // The end of the log: offsets up to it without a record are gaps, most often of control records.

@@ -261,8 +261,14 @@ static bool leave(struct mor_source *source)
     mor_source_send_hints(source, HINT_LIMIT_MS);
     rd_kafka_queue_t *queue = rd_kafka_queue_new(source->kafka);
     rd_kafka_error_t *error = rd_kafka_consumer_close_queue(source->kafka, queue);
-    while (!error && !rd_kafka_consumer_closed(source->kafka) && mor_clock_mono_ms() < until_ms)
-        rd_kafka_queue_poll_callback(queue, 100);
+    while (!error && !rd_kafka_consumer_closed(source->kafka) && mor_clock_mono_ms() < until_ms) {
+        // Fetched records still come until the partitions are given up, so the queue cannot be
+        // served by callbacks alone.
+        rd_kafka_message_t *late[64];
+        ssize_t count = rd_kafka_consume_batch_queue(queue, 100, late, 64);
+        for (ssize_t i = 0; i < count; i++)
+            rd_kafka_message_destroy(late[i]);
+    }
     bool closed = !error && rd_kafka_consumer_closed(source->kafka);
     if (error)
         rd_kafka_error_destroy(error);

@@ -22,6 +22,8 @@
 
 #define MOR_SOURCE_BATCH_MAX   8192
 #define MOR_SOURCE_BATCH_SMALL 128
+// A chunk is handed over whole, so what its taker may hold beyond its limit is one of these.
+#define MOR_SOURCE_CHUNK_BYTES (1024 * 1024)
 // How long one poll may take to fill a batch. Also what a request from another thread waits at
 // most.
 #define MOR_SOURCE_POLL_MS 20
