@@ -1,0 +1,88 @@
+"""The program as a shell sees it: exit codes, what goes to which stream, help for every command, a demo end to end."""
+
+import json
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+BINARY = sys.argv[1]
+failures = []
+
+
+def run(*args):
+    done = subprocess.run([BINARY, *args], capture_output=True, text=True, timeout=110)
+    return done.returncode, done.stdout, done.stderr
+
+
+def expect(what, condition, shown=""):
+    print(("ok      " if condition else "FAILED  ") + what + ("" if condition else f"\n{shown}"))
+    if not condition:
+        failures.append(what)
+
+
+def expect_exit(what, status, *args, out="", err=""):
+    code, stdout, stderr = run(*args)
+    expect(what, code == status and out in stdout and err in stderr, f"exit {code}\n{stdout}\n{stderr}")
+    return stdout
+
+
+def usage():
+    overview = expect_exit("help goes to standard output", 0, "help", out="moraine <command>")
+    commands = [line.split()[0] for line in overview.splitlines() if line.startswith("  ")]
+    expect("every command of the contract is there",
+           {"run", "check", "demo", "scan", "history", "describe", "parquet", "status"} <= set(commands), overview)
+    for command in commands:
+        if command != "help":
+            expect_exit(f"help {command}", 0, "help", command, out=f"moraine {command}")
+    expect_exit("--version names librdkafka", 0, "--version", out="librdkafka")
+    expect_exit("no command is wrong usage", 2, err="Usage")
+    expect_exit("an unknown command is wrong usage", 2, "frobnicate", err="no command 'frobnicate'")
+    expect_exit("an unknown option is wrong usage", 2, "scan", "x", "--frob", err="unknown option '--frob'")
+    expect_exit("a missing argument is wrong usage", 2, "scan", err="missing argument")
+    expect_exit("a wrong number is wrong usage", 2, "scan", "x", "--limit", "-1", err="--limit")
+    expect_exit("an unknown output is wrong usage", 2, "scan", "x", "--output", "xml", err="json, csv, count, digest")
+    expect_exit("a table that is not there fails", 1, "scan", "/nowhere/at/all", err="/nowhere/at/all")
+
+
+def configuration(folder):
+    (folder / "bad.yaml").write_text("memroy: 1GiB\ntopics: none-*.yaml\n")
+    expect_exit("a wrong configuration says where", 2, "check", "--config", str(folder / "bad.yaml"),
+                err="bad.yaml:1:1: unknown key 'memroy', did you mean 'memory'?")
+    expect_exit("run refuses it too", 2, "run", "--config", str(folder / "bad.yaml"), err="memroy")
+    (folder / "good.yaml").write_text(f"state_dir: {folder}/state\nkafka: {{bootstrap.servers: \"127.0.0.1:1\"}}\ntopics: topic.yaml\n")
+    (folder / "topic.yaml").write_text(
+        "topic: orders\nvalue: {format: json}\nschema: {fields: [{name: id, type: long}, {name: at, type: timestamp_ms}]}\n"
+        f"key: [id]\nordering: at\ntable: {{format: hudi, location: \"file://{folder}/lake\"}}\n")
+    expect_exit("a right one has a plan", 0, "check", "--config", str(folder / "good.yaml"), "--plan", out="at timestamp_us")
+    (folder / "topic.yaml").write_text((folder / "topic.yaml").read_text().replace("ordering: at", "ordering: when"))
+    expect_exit("a column that is not there is named", 2, "check", "--config", str(folder / "good.yaml"),
+                err="there is no column 'when'")
+
+
+def demo(folder):
+    table = str(folder / "demo" / "orders")
+    expect_exit("the demo's table equals its model", 0, "demo", "--rows", "20000", "--dir", str(folder / "demo"), out=": equal")
+    rows = expect_exit("scan prints a row a line", 0, "scan", table, "--limit", "7").splitlines()
+    expect("each is JSON", len(rows) == 7 and all("order_id" in json.loads(row) for row in rows), rows)
+    count = int(expect_exit("scan counts", 0, "scan", table, "--output", "count"))
+    csv = expect_exit("scan prints CSV", 0, "scan", table, "--output", "csv", "--columns", "order_id,amount").splitlines()
+    expect("with a header and every row", csv[0] == "order_id,amount" and len(csv) == count + 1, csv[:3])
+    digests = {expect_exit("scan digests", 0, "scan", table, "--output", "digest") for _ in range(2)}
+    expect("the digest is stable and counts rows", len(digests) == 1 and digests.pop().split()[1] == str(count))
+    expect_exit("an unknown column is named", 1, "scan", table, "--columns", "nope", err="no column 'nope'")
+    history = json.loads(expect_exit("history as JSON", 0, "history", table, "--output", "json"))
+    read = sum(commit["moraine"]["rows"]["read"] for commit in history)
+    expect("the ledger counts every record", read == 20000, read)
+    described = json.loads(expect_exit("describe as JSON", 0, "describe", table, "--output", "json"))
+    expect("with offsets of every partition", sum(o[0] for o in described["offsets"].values()) == 20000, described)
+    base = next(pathlib.Path(table).rglob("*.parquet"))
+    expect_exit("parquet looks inside a base file", 0, "parquet", str(base), out="_hoodie_record_key")
+
+
+with tempfile.TemporaryDirectory() as name:
+    usage()
+    configuration(pathlib.Path(name))
+    demo(pathlib.Path(name))
+print(f"{len(failures)} failed")
+sys.exit(1 if failures else 0)
