@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FILTER_BITS_PER_KEY 12
+#define FILTER_BITS_PER_KEY 16
 #define FILTER_LAYERS_MAX   24
 
 struct key_filter_layer {

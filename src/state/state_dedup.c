@@ -7,6 +7,9 @@
 #include "moraine/base/thread.h"
 #include "state_internal.h"
 
+#define PREFETCH_SLOTS    64
+#define PREFETCH_FILTERED 8
+
 // A filter said that a sorted run of `bucket` may hold the id of fresh[index].
 struct doubt {
     uint32_t index, bucket;
@@ -118,11 +121,16 @@ static void judge_shard(struct judging *judging, struct key_shard *shard, const 
     struct key_space *space = &judging->state->ids;
     MOR_LOCKED(&shard->mutex);
     mor_key_shard_reserve(space, shard, count);
-    for (size_t i = 0; i < count; i++)
-        key_prefetch(shard, judging->ids[rows[i]]);
-    for (size_t i = 0; i < count; i++)
-        if (judging->verdicts[rows[i]] == MOR_DEDUP_ASK)
-            judge_row(judging, shard, rows[i]);
+    // as many as the first-level cache keeps until they are read; a key asks many filters
+    size_t block = shard->filtered ? PREFETCH_FILTERED : PREFETCH_SLOTS;
+    for (size_t start = 0; start < count; start += block) {
+        size_t end = count - start < block ? count : start + block;
+        for (size_t i = start; i < end; i++)
+            key_prefetch(shard, judging->ids[rows[i]]);
+        for (size_t i = start; i < end; i++)
+            if (judging->verdicts[rows[i]] == MOR_DEDUP_ASK)
+                judge_row(judging, shard, rows[i]);
+    }
 }
 
 // The slot is given up, if the run still holds it.

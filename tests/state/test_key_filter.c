@@ -23,7 +23,7 @@ static void a_filter_knows_every_key_and_few_others(void **context)
         print_message("%zu bytes, %u layers, %zu of 200000 wrong\n", bytes, filter.layer_count,
                       wrong);
         assert_true(wrong < 200000 / 25);
-        assert_true(bytes < 200000 * 4);
+        assert_true(bytes < 200000 * 5);
         assert_int_equal(mor_key_filter_done(&filter), bytes);
     }
 }
