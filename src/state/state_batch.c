@@ -383,6 +383,8 @@ void mor_state_pack_ids(struct mor_state *state, const struct key_change *sorted
                         struct packed_run **runs, size_t *run_count)
 {
     (void)state;
+    if (count == 0)
+        return;
     size_t bucket_count;
     MOR_AUTO_FREE struct bucket_count *buckets = count_buckets(sorted, count, &bucket_count);
     size_t shared = SIZE_MAX; // the run of the small buckets; its bucket is the newest of them
@@ -405,6 +407,7 @@ void mor_state_pack_ids(struct mor_state *state, const struct key_change *sorted
         uint32_t bucket = ID_BUCKET(sorted[i].value);
         if (last->bucket != bucket)
             last = find_bucket(buckets, bucket_count, bucket);
+        assert(*runs != NULL && last != NULL);
         pack_entry(&(*runs)[last->run], &sorted[i], bucket);
     }
 }

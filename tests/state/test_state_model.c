@@ -378,7 +378,7 @@ static void run_model(uint64_t seed, size_t share_bytes, struct model *m)
 static size_t rounds(void)
 {
     const char *text = getenv("STATE_MODEL_ROUNDS");
-    return text != NULL ? (size_t)atoi(text) : 12;
+    return text != NULL ? (size_t)atoi(text) : 6;
 }
 
 static void run_rounds(size_t share_bytes, bool filtered)

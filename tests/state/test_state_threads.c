@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 #define LANES      3
-#define CHUNKS     60
+#define CHUNKS     40
 #define CHUNK_ROWS 200
 #define IDS        9000
 #define QUEUE_MAX  (LANES * CHUNKS)
