@@ -1,5 +1,7 @@
 #include "pq_plan.h"
 
+#include <assert.h>
+
 // Levels to vectors. Every node of the plan looks at the levels of one leaf below it: an entry is a
 // slot of the node when its repetition level does not go on inside a list further down and its
 // definition level says that the enclosing list has an element there.
@@ -108,6 +110,7 @@ static enum mor_status find_valid(const struct mor_pq_plan *plan, const struct s
     const bool forbidden = plan->view->nullable && !plan->field->nullable;
     mor_buffer_reserve(valid, s->entry_count + 8);
     uint8_t *to = valid->data;
+    assert(to && (s->rep || s->def));
     size_t count = 0, present = 0;
     bool bad = false;
     if (!s->rep && s->slot_def == 0) {
@@ -250,6 +253,7 @@ static size_t append_list_offsets(const struct mor_pq_plan *plan, const struct s
                                   struct mor_vector *vector, size_t slot_count)
 {
     const uint8_t list_def = plan->view->list_def, list_rep = plan->view->list_rep;
+    assert(s->rep); // every leaf below a list has them
     size_t elements = vector->children[0].length, first = elements;
     mor_buffer_reserve(&vector->offsets, slot_count * sizeof(int32_t));
     int32_t *ends = (int32_t *)(void *)(vector->offsets.data + vector->offsets.size_bytes);

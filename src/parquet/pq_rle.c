@@ -106,9 +106,9 @@ static inline __attribute__((always_inline)) void unpack_group(const uint8_t *at
 }
 
 #define UNPACK_WIDTH(width_)                                                                       \
-    case width_:                                                                                   \
-        for (; groups > 0; groups--, at += width_, ret_values += 8)                                \
-            unpack_group(at, width_, ret_values);                                                  \
+    case (width_):                                                                                 \
+        for (; groups > 0; groups--, at += (width_), ret_values += 8)                              \
+            unpack_group(at, (width_), ret_values);                                                \
         break;
 
 // Whole groups at a byte boundary. Reads up to 8 bytes beyond them.

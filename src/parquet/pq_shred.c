@@ -98,6 +98,7 @@ static void walk_leaf(struct shredder *s, size_t step_index, size_t begin, size_
 {
     const struct mor_pq_step *step = &s->path->steps[step_index];
     const struct mor_vector *vector = s->vectors[step_index];
+    assert(vector); // one per step
     const uint8_t *bits = vector->null_count > 0 ? vector->validity.data : NULL;
     for (size_t i = begin; i < end; i++) {
         uint8_t present = bits ? mor_bit_get(bits, i) : 1;
@@ -114,6 +115,7 @@ static void walk_list(struct shredder *s, size_t step_index, size_t begin, size_
 {
     const struct mor_pq_step *step = &s->path->steps[step_index];
     const struct mor_vector *vector = s->vectors[step_index];
+    assert(vector); // one per step
     const int32_t *offsets = mor_vector_offsets(vector);
     for (size_t i = begin; i < end; i++) {
         bool null = mor_vector_is_null(vector, i);
@@ -135,6 +137,7 @@ static void walk_struct(struct shredder *s, size_t step_index, size_t begin, siz
 {
     const struct mor_pq_step *step = &s->path->steps[step_index];
     const struct mor_vector *vector = s->vectors[step_index];
+    assert(vector); // one per step
     for (size_t i = begin; i < end;) {
         bool null = mor_vector_is_null(vector, i);
         size_t run = i + 1;
@@ -160,9 +163,11 @@ static void walk(struct shredder *s, size_t step_index, size_t begin, size_t end
                  uint8_t def)
 {
     const struct mor_pq_step *step = &s->path->steps[step_index];
+    const struct mor_vector *vector = s->vectors[step_index];
+    assert(vector); // one per step
     if (step_index + 1 == s->path->step_count)
         walk_leaf(s, step_index, begin, end, rep, def);
-    else if (step->type == MOR_TYPE_STRUCT && s->vectors[step_index]->null_count == 0)
+    else if (step->type == MOR_TYPE_STRUCT && vector->null_count == 0)
         walk(s, step_index + 1, begin, end, rep, (uint8_t)(def + step->nullable));
     else if (step->type == MOR_TYPE_STRUCT)
         walk_struct(s, step_index, begin, end, rep, def);
