@@ -217,12 +217,13 @@ enum mor_status mor_state_open(const struct mor_state_options *options,
                                struct mor_error *err)
 {
     bool dedup = options->dedup_by != NULL && *options->dedup_by != '\0';
-    if (strlen(options->table) > TEXT_BYTES_MAX ||
+    if (*options->folder == '\0' || strlen(options->table) > TEXT_BYTES_MAX ||
         (dedup && (strlen(options->dedup_by) > TEXT_BYTES_MAX || options->dedup_window_ms <= 0)))
-        return mor_error_set(err, MOR_FATAL,
-                             "the state needs a table name and dedup fields of at most %d bytes, "
-                             "and a dedup window above 0",
-                             TEXT_BYTES_MAX);
+        return mor_error_set(
+            err, MOR_FATAL,
+            "the state needs a folder, a table name and dedup fields of at most %d "
+            "bytes, and a dedup window above 0",
+            TEXT_BYTES_MAX);
     struct mor_state *state = new_state(options);
     struct mor_state_outcome outcome = {.condition = MOR_STATE_FRESH};
     enum mor_status status = make_folder(state->folder, err);

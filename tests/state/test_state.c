@@ -161,6 +161,9 @@ static void impossible_options_are_refused(void **context)
     struct mor_state_options options = {.folder = "/proc/nowhere", .table = "t", .dedup_by = "a"};
     assert_fails(mor_state_open(&options, &state, &outcome, &err), MOR_FATAL, "window");
     options.dedup_window_ms = 1;
+    options.folder = "";
+    assert_fails(mor_state_open(&options, &state, &outcome, &err), MOR_FATAL, "folder");
+    options.folder = "/proc/nowhere";
     assert_int_not_equal(mor_state_open(&options, &state, &outcome, &err), MOR_OK);
     assert_null(state);
 }
