@@ -383,8 +383,10 @@ enum mor_status mor_changes_build(struct mor_table *table, const struct mor_lane
     place_rows(&builder);
 
     changes->batches = mor_arena_calloc(&changes->arena, part_count, sizeof *changes->batches);
-    for (size_t i = 0; i < part_count; i++)
-        changes->batches[i] = parts[i].batch->rows;
+    for (size_t i = 0; i < part_count; i++) {
+        mor_lane_batch_refresh_view(parts[i].batch);
+        changes->batches[i] = &parts[i].batch->view;
+    }
     size_t group_count = builder.group_of_name.count;
     changes->set = (struct mor_change_set){
         .batches = changes->batches,

@@ -37,7 +37,11 @@ struct mor_lane {
 static struct mor_lane_batch *batch_new(const struct mor_lane_plan *plan)
 {
     struct mor_lane_batch *batch = mor_calloc(1, sizeof *batch);
-    batch->rows = mor_batch_new(mor_table_schema(plan->table), plan->budget);
+    batch->rows = mor_batch_new(plan->rows, plan->budget);
+    batch->column_of_table = plan->column_of_table;
+    batch->view.schema = mor_table_schema(plan->table);
+    batch->view.column_count = plan->rows->root.child_count;
+    batch->view.columns = mor_calloc(batch->view.column_count, sizeof *batch->view.columns);
     batch->router = mor_router_new(plan->table);
     mor_buffer_init(&batch->dead_letters, plan->budget);
     return batch;
@@ -48,6 +52,7 @@ static void batch_free(const struct mor_lane_plan *plan, struct mor_lane_batch *
     if (batch == NULL)
         return;
     mor_batch_free(batch->rows);
+    free(batch->view.columns);
     mor_router_free(batch->router);
     mor_buffer_done(&batch->dead_letters);
     mor_budget_give(plan->budget, batch->capacity * BYTES_PER_ROW);
@@ -56,6 +61,13 @@ static void batch_free(const struct mor_lane_plan *plan, struct mor_lane_batch *
     free(batch->flags);
     free(batch->runs);
     free(batch);
+}
+
+void mor_lane_batch_refresh_view(struct mor_lane_batch *batch)
+{
+    for (size_t i = 0; i < batch->view.column_count; i++)
+        batch->view.columns[i] = batch->rows->columns[batch->column_of_table[i]];
+    batch->view.row_count = batch->rows->row_count;
 }
 
 static void batch_reserve(const struct mor_lane_plan *plan, struct mor_lane_batch *batch,
@@ -148,6 +160,7 @@ static enum mor_status decode_record(struct chunk_work *work, const struct mor_r
     return mor_decoder_key(work->lane->decoder, record, columns, err);
 }
 
+// The columns that do not come from the payload.
 static void append_provenance(struct chunk_work *work, const struct mor_record *record)
 {
     struct mor_batch *rows = work->batch->rows;
@@ -155,6 +168,8 @@ static void append_provenance(struct chunk_work *work, const struct mor_record *
         mor_vector_append_fixed(&rows->columns[work->plan->partition_column], &record->partition);
     if (work->plan->offset_column >= 0)
         mor_vector_append_fixed(&rows->columns[work->plan->offset_column], &record->offset);
+    for (size_t i = work->plan->absent_first; i < rows->column_count; i++)
+        mor_vector_append_null(&rows->columns[i]);
     rows->row_count++;
 }
 
@@ -261,13 +276,14 @@ static enum mor_status route_chunk(struct chunk_work *work, struct mor_error *er
     struct mor_lane_batch *batch = work->batch;
     struct mor_run *run = work->run;
     uint32_t *groups = batch->groups + run->row_first;
-    mor_router_route(batch->router, batch->rows, run->row_first, run->row_count,
+    mor_lane_batch_refresh_view(batch);
+    mor_router_route(batch->router, &batch->view, run->row_first, run->row_count,
                      work->lane->keys_only, groups,
                      work->plan->keyed ? batch->keys + run->row_first : NULL);
     for (size_t i = 0; i < run->row_count; i++) {
         if (__builtin_expect(groups[i] != MOR_GROUP_INVALID, 1))
             continue;
-        mor_router_explain(batch->router, batch->rows, run->row_first + i, err);
+        mor_router_explain(batch->router, &batch->view, run->row_first + i, err);
         MOR_TRY(keep_aside(work, &work->chunk->records[work->lane->record_of_row[i]], "key", err));
         run->dead_keys++;
     }

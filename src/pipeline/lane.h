@@ -35,7 +35,9 @@ struct mor_run {
 #define MOR_TIMESTAMP_NONE INT64_MAX
 
 struct mor_lane_batch {
-    struct mor_batch *rows;
+    struct mor_batch *rows; // columns in the topic's order
+    struct mor_batch view;  // the same rows in the table's order; borrows the vectors of `rows`
+    const uint32_t *column_of_table;
     struct mor_router *router; // group ids of this batch are the router's
     uint32_t *groups;          // per row
     struct mor_hash128 *keys;  // per row, keyed tables
@@ -51,6 +53,9 @@ struct mor_lane_plan {
     const char *topic;
     const struct mor_table *table;
     struct mor_decoder_options decoder;
+    const struct mor_schema *rows;   // of the batches
+    const uint32_t *column_of_table; // for each column of the table, its index in rows
+    size_t absent_first;             // columns that get null: only the table has them
     bool keyed;
     int32_t partition_column; // provenance, -1 = off
     int32_t offset_column;
@@ -67,6 +72,10 @@ struct mor_lane_plan {
     struct mor_budget *budget;
     struct mor_gate *gate;
 };
+
+// Brings the view up to what `rows` holds now. Whoever changes rows calls it before the table sees
+// them.
+void mor_lane_batch_refresh_view(struct mor_lane_batch *batch);
 
 struct mor_lane;
 enum mor_status mor_lane_start(const struct mor_lane_plan *plan, int32_t index,

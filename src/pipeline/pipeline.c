@@ -310,6 +310,8 @@ static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_erro
     MOR_TRY(mor_table_open_write(&options, &pipeline->table, err));
     enum mor_status status = mor_committer_load(pipeline->table, pipeline->config->instance,
                                                 &pipeline->ledger, &pipeline->property, err);
+    if (status == MOR_OK)
+        status = mor_topic_schema_bind(&pipeline->schema, mor_table_schema(pipeline->table), err);
     if (status != MOR_OK) {
         mor_table_free(pipeline->table);
         pipeline->table = NULL;
@@ -352,6 +354,9 @@ static void make_plan(struct mor_pipeline *pipeline)
                     .key_format = (enum mor_key_format)topic->message_key.format,
                     .key_columns = topic->key.items,
                     .key_column_count = topic->key.count},
+        .rows = schema->rows,
+        .column_of_table = schema->column_of_table,
+        .absent_first = schema->absent_first,
         .keyed = topic->key.count > 0,
         .partition_column = schema->partition_column,
         .offset_column = schema->offset_column,

@@ -107,6 +107,48 @@ static enum mor_status add_provenance(const struct mor_config_topic *topic,
     return status;
 }
 
+enum mor_status mor_topic_schema_bind(struct mor_topic_schema *schema,
+                                      const struct mor_schema *table, struct mor_error *err)
+{
+    struct mor_schema *bound = mor_schema_new(table->root.name);
+    size_t count = table->root.child_count;
+    uint32_t *column_of_table = mor_calloc(count, sizeof *column_of_table);
+    enum mor_status status = MOR_OK;
+    for (size_t i = 0; i < schema->rows->root.child_count && status == MOR_OK; i++) {
+        const char *name = schema->rows->root.children[i].name;
+        int32_t at = mor_schema_find(table, name);
+        if (at < 0) {
+            status = mor_error_set(err, MOR_FATAL, "the table has no column '%s'", name);
+        } else {
+            mor_schema_add_copy(bound, NULL, &table->root.children[at]);
+            column_of_table[at] = (uint32_t)i;
+        }
+    }
+    schema->absent_first = bound->root.child_count;
+    for (size_t i = 0; i < count && status == MOR_OK; i++) {
+        const struct mor_field *field = &table->root.children[i];
+        if (mor_schema_find(bound, field->name) >= 0)
+            continue;
+        if (!field->nullable)
+            status = mor_error_set(
+                err, MOR_FATAL,
+                "the table's column '%s' must have a value, but the topic has no such field",
+                field->name);
+        column_of_table[i] = (uint32_t)bound->root.child_count;
+        mor_schema_add_copy(bound, NULL, field);
+    }
+    if (status != MOR_OK) {
+        mor_schema_free(bound);
+        free(column_of_table);
+        return status;
+    }
+    mor_schema_free(schema->rows);
+    free(schema->column_of_table);
+    schema->rows = bound;
+    schema->column_of_table = column_of_table;
+    return MOR_OK;
+}
+
 // ---- columns with a role ------------------------------------------------------------------------
 
 static enum mor_status find_column(const struct mor_config_topic *topic,
@@ -262,5 +304,6 @@ void mor_topic_schema_done(struct mor_topic_schema *schema)
     mor_schema_free(schema->rows);
     free(schema->writer_schema);
     free(schema->required_columns);
+    free(schema->column_of_table);
     *schema = (struct mor_topic_schema){0};
 }

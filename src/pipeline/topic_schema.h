@@ -11,9 +11,12 @@
 
 struct mor_topic_schema {
     struct mor_schema *source; // payload columns as the topic declares them
-    struct mor_schema *rows;   // payload columns in the table's types, then provenance
-    char *writer_schema;       // Avro text of `schema: {file: …}`, NULL otherwise
+    struct mor_schema *rows; // payload columns in the table's types, then provenance; after binding
+                             // also what only the table has
+    char *writer_schema;     // Avro text of `schema: {file: …}`, NULL otherwise
     size_t payload_column_count;
+    size_t absent_first;       // columns from here on are only the table's: null in every new row
+    uint32_t *column_of_table; // after binding: for each column of the table, its index in rows
     int32_t partition_column, offset_column; // provenance, -1 = off
     int32_t ordering_column;                 // -1 = append-only
     int32_t delete_column;                   // -1 = tombstones only
@@ -29,6 +32,11 @@ struct mor_topic_schema {
 enum mor_status mor_topic_schema_load(const struct mor_config_topic *topic,
                                       struct mor_registry *registry,
                                       struct mor_topic_schema *ret_schema,
+                                      struct mor_error *err) MOR_CHECKED;
+// Takes over types and further columns of the table that was opened: an evolved table keeps its own
+// order of columns, so rows are built in the topic's order and handed over through column_of_table.
+enum mor_status mor_topic_schema_bind(struct mor_topic_schema *schema,
+                                      const struct mor_schema *table,
                                       struct mor_error *err) MOR_CHECKED;
 void mor_topic_schema_done(struct mor_topic_schema *schema);
 

@@ -53,7 +53,12 @@ static void set_up(struct fixture *fixture, bool keyed, bool partitioned)
         .table = fixture->table, .keyed = keyed, .offset_column = KAFKA_OFFSET};
     for (int i = 0; i < LANES; i++) {
         struct mor_lane_batch *batch = &fixture->batches[i];
+        static const uint32_t same_order[] = {0, 1, 2, 3, 4};
         batch->rows = mor_batch_new(mor_table_schema(fixture->table), NULL);
+        batch->column_of_table = same_order;
+        batch->view.schema = mor_table_schema(fixture->table);
+        batch->view.column_count = batch->rows->column_count;
+        batch->view.columns = mor_calloc(batch->view.column_count, sizeof *batch->view.columns);
         batch->router = mor_router_new(fixture->table);
         batch->runs = mor_calloc(4, sizeof *batch->runs);
         fixture->parts[i] = (struct mor_batch_part){batch, fixture->take[i]};
@@ -64,6 +69,7 @@ static void tear_down(struct fixture *fixture)
 {
     for (int i = 0; i < LANES; i++) {
         mor_batch_free(fixture->batches[i].rows);
+        free(fixture->batches[i].view.columns);
         mor_router_free(fixture->batches[i].router);
         free(fixture->batches[i].runs);
         free(fixture->batches[i].groups);

@@ -450,12 +450,97 @@ static void what_a_status_page_shows_is_told(void **state)
     tear_down(&rig);
 }
 
+static void write_evolved_topic(const struct rig *rig, const char *fields)
+{
+    MOR_AUTO_FREE char *topic =
+        mor_asprintf("topic: events\nvalue: {format: json}\nschema: {fields: [%s]}\nkey: [id]\n"
+                     "ordering: version\ncommit: {interval: 100ms}\n"
+                     "table: {format: hudi, location: \"file://%s\", buckets: 2}\n",
+                     fields, rig->table);
+    write_file(rig->folder, "topic.yaml", topic);
+}
+
+// Rows as text lines "id/version/first/second", NULL columns as "-", sorted by id (single digits).
+static void scan_texts(const struct rig *rig, const char *const *columns, size_t column_count,
+                       char ret_lines[10][64])
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_scan_options options = {.columns = columns, .column_count = column_count};
+    struct mor_table *table;
+    struct mor_scan *running;
+    assert_ok(mor_table_open_read(rig->table, NULL, &table, &err));
+    assert_ok(mor_scan_open(table, &options, &running, &err));
+    struct mor_batch *batch = mor_batch_new(mor_scan_schema(running), NULL);
+    memset(ret_lines, 0, sizeof(char[10][64]));
+    do {
+        assert_ok(mor_scan_next(running, batch, &err));
+        for (size_t row = 0; row < batch->row_count; row++) {
+            MOR_AUTO_BUFFER line = {0};
+            for (size_t i = 0; i < column_count; i++) {
+                mor_buffer_append_text(&line, i > 0 ? "/" : "");
+                mor_vector_format_json(&batch->columns[i], row, &line);
+            }
+            int64_t id = mor_vector_i64(&batch->columns[0], row);
+            assert_in_range(id, 0, 9);
+            (void)snprintf(ret_lines[id], 64, "%.60s", mor_buffer_terminate(&line));
+        }
+    } while (batch->row_count > 0);
+    mor_batch_free(batch);
+    mor_scan_free(running);
+    mor_table_free(table);
+}
+
+static void columns_that_are_added_moved_or_dropped_keep_their_values(void **state)
+{
+    (void)state;
+    static const char *const columns[] = {"id", "version", "name", "score", "_kafka_offset"};
+    struct rig rig;
+    char lines[10][64];
+    set_up(&rig, "");
+    write_evolved_topic(
+        &rig, "{name: id, type: long}, {name: name, type: string}, {name: version, type: long}");
+    start(&rig);
+    produce(&rig, 3, "{\"id\":3,\"name\":\"three\",\"version\":1}");
+    produce(&rig, 6, "{\"id\":6,\"name\":\"six\",\"version\":1}");
+    flush(&rig);
+    wait_for(&rig, 2);
+    stop(&rig);
+
+    // a new column in front, the others in another order
+    write_evolved_topic(
+        &rig, "{name: score, type: double}, {name: version, type: long}, {name: id, type: long}, "
+              "{name: name, type: string}");
+    start(&rig);
+    produce(&rig, 6, "{\"id\":6,\"name\":\"SIX\",\"version\":2,\"score\":6.5}");
+    produce(&rig, 9, "{\"id\":9,\"name\":\"nine\",\"version\":1}");
+    flush(&rig);
+    wait_for(&rig, 2);
+    stop(&rig);
+
+    // "name" is gone from the topic: the table keeps it
+    write_evolved_topic(
+        &rig, "{name: id, type: long}, {name: version, type: long}, {name: score, type: double}");
+    start(&rig);
+    produce(&rig, 0, "{\"id\":0,\"version\":7,\"score\":0.25}");
+    flush(&rig);
+    wait_for(&rig, 1);
+    stop(&rig);
+
+    scan_texts(&rig, columns, 5, lines);
+    assert_string_equal(lines[3], "3/1/\"three\"/null/0");
+    assert_string_equal(lines[6], "6/2/\"SIX\"/6.5/2");
+    assert_string_equal(lines[9], "9/1/\"nine\"/null/3");
+    assert_string_equal(lines[0], "0/7/null/0.25/4");
+    tear_down(&rig);
+}
+
 int main(void)
 {
     mor_log_configure(MOR_LOG_OFF, MOR_LOG_LOGFMT);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rows_arrive_once_and_a_restart_goes_on_from_the_table),
         cmocka_unit_test(deletes_find_their_rows_in_a_partitioned_table),
+        cmocka_unit_test(columns_that_are_added_moved_or_dropped_keep_their_values),
         cmocka_unit_test(a_second_writer_waits_until_the_first_has_ended),
         cmocka_unit_test(changed_properties_stop_the_topic_with_words),
         cmocka_unit_test(a_paused_topic_takes_in_nothing_until_it_is_resumed),
