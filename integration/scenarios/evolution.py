@@ -50,4 +50,5 @@ with Scenario("evolution") as scenario:
         ("_kafka_offset", pyarrow.int64()), ("b", pyarrow.int64()), ("c", pyarrow.float64())]))
     for table in tables.values():
         check_ledger(table, len(rows), written=len(rows))
-    checks.thorough(scenario, [(table, model, ["id"], None) for table in tables.values()])
+    # hudi-rs 0.4.0 shows the columns of the base files, which are older than the new ones
+    checks.thorough(scenario, [(table, model, ["id"], None) for table in tables.values()], oldest=False)
