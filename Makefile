@@ -5,7 +5,8 @@
 #   make demo         runs the pipeline on an embedded broker     make test      unit tests
 #   make integration  real Kafka, registry, Spark, hudi-rs        make lint      format, clang, clang-tidy
 #   make              the program                                 make install   to PREFIX (default /usr/local)
-#   make package      a Debian package                            make clean     removes the build folders
+#   make package      a Debian package                            make fuzz      SECONDS=60 for each target
+#   make clean        removes the build folders
 #
 # JOBS=2 limits parallel compilation, CMAKE_FLAGS="-D..." reaches CMake,
 # MORAINE_LIBRDKAFKA=system keeps the distribution's librdkafka whatever its age.
@@ -15,9 +16,10 @@ PREFIX      ?= /usr/local
 JOBS        ?= $(shell nproc)
 CMAKE_FLAGS ?=
 DEMO_SECONDS ?= 15
+SECONDS      ?= 60
 
 .DEFAULT_GOAL := all
-.PHONY: all configure demo test integration lint install package clean
+.PHONY: all configure demo test integration lint fuzz install package clean
 
 all: configure
 	@cmake --build $(BUILD) --parallel $(JOBS)
@@ -40,6 +42,10 @@ integration: all
 
 lint:
 	@.ci/lint
+
+fuzz: configure
+	@.ci/install-packages fuzz
+	@tests/fuzz/run $(SECONDS)
 
 install: all
 	@cmake --install $(BUILD) --prefix $(PREFIX)
