@@ -46,7 +46,7 @@ set(CPACK_PACKAGE_CONTACT "moraine maintainers <maintainers@moraine.invalid>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
 set(CPACK_PACKAGE_DESCRIPTION "moraine is one program, run as a service, that turns Kafka topics into lakehouse tables.
 Rows arrive exactly once, updates and deletes are merged on read, and the table
-itself says how complete it is. Spark, Trino, DuckDB and others read it as their own.")
+itself says how complete it is. Spark and hudi-rs read it as their own.")
 set(CPACK_STRIP_FILES ON)
 set(CPACK_SET_DESTDIR ON)
 set(CPACK_INSTALL_PREFIX /usr)
