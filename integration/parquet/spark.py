@@ -93,7 +93,7 @@ def main():
     checked = 0
     with tempfile.TemporaryDirectory() as temporary:
         for number, options in enumerate(SPARK_WRITES):
-            for int96, legacy in itertools.product(["INT96", "TIMESTAMP_MICROS"], ["false", "true"]):
+            for int96, legacy in itertools.product(["TIMESTAMP_MICROS", "INT96"], ["false", "true"]):
                 session.conf.set("spark.sql.parquet.outputTimestampType", int96)
                 session.conf.set("spark.sql.parquet.writeLegacyFormat", legacy)
                 source = os.path.join(temporary, f"spark-{number}-{int96}-{legacy}")
@@ -121,7 +121,7 @@ def main():
                             return 1
                         checked += 1
                     session.conf.set("spark.sql.parquet.enableVectorizedReader", "true")
-                    problem = int96 != "INT96" and filters_differ(session, source, copy)
+                    problem = int96 != "INT96" and legacy == "false" and filters_differ(session, source, copy)
                     if problem:
                         print(f"{context} {problem}")
                         return 1
