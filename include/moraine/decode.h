@@ -68,6 +68,10 @@ enum mor_status mor_decoder_new(const struct mor_decoder_options *options,
                                 struct mor_decoder **ret_decoder,
                                 struct mor_error *err) MOR_CHECKED;
 void mor_decoder_free(struct mor_decoder *decoder);
+// Once per writer schema with fields that the table lacks (a newer version was registered while the
+// topic runs): their names in words, for the log; their values are skipped. False when there is
+// nothing new to tell.
+bool mor_decoder_take_notice(struct mor_decoder *decoder, char *ret_text, size_t capacity);
 
 // Appends one slot to each of the first column_count columns from the record's value. DATA (with
 // the field's path, the byte position and what is wrong): nothing was appended. RETRY: the registry

@@ -66,6 +66,37 @@ static struct mor_decoder_plan *plan_of(const char *text, const struct mor_schem
     return plan;
 }
 
+// Top-level fields of a new writer schema that no column of the table takes in.
+static void notice_strangers(struct mor_decoder *decoder, int32_t id,
+                             const struct mor_decoder_plan *plan)
+{
+    struct mor_error ignored = MOR_ERROR_INIT;
+    struct mor_schema *fields = NULL;
+    if (!plan->plan || mor_avro_schema_to_table(plan->writer, &fields, &ignored) != MOR_OK)
+        return;
+    MOR_AUTO_BUFFER names = {0};
+    for (size_t i = 0; i < fields->root.child_count; i++) {
+        const char *name = fields->root.children[i].name;
+        if (mor_schema_find(decoder->schema, name) < 0)
+            mor_buffer_printf(&names, "%s%s", names.size_bytes > 0 ? ", " : "", name);
+    }
+    if (names.size_bytes > 0)
+        (void)snprintf(decoder->notice, sizeof decoder->notice,
+                       "schema id %d has fields that the table lacks, they are left out: %.300s. "
+                       "They become columns when the topic is started again",
+                       id, mor_buffer_terminate(&names));
+    mor_schema_free(fields);
+}
+
+bool mor_decoder_take_notice(struct mor_decoder *decoder, char *ret_text, size_t capacity)
+{
+    if (__builtin_expect(decoder->notice[0] == '\0', 1))
+        return false;
+    (void)snprintf(ret_text, capacity, "%s", decoder->notice);
+    decoder->notice[0] = '\0';
+    return true;
+}
+
 enum mor_status mor_decoder_find_plan(struct mor_decoder *decoder, struct mor_decoder_plans *plans,
                                       int32_t id, const struct mor_decoder_plan **ret_plan,
                                       struct mor_error *err)
@@ -81,6 +112,8 @@ enum mor_status mor_decoder_find_plan(struct mor_decoder *decoder, struct mor_de
                 plans_done(plans);
             entry = mor_map_put(&plans->by_id, &id, sizeof id, NULL);
             entry->value.pointer = plan_of(text, plans->table, plans->wrap_as);
+            if (plans == &decoder->value_plans)
+                notice_strangers(decoder, id, entry->value.pointer);
         }
         mor_arena_done(&arena);
         if (status == MOR_NOT_FOUND)

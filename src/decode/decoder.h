@@ -49,6 +49,7 @@ struct mor_decoder {
     struct mor_json_object *key_object;
     struct mor_schema *key_table; // all columns, only the key columns under their name
     struct mor_decoder_plans key_plans;
+    char notice[512]; // not told yet; "" = nothing
 };
 
 // Plan for the wire format's schema `id`; RETRY, FATAL as the registry says, DATA when the schema

@@ -5,6 +5,7 @@
 
 #include "dead_letter.h"
 #include "moraine/base/fault.h"
+#include "moraine/base/log.h"
 #include "moraine/base/queue.h"
 #include "moraine/base/thread.h"
 
@@ -352,6 +353,10 @@ static enum mor_status try_chunk(struct mor_lane *lane, const struct mor_chunk *
         rows = lane->filling->rows->row_count - rows_before;
         bytes = batch_bytes(lane->filling) - bytes_before;
     }
+    char notice[512];
+    if (mor_decoder_take_notice(lane->decoder, notice, sizeof notice))
+        MOR_LOG(WARN, "fields_left_out", MOR_STR("topic", lane->plan->topic),
+                MOR_STR("msg", notice));
     mor_gate_add(lane->plan->gate, rows, bytes);
     return MOR_OK;
 }

@@ -23,6 +23,12 @@ static size_t handle(struct http_server *server, const char *request, char *answ
         return http_answer(answer, capacity, "200 OK",
                            "{\"schema\":\"" RECORD
                            "{\\\"name\\\":\\\"a\\\",\\\"type\\\":\\\"string\\\"}]}\"}");
+    if (strncmp(request, "GET /schemas/ids/4 ", 19) == 0) // a: long, x: long, y: boolean
+        return http_answer(answer, capacity, "200 OK",
+                           "{\"schema\":\"" RECORD
+                           "{\\\"name\\\":\\\"a\\\",\\\"type\\\":\\\"long\\\"},"
+                           "{\\\"name\\\":\\\"x\\\",\\\"type\\\":\\\"long\\\"},"
+                           "{\\\"name\\\":\\\"y\\\",\\\"type\\\":\\\"boolean\\\"}]}\"}");
     return http_answer(answer, capacity, "404 Not Found",
                        "{\"error_code\":40403,\"message\":\"Schema not found\"}");
 }
@@ -87,6 +93,23 @@ static void test_schemas_may_change_from_record_to_record(void **state)
     assert_string_equal(first, "{\"a\":5,\"b\":null}");
     assert_string_equal(second, "{\"a\":6,\"b\":\"hi\"}");
     assert_int_equal(atomic_load(&f->server.requests), 2);
+}
+
+static void test_fields_that_the_table_lacks_are_told_once(void **state)
+{
+    struct fixture *f = *state;
+    struct mor_error err = MOR_ERROR_INIT;
+    char notice[256];
+    assert_ok(decode_value(f->decoder, f->batch, "\0\0\0\0\1\x0a", 6, &err));
+    assert_false(mor_decoder_take_notice(f->decoder, notice, sizeof notice));
+    for (int i = 0; i < 3; i++) {
+        assert_ok(decode_value(f->decoder, f->batch, "\0\0\0\0\4\x0a\x02\x01", 8, &err));
+        assert_int_equal(mor_decoder_take_notice(f->decoder, notice, sizeof notice), i == 0);
+    }
+    assert_non_null(
+        strstr(notice, "schema id 4 has fields that the table lacks, they are left out: x, y."));
+    MOR_AUTO_FREE char *row = row_text(f->batch, 3);
+    assert_string_equal(row, "{\"a\":5,\"b\":null}");
 }
 
 static void test_damaged_wire_format_is_data(void **state)
@@ -214,6 +237,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_schemas_may_change_from_record_to_record, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_fields_that_the_table_lacks_are_told_once, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_damaged_wire_format_is_data, setup, teardown),
         cmocka_unit_test_setup_teardown(test_registry_that_is_down_is_retry_until_it_is_back, setup,
