@@ -58,10 +58,11 @@ enum mor_parquet_encoding {
 };
 
 enum mor_parquet_profile {
-    // What AUTO may pick is read by Spark 3.3 and later (vectorised), Hive and Trino through
-    // parquet-mr,
-    // arrow-rs (hudi-rs), Arrow, DuckDB: PLAIN, RLE_DICTIONARY, DELTA_BINARY_PACKED,
-    // DELTA_LENGTH_BYTE_ARRAY.
+    // What AUTO may pick: PLAIN, RLE_DICTIONARY, DELTA_BINARY_PACKED, DELTA_LENGTH_BYTE_ARRAY.
+    // Arrow,
+    // DuckDB and Spark 3.5 by itself read it; under Hudi's Spark readers, texts of the last
+    // encoding
+    // came back wrong, so Hudi's base files are CONSERVATIVE.
     MOR_PARQUET_COMPATIBLE,
     // Only PLAIN and RLE_DICTIONARY, for readers of any age.
     MOR_PARQUET_CONSERVATIVE,

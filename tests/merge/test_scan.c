@@ -270,7 +270,7 @@ static void killed_commits_show_no_row_of_theirs(void **state)
                 if (mor_fault_init(&fixture->err) != MOR_OK)
                     _exit(1);
                 table_open(fixture);
-                _exit(table_commit(fixture, second_rows, 4, "1", "2", NULL));
+                _exit((int)table_commit(fixture, second_rows, 4, "1", "2", NULL));
             }
             int status;
             waitpid(child, &status, 0);
