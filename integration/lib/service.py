@@ -35,7 +35,6 @@ class Service:
         """Writes the topic's file (JSON is YAML) and returns the folder of its table."""
         location = (lake or self.scenario.folder / "lake") / name
         settings = {"topic": name, "value": value, "schema": schema, "commit": {"interval": "2s"},
-                    "dead_letter": {"location": f"file://{self.scenario.folder}/lake/{name}_dead"},
                     "table": {"format": "hudi", "location": f"file://{location}",
                               "hudi": {"table_version": table_version}, **(table or {})}, **options}
         rig.write_json(self.folder / "topics" / f"{name}.yaml", settings)
