@@ -105,8 +105,8 @@ void mor_router_route(struct mor_router *router, const struct mor_batch *batch, 
 // Why the row at `row` was invalid, in words.
 void mor_router_explain(struct mor_router *router, const struct mor_batch *batch, size_t row,
                         struct mor_error *err);
-// Table partition ("" = not partitioned, NULL for MOR_GROUP_ANY_PARTITION) and bucket (-1 = none) of a
-// group id; borrowed from the router.
+// Table partition ("" = not partitioned, NULL for MOR_GROUP_ANY_PARTITION) and bucket (-1 = none)
+// of a group id; borrowed from the router.
 void mor_router_group(const struct mor_router *router, uint32_t group, const char **ret_partition,
                       int32_t *ret_bucket);
 // Partitions of the table in which bucket `bucket` has a file group (for tombstones that do not
