@@ -150,10 +150,5 @@ enum mor_status mor_avro_container_metadata(const uint8_t *file, size_t size_byt
 
 // True when the bytes are UTF-8 as RFC 3629 has it (no overlong forms, no surrogates).
 bool mor_avro_utf8_valid(const void *bytes, size_t size_bytes);
-// Appends base64 (RFC 4648, section 4, padded).
-void mor_avro_base64_encode(const void *bytes, size_t size_bytes, struct mor_buffer *ret_text);
-// Appends the bytes of base64 text, either alphabet of RFC 4648, padding optional. False (nothing
-// appended) when it is not base64.
-bool mor_avro_base64_decode(const void *text, size_t size_bytes, struct mor_buffer *ret_bytes);
 
 #endif

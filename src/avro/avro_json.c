@@ -7,6 +7,7 @@
 
 #include "avro_read.h"
 #include "avro_text.h"
+#include "moraine/base/base64.h"
 
 #define JSON_SIZE_MAX (256u << 20)
 
@@ -51,7 +52,7 @@ static enum mor_status put_binary(const struct mor_avro_node *node, const json_t
     if (!json_is_string(json))
         return wrong_kind(node, err);
     MOR_AUTO_BUFFER bytes = {0};
-    if (!mor_avro_base64_decode(json_string_value(json), json_string_length(json), &bytes))
+    if (!mor_base64_decode(json_string_value(json), json_string_length(json), &bytes))
         return mor_error_set(err, MOR_DATA, "the text is not base64");
     if (node->kind == MOR_AVRO_BYTES) {
         mor_avro_put_bytes(datum, bytes.data, bytes.size_bytes);
@@ -270,7 +271,7 @@ static const char *print_binary(struct printer *p, const struct mor_avro_node *n
     if (wrong)
         return wrong;
     mor_buffer_append_u8(p->json, '"');
-    mor_avro_base64_encode(bytes, size_bytes, p->json);
+    mor_base64_encode(bytes, size_bytes, p->json);
     mor_buffer_append_u8(p->json, '"');
     return NULL;
 }

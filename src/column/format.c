@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "moraine/base/base64.h"
 #include "moraine/base/clock.h"
 #include "moraine/base/uuid.h"
 
@@ -25,20 +26,6 @@ static void append_json_string(struct mor_buffer *text, const uint8_t *bytes, si
     }
     mor_buffer_append(text, bytes + start, size_bytes - start);
     mor_buffer_append_u8(text, '"');
-}
-
-static void append_base64(struct mor_buffer *text, const uint8_t *bytes, size_t size_bytes)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < size_bytes; i += 3) {
-        size_t left = size_bytes - i;
-        uint32_t group = (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
-                         (left > 2 ? bytes[i + 2] : 0);
-        mor_buffer_append_u8(text, (uint8_t)digits[group >> 18]);
-        mor_buffer_append_u8(text, (uint8_t)digits[group >> 12 & 63]);
-        mor_buffer_append_u8(text, left > 1 ? (uint8_t)digits[group >> 6 & 63] : '=');
-        mor_buffer_append_u8(text, left > 2 ? (uint8_t)digits[group & 63] : '=');
-    }
 }
 
 // Shortest text that reads back as the same value.
@@ -160,11 +147,11 @@ static void append_scalar(const struct mor_vector *vector, size_t index, bool qu
     }
     case MOR_TYPE_FIXED:
         size = (size_t)field->fixed_size_bytes;
-        append_base64(text, vector->data.data + index * size, size);
+        mor_base64_encode(vector->data.data + index * size, size, text);
         break;
     default: {
         const uint8_t *bytes = mor_vector_bytes_at(vector, index, &size);
-        append_base64(text, bytes, size);
+        mor_base64_encode(bytes, size, text);
         break;
     }
     }

@@ -2,6 +2,7 @@
 #include "json_read.h"
 #include "moraine/avro.h"
 #include "moraine/avro/append.h"
+#include "moraine/base/base64.h"
 #include "moraine/base/clock.h"
 #include "moraine/base/uuid.h"
 
@@ -62,7 +63,7 @@ static bool append_binary(const struct mor_json_value *value, struct mor_vector 
                           const uint8_t *text, size_t size)
 {
     size_t size_before = vector->data.size_bytes;
-    if (!mor_avro_base64_decode(text, size, &vector->data))
+    if (!mor_base64_decode(text, size, &vector->data))
         return false;
     if (value->type == MOR_TYPE_BYTES) {
         mor_avro_append_offset(vector, value->nullable);

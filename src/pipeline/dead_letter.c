@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "moraine/base/base64.h"
 #include "moraine/base/clock.h"
 #include "moraine/base/fault.h"
 
@@ -15,33 +16,17 @@ struct mor_dead_letters {
     int64_t committed_bytes;
 };
 
-static void append_base64(struct mor_buffer *text, const uint8_t *bytes, size_t size_bytes)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    mor_buffer_reserve(text, (size_bytes + 2) / 3 * 4 + 2);
-    uint8_t *at = text->data + text->size_bytes;
-    *at++ = '"';
-    for (size_t i = 0; i < size_bytes; i += 3) {
-        size_t left = size_bytes - i;
-        uint32_t group = (uint32_t)bytes[i] << 16 | (left > 1 ? (uint32_t)bytes[i + 1] << 8 : 0) |
-                         (left > 2 ? bytes[i + 2] : 0);
-        *at++ = (uint8_t)digits[group >> 18];
-        *at++ = (uint8_t)digits[group >> 12 & 63];
-        *at++ = left > 1 ? (uint8_t)digits[group >> 6 & 63] : '=';
-        *at++ = left > 2 ? (uint8_t)digits[group & 63] : '=';
-    }
-    *at++ = '"';
-    text->size_bytes = (size_t)(at - text->data);
-}
-
 static void append_bytes(struct mor_buffer *lines, const char *name, const uint8_t *bytes,
                          size_t size_bytes)
 {
     mor_buffer_printf(lines, ",\"%s\":", name);
-    if (bytes == NULL)
+    if (bytes == NULL) {
         mor_buffer_append_text(lines, "null");
-    else
-        append_base64(lines, bytes, size_bytes);
+    } else {
+        mor_buffer_append_u8(lines, '"');
+        mor_base64_encode(bytes, size_bytes, lines);
+        mor_buffer_append_u8(lines, '"');
+    }
 }
 
 // Reasons quote bytes of the record, so everything outside printable ASCII is written as an escape.
