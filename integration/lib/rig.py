@@ -1,6 +1,7 @@
 """Where things are, processes that end with the scenario, and the frame of a scenario."""
 
 import contextlib
+import ctypes
 import json
 import os
 import pathlib
@@ -25,6 +26,7 @@ def read_versions():
 
 
 VERSIONS = read_versions()
+LIBC = ctypes.CDLL(None)
 
 
 class Failure(Exception):
@@ -73,6 +75,11 @@ def tail(path, lines=25):
     return "\n".join(text[-lines:])
 
 
+def end_with_parent():
+    """Runs in a new child: it is terminated when this process dies, however that happens (PR_SET_PDEATHSIG)."""
+    LIBC.prctl(1, signal.SIGTERM)
+
+
 class Process:
     """A child with its output in a file; terminated with the scenario whatever happens."""
 
@@ -80,6 +87,7 @@ class Process:
         self.name, self.log = name, pathlib.Path(log)
         self.child = subprocess.Popen([str(a) for a in args], stdin=stdin or subprocess.DEVNULL,
                                       stdout=self.log.open("ab"), stderr=subprocess.STDOUT, cwd=cwd,
+                                      preexec_fn=end_with_parent,
                                       env={**os.environ, **(env or {})})
 
     @property
