@@ -85,6 +85,12 @@ static enum mor_status set_fixed(rd_kafka_conf_t *conf, const struct mor_source_
     return set(conf, "group.id", options->group_id, err);
 }
 
+// One answer of a broker is inflated whole before the queue's limit is looked at again, and text
+// compresses twenty times and more: answers are this share of the queue.
+#define FETCH_SHARE     16
+#define FETCH_BYTES_MIN ((size_t)256 * 1024)
+#define FETCH_BYTES_MAX ((size_t)8 * 1024 * 1024)
+
 // Values that suit a pipeline with queues of its own; the user's win.
 static enum mor_status set_defaults(rd_kafka_conf_t *conf, const struct mor_source_options *options,
                                     struct mor_error *err)
@@ -92,13 +98,12 @@ static enum mor_status set_defaults(rd_kafka_conf_t *conf, const struct mor_sour
     char number[24];
     size_t queue_bytes =
         options->queue_bytes_max ? options->queue_bytes_max : (size_t)16 * 1024 * 1024;
-    size_t fetch_bytes = queue_bytes / 2;
-    fetch_bytes = fetch_bytes < 1024 * 1024        ? 1024 * 1024
-                  : fetch_bytes > 50 * 1024 * 1024 ? 50 * 1024 * 1024
-                                                   : fetch_bytes;
+    size_t fetch_bytes = queue_bytes / FETCH_SHARE;
+    fetch_bytes = fetch_bytes < FETCH_BYTES_MIN   ? FETCH_BYTES_MIN
+                  : fetch_bytes > FETCH_BYTES_MAX ? FETCH_BYTES_MAX
+                                                  : fetch_bytes;
 
     MOR_TRY(set(conf, "client.id", "moraine", err));
-    MOR_TRY(set(conf, "fetch.message.max.bytes", "1048576", err));
     snprintf(number, sizeof number, "%zu", queue_bytes / 1024 < 1 ? (size_t)1 : queue_bytes / 1024);
     MOR_TRY(set(conf, "queued.max.messages.kbytes", number, err));
     // An idle broker answers after this; a partition that is new or resumed waits for it.
@@ -106,11 +111,14 @@ static enum mor_status set_defaults(rd_kafka_conf_t *conf, const struct mor_sour
     MOR_TRY(set(conf, "topic.metadata.refresh.interval.ms", "30000", err));
     if (rd_kafka_version() >= MOR_RDKAFKA_2_2)
         MOR_TRY(set(conf, "fetch.queue.backoff.ms", "5", err));
-    // Bounds one answer of a broker; librdkafka itself keeps these three consistent unless told
-    // all.
+    // Bounds one answer of a broker, and of one partition. A batch that is larger comes alone and
+    // whole, as long as receive.message.max.bytes allows. librdkafka raises fetch.max.bytes to
+    // message.max.bytes, which means nothing else to a consumer, so that one is low.
+    snprintf(number, sizeof number, "%zu", fetch_bytes);
+    MOR_TRY(set(conf, "fetch.message.max.bytes", number, err));
     if (!user_sets(options, "message.max.bytes") &&
         !user_sets(options, "receive.message.max.bytes")) {
-        snprintf(number, sizeof number, "%zu", fetch_bytes);
+        MOR_TRY(set(conf, "message.max.bytes", "65536", err));
         MOR_TRY(set(conf, "fetch.max.bytes", number, err));
     }
     // With group.protocol=consumer the broker assigns, and librdkafka refuses a strategy.
