@@ -22,8 +22,7 @@ static const struct mor_option_choice log_formats[] = {
 const struct mor_option mor_service_options[] = {
     {"instance", MOR_OPTION_TEXT, SERVICE(instance), NULL, 0, 0, NULL, 0,
      "Name of this process among those that share the tables: letters, digits, `.`, `_`, `-`. "
-     "Default: the host name. Also its `group.instance.id` in Kafka unless `kafka` sets one: an "
-     "instance that comes back after a crash gets its partitions at once."},
+     "Default: the host name."},
     {"state_dir", MOR_OPTION_TEXT, SERVICE(state_dir), "/var/lib/moraine", 0, 0, NULL, 0,
      "Folder of the local state, a cache that can be deleted at any time."},
     {"memory", MOR_OPTION_SIZE, SERVICE(memory_bytes), "512MiB", 64 * MIB, 4 * TIB, NULL, 0,

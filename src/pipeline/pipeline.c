@@ -394,36 +394,18 @@ static size_t at_most(size_t value, size_t limit)
     return value < limit ? value : limit;
 }
 
-// The instance is a static member of its group unless the configuration says otherwise: when it
-// comes back after a crash it gets its partitions at once, and not after the session timeout of the
-// dead.
-static size_t source_properties(const struct mor_config *config,
-                                struct mor_source_property *ret_properties)
-{
-    static const char member[] = "group.instance.id";
-    bool named = false;
-    for (size_t i = 0; i < config->kafka_count; i++) {
-        ret_properties[i] =
-            (struct mor_source_property){config->kafka[i].name, config->kafka[i].value};
-        named = named || strcmp(config->kafka[i].name, member) == 0;
-    }
-    if (!named)
-        ret_properties[config->kafka_count] =
-            (struct mor_source_property){member, config->instance};
-    return config->kafka_count + !named;
-}
-
 static enum mor_status open_source(struct mor_pipeline *pipeline, struct mor_error *err)
 {
     const struct mor_config *config = pipeline->config;
     MOR_AUTO_FREE struct mor_source_property *properties =
-        mor_calloc(config->kafka_count + 1, sizeof *properties);
-    size_t property_count = source_properties(config, properties);
+        mor_calloc(config->kafka_count, sizeof *properties);
+    for (size_t i = 0; i < config->kafka_count; i++)
+        properties[i] = (struct mor_source_property){config->kafka[i].name, config->kafka[i].value};
     struct mor_source_options options = {
         .topic = pipeline->topic->topic,
         .group_id = pipeline->topic->group,
         .properties = properties,
-        .property_count = property_count,
+        .property_count = config->kafka_count,
         .start = pipeline->topic->start == MOR_CONFIG_START_LATEST ? MOR_START_LATEST
                                                                    : MOR_START_EARLIEST,
         .budget = pipeline->budget,

@@ -121,9 +121,18 @@ static enum mor_status set_defaults(rd_kafka_conf_t *conf, const struct mor_sour
         MOR_TRY(set(conf, "message.max.bytes", "65536", err));
         MOR_TRY(set(conf, "fetch.max.bytes", number, err));
     }
-    // With group.protocol=consumer the broker assigns, and librdkafka refuses a strategy.
-    if (!user_sets(options, "group.protocol"))
-        MOR_TRY(set(conf, "partition.assignment.strategy", "cooperative-sticky", err));
+    // With group.protocol=consumer the broker assigns, and librdkafka refuses a strategy and a
+    // session timeout.
+    if (user_sets(options, "group.protocol"))
+        return MOR_OK;
+    MOR_TRY(set(conf, "partition.assignment.strategy", "cooperative-sticky", err));
+    // So long a crashed process keeps its partitions from the one that follows it. Correctness does
+    // not hang on it, so it may be short; heartbeats come from a thread that nothing of ours
+    // blocks.
+    if (!user_sets(options, "session.timeout.ms")) {
+        MOR_TRY(set(conf, "session.timeout.ms", "10000", err));
+        MOR_TRY(set(conf, "heartbeat.interval.ms", "2000", err));
+    }
     return MOR_OK;
 }
 
