@@ -1,5 +1,8 @@
-"""Spark compacts the tables while orders arrive (`compaction: external`): version 6 with Hudi 0.15.0, version 9 with the
-newest. Nothing is lost, doubled or overtaken by an older record."""
+"""Spark compacts the tables (`compaction: external`): version 9 with the newest Hudi while orders arrive, version 6 with
+Hudi 0.15.0 while the service is stopped. Nothing is lost, doubled or overtaken by an older record.
+
+In version 6 a log belongs to the slice that its name says. A commit that lands between the moment when Spark lists the
+logs and the moment when its plan appears is in neither slice afterwards, so version 6 is not compacted beside a writer."""
 
 import subprocess
 
@@ -34,8 +37,10 @@ with Scenario("spark-compaction") as scenario:
     service.start()
     for topic in (six, nine):
         service.wait_for(topic.table, topic.offsets(), 60)
-    producers = [six.produce_slowly(1500), nine.produce_slowly(1500)]
+    service.stop()
     compact(six.table, VERSIONS["HUDI_BUNDLE_OLD"])
+    service.start()
+    producers = [six.produce_slowly(1500), nine.produce_slowly(1500)]
     compact(nine.table, VERSIONS["HUDI_BUNDLE_NEW"])
     for producer in producers:
         expect(producer.child.wait(120) == 0, "a producer failed")
