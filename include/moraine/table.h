@@ -81,7 +81,8 @@ const char *mor_table_name(const struct mor_table *table);
 bool mor_table_is_keyed(const struct mor_table *table);
 
 // Property `key` of the newest commit that carries it, copied into the arena; NOT_FOUND when no
-// commit does. Reads the table again (strongly) when `refresh`.
+// commit does. Reads the table again (strongly) when `refresh`, and then any thread may ask, also
+// while a commit is on its way.
 enum mor_status mor_table_property(struct mor_table *table, const char *key, bool refresh,
                                    struct mor_arena *arena, char **ret_value,
                                    struct mor_error *err) MOR_CHECKED;
@@ -156,11 +157,28 @@ struct mor_commit_result {
     int64_t log_file_count; // of file_count: delta files
 };
 
-// One commit in preparation. One at a time per table.
+// One commit in preparation. One at a time per open table; several instances may have the same
+// table open, each under a name of its own.
 struct mor_write;
-// Announces the commit (files carry batch_id or an instant that belongs to it).
+// Takes the newest commit as the base of a new one (files carry batch_id or an instant that belongs
+// to it). Completes what another instance decided and left unfinished. Waits a while for the turn
+// of this instance, so that instances do not write for nothing; being right does not depend on it.
+// RETRY: another writer is in the way, or the disk. FATAL: the table changed in a way that ends
+// writing, in words.
 enum mor_status mor_write_begin(struct mor_table *table, const struct mor_uuid *batch_id,
                                 struct mor_write **ret_write, struct mor_error *err) MOR_CHECKED;
+// Property of the base; NULL when it has none. Borrowed until the write is freed. The offsets that
+// a commit must continue are in here: compare them before anything is written.
+const char *mor_write_base_property(const struct mor_write *write, const char *key);
+// Name of the base, "" for a table without commits. Borrowed.
+const char *mor_write_base_version(const struct mor_write *write);
+// True, once, when the base is older than what this table handle saw before: an operator rolled the
+// table back or restored it. Local state that is ahead must be set aside.
+bool mor_write_base_went_back(const struct mor_write *write);
+// Keeps opaque bytes with the commit, beside its rows: they appear and vanish with it. `kind`
+// ([a-z_], at most 32 characters) once per commit. Committer.
+enum mor_status mor_write_attach(struct mor_write *write, const char *kind, const void *bytes,
+                                 size_t size_bytes, struct mor_error *err) MOR_CHECKED;
 // Writes the files of one group, durable but invisible. Any thread, several groups at once.
 // *ret_existed: the file group existed before (its rows are updates), may be NULL.
 enum mor_status mor_write_group(struct mor_write *write, const struct mor_change_set *changes,
@@ -175,6 +193,27 @@ enum mor_status mor_write_commit(struct mor_write *write, const struct mor_prope
                                  struct mor_error *err) MOR_CHECKED;
 // Frees; a write that was not committed is rolled back (files and announcement removed).
 void mor_write_free(struct mor_write *write);
+// Strongly: is the commit of this batch in the table? Looks at every commit since the base of the
+// table's last mor_write_begin, and completes what is decided. RETRY: not known now, ask again.
+enum mor_status mor_table_has_batch(struct mor_table *table, const struct mor_uuid *batch_id,
+                                    bool *ret_has, struct mor_error *err) MOR_CHECKED;
+
+// What mor_write_attach kept, of commits after `after_version` (NULL = of all) up to the newest,
+// oldest first. NOT_FOUND when after_version is not in the table (any more).
+struct mor_attachment {
+    const char *version; // of its commit
+    const char *key;     // of its bytes in mor_table_store
+    int64_t size_bytes;
+};
+enum mor_status mor_table_attachments(struct mor_table *table, const char *kind,
+                                      const char *after_version, struct mor_arena *arena,
+                                      struct mor_attachment **ret_attachments, size_t *ret_count,
+                                      struct mor_error *err) MOR_CHECKED;
+// Nobody needs it any more.
+enum mor_status mor_table_attachment_drop(struct mor_table *table,
+                                          const struct mor_attachment *attachment,
+                                          struct mor_error *err) MOR_CHECKED;
+
 // True when the group's file group exists in the table (its rows may be updates). Any thread.
 bool mor_table_has_group(const struct mor_table *table, const char *partition, int32_t bucket);
 
