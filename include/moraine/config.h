@@ -122,6 +122,8 @@ struct mor_config_topic {
         enum mor_config_time_unit unit; // of integer fields
         int64_t max_lateness_ms;
         int64_t idle_after_ms;
+        int64_t max_future_ms;
+        int64_t watermark_interval_ms; // 0 = never
         enum mor_config_late late;
     } event_time;
 

@@ -46,6 +46,11 @@ struct mor_pipeline_histogram {
     int64_t sum_ms;
 };
 
+// How far records came behind a later one of their Kafka partition (event time): counts[i] up to
+// mor_pipeline_lateness_ms[i], the last one beyond.
+#define MOR_PIPELINE_LATENESS 9
+extern const int64_t mor_pipeline_lateness_ms[MOR_PIPELINE_LATENESS];
+
 struct mor_pipeline_status {
     char topic[256];
     enum mor_pipeline_state state;
@@ -56,6 +61,9 @@ struct mor_pipeline_status {
     int64_t consumed_records, consumed_bytes; // taken from Kafka since start, committed or not
     // committed since start
     int64_t read, inserted, updated, deleted, duplicate, late_dropped, dead, filtered, gap;
+    int64_t late;      // behind their partition's watermark, whatever the policy did with them
+    int64_t future;    // event times too far in the future to count
+    int64_t lateness[MOR_PIPELINE_LATENESS + 1];
     int64_t dead_keys; // of dead: decoded, but without a key or ordering value
     int64_t commits, fenced;
     int64_t rebalances; // assignments and revocations

@@ -69,11 +69,16 @@ struct mor_source_options {
     // asked again (every 30 s). FATAL ends the source ("the topic was recreated").
     enum mor_status (*identity)(void *context, const struct mor_source_identity *identity,
                                 struct mor_error *err);
-    // Fill offset, leader_epoch and generation of each partition.
+    // Fill offset, leader_epoch and generation of each partition. RETRY: not known yet, ask again
+    // in a moment; FATAL ends the source.
     enum mor_status (*assign)(void *context, struct mor_source_partition *partitions, size_t count,
                               struct mor_error *err);
     void (*revoke)(void *context, const struct mor_source_partition *partitions, size_t count,
                    bool lost);
+    // After a revoke that is not a loss: is a commit with one of these partitions on its way? The
+    // source waits for it a few seconds before it lets go, so that the next owner starts behind it;
+    // being right does not depend on it. May be NULL.
+    bool (*settling)(void *context, const struct mor_source_partition *partitions, size_t count);
     // Takes the chunk and returns true, or leaves it with the source (no room: the partition is
     // paused and the chunk offered again).
     bool (*deliver)(void *context, struct mor_chunk *chunk);

@@ -34,6 +34,7 @@ struct mor_state_options {
     const char *dedup_by;        // what ids are made of ("event_id,source"); "" or NULL = no dedup
     int64_t dedup_window_ms;     // > 0 with dedup_by
     bool index;                  // keep the key index
+    uint64_t salt;               // of the hashes; 0 = a random one, kept with the state
     struct mor_budget *budget;   // borrowed, counts memory; may be NULL
     size_t share_bytes;          // memory for ids and keys before filters take over; 0 = no limit
     size_t map_size_bytes_first; // 0 = default; the map grows by itself
@@ -133,6 +134,11 @@ enum mor_status mor_state_batch_begin(struct mor_state *state, struct mor_dedup_
                                       const struct mor_dedup_correction **ret_corrections,
                                       size_t *ret_correction_count,
                                       struct mor_error *err) MOR_CHECKED;
+// Appends every new id of the batch, 24 bytes each: its hash (low, high half) and the last event
+// time (ms) of its bucket, as mor_state_load_ids takes them. Returns the latest of these times,
+// INT64_MIN when there is no id.
+int64_t mor_state_batch_ids(const struct mor_state *state, const struct mor_state_batch *batch,
+                            struct mor_buffer *ret_ids);
 // Adds changes of the key index, seen by lookups once the batch is applied. The last change of a
 // key counts; MOR_STATE_NOWHERE removes it.
 void mor_state_batch_index(struct mor_state_batch *batch, const struct mor_hash128 *keys,

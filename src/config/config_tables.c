@@ -108,8 +108,8 @@ static const struct mor_option_choice time_units[] = {
 };
 static const struct mor_option_choice late_policies[] = {
     {"merge", MOR_CONFIG_LATE_MERGE, false},
-    {"dead_letter", MOR_CONFIG_LATE_DEAD_LETTER, true},
-    {"drop", MOR_CONFIG_LATE_DROP, true},
+    {"dead_letter", MOR_CONFIG_LATE_DEAD_LETTER, false},
+    {"drop", MOR_CONFIG_LATE_DROP, false},
     {NULL, 0, false},
 };
 static const struct mor_option_choice table_formats[] = {
@@ -170,10 +170,20 @@ const struct mor_option mor_topic_options[] = {
     {"event_time.max_lateness", MOR_OPTION_DURATION, TOPIC(event_time.max_lateness_ms), "10m", 0,
      3650 * DAY, NULL, 0, "How far the watermark stays behind the newest event."},
     {"event_time.idle_after", MOR_OPTION_DURATION, TOPIC(event_time.idle_after_ms), "1m", 1 * S,
-     30 * DAY, NULL, MOR_OPTION_IDLE,
-     "A partition without records for this long no longer holds the watermark back."},
+     30 * DAY, NULL, 0,
+     "A Kafka partition without records for this long, with nothing left to read, no longer holds "
+     "the table's watermark back."},
+    {"event_time.max_future", MOR_OPTION_DURATION, TOPIC(event_time.max_future_ms), "24h", 0,
+     3650 * DAY, NULL, 0,
+     "Event times further ahead of the clock than this do not move the watermark; they are "
+     "counted."},
+    {"event_time.watermark_interval", MOR_OPTION_DURATION,
+     TOPIC(event_time.watermark_interval_ms), "0s", 0, DAY, NULL, 0,
+     "How often a commit without records may be made when only the watermark moves, because "
+     "partitions turn idle; 0s = never."},
     {"event_time.late", MOR_OPTION_CHOICE, TOPIC(event_time.late), "merge", 0, 0, late_policies, 0,
-     "What happens to events behind the watermark."},
+     "What happens to events behind the watermark of their Kafka partition: `merge` takes them in "
+     "like others, `dead_letter` keeps them aside, `drop` only counts them."},
     {"key", MOR_OPTION_TEXTS, TOPIC(key), NULL, 0, 0, NULL, 0,
      "Key columns. Leave out for an append-only table."},
     {"ordering", MOR_OPTION_TEXT, TOPIC(ordering), NULL, 0, 0, NULL, 0,
@@ -184,10 +194,11 @@ const struct mor_option mor_topic_options[] = {
      "Column that marks deletes, besides Kafka tombstones."},
     {"delete_when.equals", MOR_OPTION_TEXT, TOPIC(delete_when.equals), NULL, 0, 0, NULL, 0,
      "Value of that column, as text, that deletes the row."},
-    {"dedup.by", MOR_OPTION_TEXTS, TOPIC(dedup.by), NULL, 0, 0, NULL, MOR_OPTION_UNSUPPORTED,
-     "Columns that identify an event; a second one within the window is dropped."},
+    {"dedup.by", MOR_OPTION_TEXTS, TOPIC(dedup.by), NULL, 0, 0, NULL, 0,
+     "Columns that identify an event; a second one within the window is dropped. All copies of an "
+     "event must come through one Kafka partition when several instances share the topic."},
     {"dedup.window", MOR_OPTION_DURATION, TOPIC(dedup.window_ms), "24h", 1 * S, 365 * DAY, NULL,
-     MOR_OPTION_UNSUPPORTED, "How long an event is remembered."},
+     0, "How long an event is remembered, in event time behind the watermark."},
     {"table.format", MOR_OPTION_CHOICE, TOPIC(table.format), "hudi", 0, 0, table_formats, 0,
      "Table format."},
     {"table.location", MOR_OPTION_TEXT, TOPIC(table.location), NULL, 0, 0, NULL,

@@ -113,7 +113,8 @@ static void for_each_row(struct builder *builder, visit_row *visit)
             if (!builder->parts[part].take_run[i])
                 continue;
             for (size_t row = run->row_first; row < run->row_first + run->row_count; row++)
-                if (batch->groups[row] != MOR_GROUP_INVALID)
+                if (batch->groups[row] != MOR_GROUP_INVALID &&
+                    (batch->flags[row] & ROW_LEFT_OUT) == 0)
                     visit(builder, part, row, batch->groups[row]);
         }
     }

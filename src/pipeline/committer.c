@@ -18,16 +18,100 @@ struct commit_work {
     size_t range_count;
     struct mor_changes changes;
     struct mor_commit_facts facts;
-    int64_t oldest_ms, dead_keys; // of the taken runs
-    struct mor_ledger after;
-    struct mor_buffer letters; // dead letters of the taken runs
+    struct mor_event_time_facts event_time; // of the taken runs, like all below
+    int64_t oldest_ms, dead_keys;
+    struct mor_buffer letters; // dead letters
+    struct mor_state_batch *ids;
+    struct mor_buffer attachment; // of the ids
+    // of the current attempt
+    struct mor_write *write;
+    struct mor_ledger base, after;
     struct mor_buffer property;
-    struct mor_write *write; // of the current attempt
+    // what came of it
+    int64_t fenced;
+    bool went_back;
 };
 
 static void tell(struct mor_committer *committer, const char *step, const struct mor_error *trouble)
 {
     committer->step(committer->context, step, trouble);
+}
+
+static void pause_ms(int64_t ms)
+{
+    struct timespec pause = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&pause, NULL);
+}
+
+// ---- the table's ledger -------------------------------------------------------------------------
+
+enum mor_status mor_committer_load(struct mor_table *table, struct mor_ledger *ret_ledger,
+                                   char **ret_property, struct mor_error *err)
+{
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    char *text = NULL;
+    enum mor_status status = mor_table_property(table, LEDGER_PROPERTY, true, &arena, &text, err);
+    if (status == MOR_NOT_FOUND) {
+        *err = MOR_ERROR_INIT;
+        text = NULL;
+        status = MOR_OK;
+    }
+    if (status == MOR_OK)
+        status = mor_ledger_parse(text, ret_ledger, err);
+    if (status == MOR_OK && ret_property != NULL)
+        *ret_property = text != NULL ? mor_strdup(text) : NULL;
+    mor_arena_done(&arena);
+    return status;
+}
+
+// Starts the local state anew. No lane may judge meanwhile; what was judged before is read again.
+static enum mor_status restart_state(struct mor_committer *committer,
+                                     const struct mor_ledger *ledger, const char *property,
+                                     struct mor_error *err)
+{
+    for (size_t i = 0; i < committer->lane_count; i++)
+        mor_lane_hold(committer->lanes[i]);
+    enum mor_status status = mor_dedup_reset(committer->dedup, err);
+    if (status == MOR_OK)
+        status = mor_dedup_catch_up(committer->dedup, ledger, property, err);
+    size_t count;
+    MOR_AUTO_FREE int32_t *partitions = mor_positions_abort(committer->positions, ledger, &count);
+    for (size_t i = 0; i < committer->lane_count; i++)
+        mor_lane_release(committer->lanes[i]);
+    for (size_t i = 0; i < count; i++)
+        committer->reassign(committer->context, partitions[i]);
+    return status;
+}
+
+// Takes into the local state what the table has and it has not.
+static enum mor_status catch_up(struct mor_committer *committer, const struct mor_ledger *ledger,
+                                const char *property, struct mor_error *err)
+{
+    if (committer->dedup == NULL || property == NULL)
+        return MOR_OK;
+    enum mor_status status = atomic_load(&committer->dedup->damaged)
+                                 ? MOR_DATA
+                                 : mor_dedup_catch_up(committer->dedup, ledger, property, err);
+    if (status != MOR_NOT_FOUND && status != MOR_DATA)
+        return status;
+    *err = MOR_ERROR_INIT;
+    return restart_state(committer, ledger, property, err);
+}
+
+enum mor_status mor_committer_sync(struct mor_committer *committer, struct mor_error *err)
+{
+    int64_t ticket = mor_positions_sync_wanted(committer->positions);
+    struct mor_ledger ledger;
+    MOR_AUTO_FREE char *property = NULL;
+    MOR_TRY(mor_committer_load(committer->table, &ledger, &property, err));
+    enum mor_status status = catch_up(committer, &ledger, property, err);
+    if (status == MOR_OK) {
+        mor_ledger_copy(committer->ledger, &ledger);
+        mor_positions_synced(committer->positions, ticket, &ledger);
+    }
+    mor_ledger_done(&ledger);
+    return status;
 }
 
 // ---- cut ----------------------------------------------------------------------------------------
@@ -38,12 +122,25 @@ static enum mor_status cut(struct commit_work *work, struct mor_error *err)
     size_t count = committer->lane_count;
     work->batches = mor_calloc(count, sizeof *work->batches);
     work->take_run = mor_calloc(count, sizeof *work->take_run);
-    mor_gate_cut(committer->plan->gate);
+    if (count > 0)
+        mor_gate_cut(committer->plan->gate);
     for (size_t i = 0; i < count; i++) {
         work->batches[i] = mor_lane_cut(committer->lanes[i]);
         work->take_run[i] = mor_calloc(work->batches[i]->run_count, sizeof **work->take_run);
     }
     return mor_positions_begin(committer->positions, work->batches, work->take_run, count, err);
+}
+
+// Calls visit for every run that the commit takes in, in the order of its lane.
+typedef void visit_run(struct commit_work *work, struct mor_lane_batch *batch,
+                       struct mor_run *run);
+
+static void for_each_taken(struct commit_work *work, visit_run *visit)
+{
+    for (size_t lane = 0; lane < work->committer->lane_count; lane++)
+        for (size_t i = 0; i < work->batches[lane]->run_count; i++)
+            if (work->take_run[lane][i])
+                visit(work, work->batches[lane], &work->batches[lane]->runs[i]);
 }
 
 static struct mor_range *range_of(struct commit_work *work, int32_t partition)
@@ -53,43 +150,27 @@ static struct mor_range *range_of(struct commit_work *work, int32_t partition)
             return &work->ranges[i];
     work->ranges = mor_realloc(work->ranges, (work->range_count + 1) * sizeof *work->ranges);
     work->ranges[work->range_count] =
-        (struct mor_range){.partition = partition, .start = MOR_OFFSET_NONE};
+        (struct mor_range){.partition = partition,
+                           .start = MOR_OFFSET_NONE,
+                           .leader_epoch = -1,
+                           .highest_ms = NO_WATERMARK};
     return &work->ranges[work->range_count++];
 }
 
-static void add_hash(struct mor_hash128 *sum, struct mor_hash128 more)
+static void add_to_range(struct commit_work *work, struct mor_lane_batch *batch,
+                         struct mor_run *run)
 {
-    unsigned __int128 total = ((unsigned __int128)sum->high << 64 | sum->low) +
-                              ((unsigned __int128)more.high << 64 | more.low);
-    sum->low = (uint64_t)total;
-    sum->high = (uint64_t)(total >> 64);
-}
-
-// Adds one run to the ranges, the new ledger and the dead letters of the commit.
-static void take_run(struct commit_work *work, const struct mor_lane_batch *batch,
-                     const struct mor_run *run)
-{
+    (void)batch;
     struct mor_range *range = range_of(work, run->partition);
     if (range->start == MOR_OFFSET_NONE)
         range->start = run->offset_first;
     range->end = run->offset_next;
-    add_hash(&range->digest, run->digest);
-    mor_outcomes_add(&work->facts.outcomes, &run->outcomes);
-    work->dead_keys += run->dead_keys;
-    if (run->oldest_ms < work->oldest_ms)
-        work->oldest_ms = run->oldest_ms;
-    mor_buffer_append(&work->letters, batch->dead_letters.data + run->letters_first,
-                      run->letters_size);
-
-    struct mor_progress *progress = mor_ledger_partition(&work->after, run->partition);
-    progress->next_offset = run->offset_next;
     if (run->leader_epoch >= 0)
-        progress->leader_epoch = run->leader_epoch;
-    if (run->event_time_max_ms != NO_WATERMARK) {
-        int64_t watermark = run->event_time_max_ms - work->committer->max_lateness_ms;
-        if (watermark > progress->watermark_ms)
-            progress->watermark_ms = watermark;
-    }
+        range->leader_epoch = run->leader_epoch;
+    mor_ledger_add_digest(&range->digest, run->digest);
+    if (run->event_time.highest_ms > range->highest_ms)
+        range->highest_ms = run->event_time.highest_ms;
+    range->records += run->outcomes.read;
 }
 
 static int compare_ranges(const void *a, const void *b)
@@ -98,40 +179,152 @@ static int compare_ranges(const void *a, const void *b)
     return x->partition < y->partition ? -1 : x->partition > y->partition;
 }
 
-// The table's watermark is the least of its partitions' and never goes back.
-static void set_watermark(struct mor_ledger *after)
+static void collect_ranges(struct commit_work *work)
 {
-    int64_t least = INT64_MAX;
-    for (size_t i = 0; i < after->progress_count; i++)
-        if (after->progress[i].watermark_ms != NO_WATERMARK &&
-            after->progress[i].watermark_ms < least)
-            least = after->progress[i].watermark_ms;
-    if (least != INT64_MAX && least > after->watermark_ms)
-        after->watermark_ms = least;
-}
-
-static void collect(struct commit_work *work)
-{
-    struct mor_committer *committer = work->committer;
-    mor_ledger_copy(&work->after, committer->ledger);
-    committer->identify(committer->context, &work->after);
-    for (size_t lane = 0; lane < committer->lane_count; lane++)
-        for (size_t i = 0; i < work->batches[lane]->run_count; i++)
-            if (work->take_run[lane][i])
-                take_run(work, work->batches[lane], &work->batches[lane]->runs[i]);
-    set_watermark(&work->after);
+    for_each_taken(work, add_to_range);
     if (work->range_count > 0)
         qsort(work->ranges, work->range_count, sizeof *work->ranges, compare_ranges);
-    work->facts.batch_id = mor_uuid_v7();
-    work->facts.instance = committer->instance;
-    work->facts.topic = committer->topic;
-    work->facts.ranges = work->ranges;
-    work->facts.range_count = work->range_count;
+}
+
+// ---- fencing ------------------------------------------------------------------------------------
+
+// Does the range continue what the table has of its partition?
+static bool continues(const struct mor_range *range, const struct mor_ledger *ledger)
+{
+    const struct mor_progress *progress = mor_ledger_find(ledger, range->partition);
+    return progress == NULL || progress->next_offset == MOR_OFFSET_NONE ||
+           progress->next_offset == range->start;
+}
+
+static void leave_out(struct commit_work *work, int32_t partition)
+{
+    for (size_t lane = 0; lane < work->committer->lane_count; lane++)
+        for (size_t i = 0; i < work->batches[lane]->run_count; i++)
+            if (work->batches[lane]->runs[i].partition == partition)
+                work->take_run[lane][i] = false;
+}
+
+// Partitions that another writer has moved leave the cut before anything is built on it, so the
+// others lose nothing. What moves later is found by the comparison of every attempt.
+static void fence(struct commit_work *work, const struct mor_ledger *ledger)
+{
+    struct mor_committer *committer = work->committer;
+    size_t kept = 0;
+    for (size_t i = 0; i < work->range_count; i++) {
+        struct mor_range *range = &work->ranges[i];
+        if (continues(range, ledger)) {
+            work->ranges[kept++] = *range;
+            continue;
+        }
+        work->fenced++;
+        leave_out(work, range->partition);
+        if (mor_positions_fence(committer->positions, range->partition))
+            committer->reassign(committer->context, range->partition);
+    }
+    work->range_count = kept;
+}
+
+// ---- duplicates ---------------------------------------------------------------------------------
+
+// Moves the runs' ids out of the cut, taken ones and others apart; a place for every run.
+struct id_runs {
+    struct mor_dedup_run **taken, **left_out;
+    struct mor_run **runs; // of taken
+    struct mor_lane_batch **batches;
+    size_t taken_count, left_out_count;
+};
+
+static void gather_id_runs(struct commit_work *work, struct id_runs *ids)
+{
+    size_t total = 0;
+    for (size_t lane = 0; lane < work->committer->lane_count; lane++)
+        total += work->batches[lane]->run_count;
+    *ids = (struct id_runs){.taken = mor_calloc(total, sizeof(struct mor_dedup_run *)),
+                            .left_out = mor_calloc(total, sizeof(struct mor_dedup_run *)),
+                            .runs = mor_calloc(total, sizeof(struct mor_run *)),
+                            .batches = mor_calloc(total, sizeof(struct mor_lane_batch *))};
+    for (size_t lane = 0; lane < work->committer->lane_count; lane++) {
+        struct mor_lane_batch *batch = work->batches[lane];
+        for (size_t i = 0; i < batch->run_count; i++) {
+            if (work->take_run[lane][i]) {
+                ids->runs[ids->taken_count] = &batch->runs[i];
+                ids->batches[ids->taken_count] = batch;
+                ids->taken[ids->taken_count++] = batch->runs[i].dedup;
+            } else {
+                ids->left_out[ids->left_out_count++] = batch->runs[i].dedup;
+            }
+            batch->runs[i].dedup = NULL;
+        }
+    }
+}
+
+static void correct_rows(const struct id_runs *ids, const struct mor_dedup_correction *corrections,
+                         size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint8_t *flags = &ids->batches[corrections[i].run]
+                              ->flags[ids->runs[corrections[i].run]->row_first +
+                                      corrections[i].row];
+        *flags &= (uint8_t)~ROW_LEFT_OUT;
+        if (corrections[i].verdict != MOR_DEDUP_NEW)
+            *flags |= ROW_DUPLICATE;
+    }
+}
+
+static void count_duplicates(struct commit_work *work, struct mor_lane_batch *batch,
+                             struct mor_run *run)
+{
+    for (size_t row = run->row_first; row < run->row_first + run->row_count; row++)
+        work->facts.outcomes.duplicate += (batch->flags[row] & ROW_LEFT_OUT) != 0;
+}
+
+// The verdicts of the cut become final.
+static enum mor_status settle_ids(struct commit_work *work, struct mor_error *err)
+{
+    struct mor_committer *committer = work->committer;
+    if (committer->dedup == NULL || committer->lane_count == 0)
+        return MOR_OK;
+    struct id_runs ids;
+    gather_id_runs(work, &ids);
+    const struct mor_dedup_correction *corrections;
+    size_t count;
+    enum mor_status status =
+        mor_state_batch_begin(committer->dedup->state, ids.taken, ids.taken_count, ids.left_out,
+                              ids.left_out_count, &work->ids, &corrections, &count, err);
+    if (status == MOR_OK) {
+        correct_rows(&ids, corrections, count);
+        for_each_taken(work, count_duplicates);
+        mor_dedup_attachment(committer->dedup, work->ids, &work->attachment);
+    }
+    free(ids.taken);
+    free(ids.left_out);
+    free(ids.runs);
+    free(ids.batches);
+    return status;
+}
+
+// ---- what the commit brings ---------------------------------------------------------------------
+
+static void take_run(struct commit_work *work, struct mor_lane_batch *batch, struct mor_run *run)
+{
+    mor_outcomes_add(&work->facts.outcomes, &run->outcomes);
+    mor_event_time_add(&work->event_time, &run->event_time);
+    work->dead_keys += run->dead_keys;
+    if (run->oldest_ms < work->oldest_ms)
+        work->oldest_ms = run->oldest_ms;
+    mor_buffer_append(&work->letters, batch->dead_letters.data + run->letters_first,
+                      run->letters_size);
 }
 
 static enum mor_status build_changes(struct commit_work *work, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
+    for_each_taken(work, take_run);
+    work->facts.late = work->event_time.late;
+    work->facts.ranges = work->ranges;
+    work->facts.range_count = work->range_count;
+    if (work->range_count == 0)
+        return MOR_OK;
     struct mor_batch_part *parts = mor_calloc(committer->lane_count, sizeof *parts);
     for (size_t i = 0; i < committer->lane_count; i++)
         parts[i] = (struct mor_batch_part){work->batches[i], work->take_run[i]};
@@ -146,21 +339,65 @@ static enum mor_status build_changes(struct commit_work *work, struct mor_error 
 
 static void finish(struct commit_work *work)
 {
-    for (size_t i = 0; work->batches != NULL && i < work->committer->lane_count; i++) {
+    struct mor_committer *committer = work->committer;
+    if (work->ids != NULL)
+        mor_state_batch_drop(committer->dedup->state, work->ids);
+    for (size_t i = 0; work->batches != NULL && i < committer->lane_count; i++) {
         if (work->batches[i] != NULL)
-            mor_lane_return(work->committer->lanes[i], work->batches[i]);
+            mor_lane_return(committer->lanes[i], work->batches[i]);
         free(work->take_run[i]);
     }
     free(work->batches);
     free(work->take_run);
     free(work->ranges);
     mor_changes_done(&work->changes);
+    mor_ledger_done(&work->base);
     mor_ledger_done(&work->after);
     mor_buffer_done(&work->letters);
+    mor_buffer_done(&work->attachment);
     mor_buffer_done(&work->property);
 }
 
-// ---- commit -------------------------------------------------------------------------------------
+// ---- one attempt --------------------------------------------------------------------------------
+
+// The ledger of the commit: what its base says, moved on by the ranges. FENCED when a range does
+// not continue the base.
+static enum mor_status make_ledger(struct commit_work *work, struct mor_error *err)
+{
+    struct mor_committer *committer = work->committer;
+    mor_ledger_copy(&work->after, &work->base);
+    committer->identify(committer->context, &work->after);
+    for (size_t i = 0; i < work->range_count; i++) {
+        const struct mor_range *range = &work->ranges[i];
+        if (!continues(range, &work->base))
+            return mor_error_set(err, MOR_FENCED,
+                                 "partition %d: another writer moved the table from offset %lld to "
+                                 "%lld",
+                                 range->partition, (long long)range->start,
+                                 (long long)mor_ledger_find(&work->base, range->partition)
+                                     ->next_offset);
+        mor_ledger_follow(&work->after, range, committer->plan->event_time.max_lateness_ms);
+    }
+    if (committer->look_at_idle(committer->context, &work->after))
+        mor_ledger_advance_watermark(&work->after);
+    if (work->after.dedup_salt == 0)
+        work->after.dedup_salt = committer->salt;
+    mor_uuid_format(&work->facts.batch_id, work->after.batch_id);
+    return MOR_OK;
+}
+
+static enum mor_status read_base(struct commit_work *work, struct mor_error *err)
+{
+    struct mor_ledger base;
+    MOR_TRY(mor_ledger_parse(mor_write_base_property(work->write, LEDGER_PROPERTY), &base, err));
+    mor_ledger_done(&work->base);
+    work->base = base;
+    if (!mor_write_base_went_back(work->write))
+        return MOR_OK;
+    work->went_back = true;
+    return mor_error_set(err, MOR_FENCED,
+                         "the table was rolled back or restored to an earlier commit");
+}
 
 static enum mor_status write_one_group(void *context, size_t index, struct mor_error *err)
 {
@@ -168,21 +405,36 @@ static enum mor_status write_one_group(void *context, size_t index, struct mor_e
     return mor_write_group(work->write, &work->changes.set, index, err);
 }
 
-static enum mor_status write_and_publish(struct commit_work *work,
-                                         struct mor_commit_result *ret_result,
-                                         struct mor_error *err)
+static enum mor_status write_files(struct commit_work *work, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
     tell(committer, "encode", NULL);
     MOR_TRY(mor_fault("commit.begun", err));
-    MOR_TRY(
-        mor_crew_run(committer->crew, work->changes.set.group_count, write_one_group, work, err));
-    MOR_TRY(mor_fault("commit.files_written", err));
+    if (work->changes.set.group_count > 0)
+        MOR_TRY(mor_crew_run(committer->crew, work->changes.set.group_count, write_one_group, work,
+                             err));
+    if (work->attachment.size_bytes > 0)
+        MOR_TRY(mor_write_attach(work->write, DEDUP_ATTACHMENT, work->attachment.data,
+                                 work->attachment.size_bytes, err));
+    return mor_fault("commit.files_written", err);
+}
 
-    work->after.dead_letter_bytes = mor_dead_letters_bytes(committer->letters);
+static enum mor_status write_letters(struct commit_work *work, struct mor_error *err)
+{
+    struct mor_committer *committer = work->committer;
+    if (committer->letters == NULL)
+        return MOR_OK;
+    int64_t bytes = mor_dead_letters_bytes(committer->letters);
     if (work->letters.size_bytes > 0)
-        MOR_TRY(mor_dead_letters_write(committer->letters, &work->letters,
-                                       &work->after.dead_letter_bytes, err));
+        MOR_TRY(mor_dead_letters_write(committer->letters, &work->letters, &bytes, err));
+    mor_ledger_set_letters(&work->after, committer->instance, bytes);
+    return MOR_OK;
+}
+
+static enum mor_status publish(struct commit_work *work, struct mor_commit_result *ret_result,
+                               struct mor_error *err)
+{
+    struct mor_committer *committer = work->committer;
     mor_buffer_reset(&work->property);
     mor_ledger_format(&work->after, &work->facts, &work->property);
     MOR_AUTO_BUFFER checkpoint = {0};
@@ -190,12 +442,14 @@ static enum mor_status write_and_publish(struct commit_work *work,
     const struct mor_property properties[] = {
         {LEDGER_PROPERTY, (const char *)work->property.data},
         {MOR_PROPERTY_CHECKPOINT, (const char *)checkpoint.data}};
-    tell(committer, "confirm", NULL);
-    MOR_TRY(committer->confirm(committer->context, err));
+    if (work->range_count > 0) {
+        tell(committer, "confirm", NULL);
+        MOR_TRY(committer->confirm(committer->context, err));
+    }
     tell(committer, "commit", NULL);
     MOR_TRY(mor_fault("commit.before_publish", err));
     MOR_TRY(mor_write_commit(work->write, properties, sizeof properties / sizeof properties[0],
-                             LEDGER_PROPERTY, *committer->property, ret_result, err));
+                             NULL, NULL, ret_result, err));
     return mor_fault("commit.after_publish", err);
 }
 
@@ -203,57 +457,22 @@ static enum mor_status attempt(struct commit_work *work, struct mor_commit_resul
                                struct mor_error *err)
 {
     MOR_TRY(mor_write_begin(work->committer->table, &work->facts.batch_id, &work->write, err));
-    enum mor_status status = write_and_publish(work, ret_result, err);
+    enum mor_status status = read_base(work, err);
+    if (status == MOR_OK)
+        status = make_ledger(work, err);
+    if (status == MOR_OK)
+        status = write_files(work, err);
+    if (status == MOR_OK)
+        status = write_letters(work, err);
+    if (status == MOR_OK)
+        status = publish(work, ret_result, err);
     mor_write_free(work->write);
     work->write = NULL;
     return status;
 }
 
-enum mor_status mor_committer_load(struct mor_table *table, const char *instance,
-                                   struct mor_ledger *ret_ledger, char **ret_property,
-                                   struct mor_error *err)
-{
-    struct mor_arena arena;
-    mor_arena_init(&arena, 0, NULL);
-    char *text = NULL;
-    enum mor_status status = mor_table_property(table, LEDGER_PROPERTY, true, &arena, &text, err);
-    if (status == MOR_NOT_FOUND) {
-        mor_ledger_init(ret_ledger);
-        *ret_property = NULL;
-        status = MOR_OK;
-    } else if (status == MOR_OK) {
-        status = mor_ledger_parse(text, instance, ret_ledger, NULL, err);
-        if (status == MOR_OK)
-            *ret_property = mor_strdup(text);
-    }
-    mor_arena_done(&arena);
-    return status;
-}
-
-// After a failed attempt: did it land all the same? *ret_landed tells; the outcome of the question
-// itself may be RETRY.
-static enum mor_status find_out(struct commit_work *work, bool *ret_landed, struct mor_error *err)
-{
-    struct mor_ledger now;
-    char *property = NULL;
-    MOR_TRY(mor_committer_load(work->committer->table, work->committer->instance, &now, &property,
-                               err));
-    mor_ledger_done(&now);
-    char batch[MOR_UUID_TEXT_SIZE];
-    mor_uuid_format(&work->facts.batch_id, batch);
-    *ret_landed = property != NULL && strstr(property, batch) != NULL;
-    free(property);
-    return MOR_OK;
-}
-
-static void pause_ms(int64_t ms)
-{
-    struct timespec pause = {ms / 1000, ms % 1000 * 1000000};
-    nanosleep(&pause, NULL);
-}
-
 // Tries until the batch is in the table (OK), fenced off (FENCED), impossible (FATAL) or given up
-// (RETRY).
+// (RETRY). After a failed attempt the table is asked whether it landed all the same.
 static enum mor_status commit_until_known(struct commit_work *work,
                                           struct mor_commit_result *ret_result,
                                           struct mor_error *err)
@@ -267,7 +486,8 @@ static enum mor_status commit_until_known(struct commit_work *work,
         tell(committer, "commit", err);
         bool landed = false;
         struct mor_error question = MOR_ERROR_INIT;
-        enum mor_status known = find_out(work, &landed, &question);
+        enum mor_status known =
+            mor_table_has_batch(committer->table, &work->facts.batch_id, &landed, &question);
         if (known == MOR_OK && landed)
             return MOR_OK;
         if (known == MOR_FATAL) {
@@ -283,62 +503,187 @@ static enum mor_status commit_until_known(struct commit_work *work,
     }
 }
 
-static void adopt(struct commit_work *work)
+// ---- afterwards ---------------------------------------------------------------------------------
+
+// Tries `what` until it works; a full disk must not lose what the table already has.
+typedef enum mor_status follow_up(struct commit_work *work, const char *version,
+                                  struct mor_error *err);
+
+static enum mor_status until_done(struct commit_work *work, follow_up *what, const char *version,
+                                  struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
-    mor_dead_letters_committed(committer->letters, work->after.dead_letter_bytes);
+    for (;;) {
+        *err = MOR_ERROR_INIT;
+        enum mor_status status = what(work, version, err);
+        if (status != MOR_RETRY || committer->give_up(committer->context))
+            return status;
+        tell(committer, "state", err);
+        pause_ms(RETRY_PAUSE_MAX_MS / 10);
+    }
+}
+
+static enum mor_status apply_ids(struct commit_work *work, const char *version,
+                                 struct mor_error *err)
+{
+    struct mor_committer *committer = work->committer;
+    bool next = *version != '\0' && mor_dedup_is_at(committer->dedup, &work->base);
+    MOR_TRY(mor_fault("commit.before_state", err));
+    MOR_TRY(mor_dedup_apply(committer->dedup, work->ids, version, &work->after,
+                            (const char *)work->property.data, next, err));
+    work->ids = NULL;
+    return mor_fault("commit.after_state", err);
+}
+
+static enum mor_status catch_up_after(struct commit_work *work, const char *version,
+                                      struct mor_error *err)
+{
+    (void)version;
+    return catch_up(work->committer, &work->after, (const char *)work->property.data, err);
+}
+
+// The batch is in the table: the local state and the positions follow. A state that cannot follow
+// now (given up, damaged) is behind, which the next catching up mends.
+static enum mor_status adopt(struct commit_work *work, const char *version, struct mor_error *err)
+{
+    struct mor_committer *committer = work->committer;
+    if (committer->letters != NULL)
+        mor_dead_letters_committed(committer->letters,
+                                   mor_ledger_letters(&work->after, committer->instance));
     mor_ledger_copy(committer->ledger, &work->after);
-    free(*committer->property);
-    *committer->property = mor_strdup((const char *)work->property.data);
+    enum mor_status status = MOR_OK;
+    if (work->ids != NULL) {
+        status = until_done(work, apply_ids, version, err);
+        if (status == MOR_DATA)
+            atomic_store(&committer->dedup->damaged, true);
+        if (work->ids != NULL)
+            mor_state_batch_drop(committer->dedup->state, work->ids);
+        work->ids = NULL;
+    }
     mor_positions_commit(committer->positions, committer->ledger);
+    if (committer->dedup != NULL && status != MOR_FATAL)
+        status = until_done(work, catch_up_after, version, err);
+    return status == MOR_RETRY ? MOR_OK : status;
 }
 
 // Somebody else moved the table: the batch is dropped and every partition starts from the table
 // again.
-static enum mor_status resynchronise(struct mor_committer *committer, struct mor_error *err)
+static enum mor_status resynchronise(struct commit_work *work, struct mor_error *err)
 {
+    struct mor_committer *committer = work->committer;
+    if (work->ids != NULL)
+        mor_state_batch_drop(committer->dedup->state, work->ids);
+    work->ids = NULL;
     struct mor_ledger now;
-    char *property;
-    MOR_TRY(mor_committer_load(committer->table, committer->instance, &now, &property, err));
+    MOR_AUTO_FREE char *property = NULL;
+    MOR_TRY(mor_committer_load(committer->table, &now, &property, err));
     mor_ledger_done(committer->ledger);
     *committer->ledger = now;
-    free(*committer->property);
-    *committer->property = property;
+    enum mor_status status = catch_up(committer, committer->ledger, property, err);
     size_t count;
     MOR_AUTO_FREE int32_t *partitions =
         mor_positions_abort(committer->positions, committer->ledger, &count);
     for (size_t i = 0; i < count; i++)
         committer->reassign(committer->context, partitions[i]);
-    return MOR_OK;
+    return status == MOR_RETRY ? MOR_OK : status;
 }
 
-enum mor_status mor_committer_run(struct mor_committer *committer,
+// Everything before the first attempt: whose records these still are, which are duplicates, what
+// becomes of the others.
+static enum mor_status prepare(struct commit_work *work, struct mor_error *err)
+{
+    struct mor_committer *committer = work->committer;
+    collect_ranges(work);
+    if (work->range_count > 0) {
+        MOR_AUTO_FREE char *property = NULL;
+        mor_ledger_done(&work->base);
+        MOR_TRY(mor_committer_load(committer->table, &work->base, &property, err));
+        fence(work, &work->base);
+    }
+    MOR_TRY(settle_ids(work, err));
+    return build_changes(work, err);
+}
+
+static bool is_due(struct commit_work *work, enum mor_commit_reason reason)
+{
+    if (work->range_count > 0 || reason == MOR_COMMIT_ANYWAY)
+        return true;
+    if (reason != MOR_COMMIT_WATERMARK)
+        return false;
+    struct mor_error ignored = MOR_ERROR_INIT;
+    mor_ledger_copy(&work->base, work->committer->ledger);
+    return make_ledger(work, &ignored) == MOR_OK &&
+           work->after.watermark_ms > work->base.watermark_ms;
+}
+
+// A failure before the first attempt has dropped the cut, so its partitions are read again.
+static enum mor_status drop_cut(struct commit_work *work, struct mor_error *err)
+{
+    struct mor_committer *committer = work->committer;
+    tell(committer, "commit", err);
+    if (err->status == MOR_DATA && committer->dedup != NULL)
+        atomic_store(&committer->dedup->damaged, true);
+    struct mor_error again = MOR_ERROR_INIT;
+    int64_t pause = RETRY_PAUSE_MIN_MS;
+    enum mor_status status;
+    while ((status = resynchronise(work, &again)) == MOR_RETRY) {
+        tell(committer, "commit", &again);
+        if (committer->give_up(committer->context))
+            break;
+        pause_ms(pause);
+        pause = pause * 2 < RETRY_PAUSE_MAX_MS ? pause * 2 : RETRY_PAUSE_MAX_MS;
+        again = MOR_ERROR_INIT;
+    }
+    if (status != MOR_OK)
+        *err = again;
+    return status;
+}
+
+static void report_on(const struct commit_work *work, struct mor_commit_report *report)
+{
+    report->fenced = work->fenced;
+    report->went_back = work->went_back;
+    if (!report->committed)
+        return;
+    report->outcomes = work->facts.outcomes;
+    report->event_time = work->event_time;
+    report->dead_letter_bytes = (int64_t)work->letters.size_bytes;
+    report->dead_keys = work->dead_keys;
+    report->oldest_ms = work->oldest_ms;
+}
+
+enum mor_status mor_committer_run(struct mor_committer *committer, enum mor_commit_reason reason,
                                   struct mor_commit_report *ret_report, struct mor_error *err)
 {
     *ret_report = (struct mor_commit_report){0};
     int64_t started = mor_clock_mono_ms();
-    struct commit_work work = {.committer = committer, .oldest_ms = MOR_TIMESTAMP_NONE};
+    struct commit_work work = {.committer = committer,
+                               .oldest_ms = MOR_TIMESTAMP_NONE,
+                               .event_time = {.highest_ms = NO_WATERMARK},
+                               .facts = {.batch_id = mor_uuid_v7(),
+                                         .instance = committer->instance,
+                                         .topic = committer->topic}};
+    mor_ledger_init(&work.base);
     mor_ledger_init(&work.after);
     enum mor_status status = cut(&work, err);
+    bool settled = status != MOR_OK;
     if (status == MOR_OK) {
-        collect(&work);
-        if (work.range_count > 0) {
-            status = build_changes(&work, err);
-            if (status == MOR_OK)
-                status = commit_until_known(&work, &ret_report->result, err);
+        status = prepare(&work, err);
+        settled = status == MOR_OK;
+        if (status == MOR_OK && is_due(&work, reason)) {
+            status = commit_until_known(&work, &ret_report->result, err);
             ret_report->committed = status == MOR_OK;
         }
     }
     if (ret_report->committed) {
-        ret_report->outcomes = work.facts.outcomes;
-        ret_report->dead_letter_bytes = (int64_t)work.letters.size_bytes;
-        ret_report->dead_keys = work.dead_keys;
-        ret_report->oldest_ms = work.oldest_ms;
-        adopt(&work);
+        status = adopt(&work, ret_report->result.version, err);
     } else if (status == MOR_FENCED) {
-        ret_report->fenced = true;
-        status = resynchronise(committer, err);
+        work.fenced += (int64_t)work.range_count;
+        status = drop_cut(&work, err);
+    } else if (!settled && (status == MOR_RETRY || status == MOR_DATA)) {
+        status = drop_cut(&work, err);
     }
+    report_on(&work, ret_report);
     finish(&work);
     tell(committer, NULL, NULL);
     ret_report->duration_ms = mor_clock_mono_ms() - started;

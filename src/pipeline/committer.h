@@ -5,6 +5,7 @@
 
 #include "crew.h"
 #include "dead_letter.h"
+#include "dedup.h"
 #include "lane.h"
 #include "ledger.h"
 #include "moraine/table.h"
@@ -13,9 +14,11 @@
 // What a commit did, for counters and logs.
 struct mor_commit_report {
     bool committed; // false: there was nothing to commit, or the batch was dropped
-    bool fenced;
+    int64_t fenced; // partitions whose records were dropped because another writer moved them
+    bool went_back; // the table was rolled back or restored since it was last looked at
     struct mor_commit_result result;
     struct mor_outcomes outcomes;
+    struct mor_event_time_facts event_time;
     int64_t duration_ms;
     int64_t dead_letter_bytes;
     int64_t dead_keys; // of outcomes.dead
@@ -29,16 +32,19 @@ struct mor_committer {
     struct mor_table *table;
     const struct mor_lane_plan *plan;
     int32_t ordering_column;
-    int64_t max_lateness_ms;
     struct mor_lane **lanes;
     size_t lane_count;
     struct mor_crew *crew;
     struct mor_dead_letters *letters;
     struct mor_positions *positions;
+    struct mor_dedup *dedup;   // NULL = none
+    uint64_t salt;             // for the ledger when it has none; 0 = none wanted
     struct mor_ledger *ledger; // as the table states it
-    char **property;           // its text, the fence of the next commit; NULL = none
     // fills cluster and topic id into the ledger of a commit
     void (*identify)(void *context, struct mor_ledger *after);
+    // marks which of this instance's partitions are idle in the ledger of a commit; false: one of
+    // them may hold older records than any that was seen, so the table's watermark must not move
+    bool (*look_at_idle)(void *context, struct mor_ledger *after);
     // does everything that was taken in come from the topic that the table knows? FATAL: no; RETRY:
     // Kafka does not answer
     enum mor_status (*confirm)(void *context, struct mor_error *err);
@@ -51,14 +57,22 @@ struct mor_committer {
     void *context;
 };
 
+enum mor_commit_reason {
+    MOR_COMMIT_RECORDS,   // when records were taken in
+    MOR_COMMIT_WATERMARK, // also when only the watermark moves
+    MOR_COMMIT_ANYWAY
+};
 // Cuts what the lanes have gathered and commits it; tries again until it is in the table, fenced
 // off, or given up. FATAL ends the topic.
-enum mor_status mor_committer_run(struct mor_committer *committer,
+enum mor_status mor_committer_run(struct mor_committer *committer, enum mor_commit_reason reason,
                                   struct mor_commit_report *ret_report,
                                   struct mor_error *err) MOR_CHECKED;
-// Reads ledger and property from the table again.
-enum mor_status mor_committer_load(struct mor_table *table, const char *instance,
-                                   struct mor_ledger *ret_ledger, char **ret_property,
+// Reads the ledger from the table again, takes into the local state what others committed, and
+// serves assignments that wait for it. RETRY: later.
+enum mor_status mor_committer_sync(struct mor_committer *committer,
                                    struct mor_error *err) MOR_CHECKED;
+// The ledger as the table states it now, and its text (NULL = the table has none).
+enum mor_status mor_committer_load(struct mor_table *table, struct mor_ledger *ret_ledger,
+                                   char **ret_property, struct mor_error *err) MOR_CHECKED;
 
 #endif

@@ -68,6 +68,13 @@ void mor_gate_flush(struct mor_gate *gate)
     pthread_cond_signal(&gate->wake);
 }
 
+void mor_gate_poke(struct mor_gate *gate)
+{
+    MOR_LOCKED(&gate->mutex);
+    gate->poked = true;
+    pthread_cond_signal(&gate->wake);
+}
+
 void mor_gate_close(struct mor_gate *gate)
 {
     MOR_LOCKED(&gate->mutex);
@@ -90,8 +97,10 @@ bool mor_gate_wait(struct mor_gate *gate, int64_t interval_ms, int64_t timeout_m
         bool due = gate->first_ms != 0 && now >= gate->first_ms + interval_ms;
         if (due || is_full(gate) || gate->flush || gate->failed || gate->closing)
             return true;
-        if (now >= deadline)
+        if (now >= deadline || gate->poked) {
+            gate->poked = false;
             return false;
+        }
         int64_t until = deadline;
         if (gate->first_ms != 0 && gate->first_ms + interval_ms < until)
             until = gate->first_ms + interval_ms;

@@ -18,6 +18,7 @@ struct mor_gate {
     size_t rows, bytes; // gathered since the last cut
     int64_t first_ms;   // monotonic time of the first of them, 0 = nothing gathered
     bool flush;         // somebody wants a commit now
+    bool poked;         // the committer has something else to look at
     bool closing;       // no lane waits any more
     bool failed;
     struct mor_error failure;
@@ -34,11 +35,13 @@ void mor_gate_add(struct mor_gate *gate, size_t rows, size_t bytes);
 void mor_gate_fail(struct mor_gate *gate, const struct mor_error *err);
 // Any thread: asks for a commit now.
 void mor_gate_flush(struct mor_gate *gate);
+// Any thread: wakes the committer without a reason to cut.
+void mor_gate_poke(struct mor_gate *gate);
 void mor_gate_close(struct mor_gate *gate);
 
 // Committer: waits until the first gathered chunk is `interval_ms` old, a limit is reached, a flush
-// was asked for, the gate failed or closes, or timeout_ms has passed. True when there is reason to
-// cut.
+// was asked for, the gate failed or closes, it was poked, or timeout_ms has passed. True when there
+// is reason to cut.
 bool mor_gate_wait(struct mor_gate *gate, int64_t interval_ms, int64_t timeout_ms);
 // Committer: a new gathering starts; lanes that wait go on.
 void mor_gate_cut(struct mor_gate *gate);

@@ -1,13 +1,16 @@
 #include "lane.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <time.h>
 
 #include "dead_letter.h"
+#include "moraine/base/clock.h"
 #include "moraine/base/fault.h"
 #include "moraine/base/log.h"
 #include "moraine/base/queue.h"
 #include "moraine/base/thread.h"
+#include "positions.h"
 
 #define LANE_QUEUE_ITEMS 256
 #define BYTES_PER_ROW    (sizeof(uint32_t) + sizeof(struct mor_hash128) + 1) // groups, keys, flags
@@ -30,7 +33,12 @@ struct mor_lane {
     // scratch of one chunk, the lane's thread only
     bool *keys_only;
     uint32_t *record_of_row;
+    int64_t *event_times_ms;
+    uint8_t *verdicts;
+    struct mor_hash128 *ids;
     size_t scratch_capacity;
+    struct mor_event_clock *clocks; // of its partitions
+    size_t clock_count;
 };
 
 // ---- batches ------------------------------------------------------------------------------------
@@ -48,10 +56,21 @@ static struct mor_lane_batch *batch_new(const struct mor_lane_plan *plan)
     return batch;
 }
 
+// Ids of runs that no commit took.
+static void forget_ids(const struct mor_lane_plan *plan, struct mor_lane_batch *batch)
+{
+    for (size_t i = 0; i < batch->run_count; i++) {
+        if (batch->runs[i].dedup != NULL)
+            mor_state_dedup_forget(plan->dedup->state, batch->runs[i].dedup);
+        batch->runs[i].dedup = NULL;
+    }
+}
+
 static void batch_free(const struct mor_lane_plan *plan, struct mor_lane_batch *batch)
 {
     if (batch == NULL)
         return;
+    forget_ids(plan, batch);
     mor_batch_free(batch->rows);
     free(batch->view.columns);
     mor_router_free(batch->router);
@@ -98,7 +117,8 @@ static struct mor_run *batch_add_run(struct mor_lane_batch *batch)
         batch->runs = mor_realloc(batch->runs, batch->run_capacity * sizeof *batch->runs);
     }
     struct mor_run *run = &batch->runs[batch->run_count++];
-    *run = (struct mor_run){.event_time_max_ms = NO_WATERMARK, .oldest_ms = MOR_TIMESTAMP_NONE};
+    *run = (struct mor_run){.event_time = {.highest_ms = NO_WATERMARK},
+                            .oldest_ms = MOR_TIMESTAMP_NONE};
     return run;
 }
 
@@ -111,6 +131,8 @@ struct chunk_work {
     struct mor_lane_batch *batch;
     const struct mor_chunk *chunk;
     struct mor_run *run;
+    struct mor_event_clock *clock; // of the chunk's partition
+    struct mor_event_clock clock_before;
 };
 
 static void set_trouble(struct mor_lane *lane, const char *text)
@@ -127,11 +149,8 @@ static void add_digest(struct mor_hash128 *sum, const struct mor_record *record)
     struct mor_hash128 value = mor_hash128_seed(record->value, record->value_size_bytes, seed);
     seed = (uint64_t)record->offset * 4 + 2 + (record->key == NULL ? 1 : 0);
     struct mor_hash128 key = mor_hash128_seed(record->key, record->key_size_bytes, seed);
-    unsigned __int128 total = ((unsigned __int128)sum->high << 64 | sum->low) +
-                              ((unsigned __int128)value.high << 64 | value.low) +
-                              ((unsigned __int128)key.high << 64 | key.low);
-    sum->low = (uint64_t)total;
-    sum->high = (uint64_t)(total >> 64);
+    mor_ledger_add_digest(sum, value);
+    mor_ledger_add_digest(sum, key);
 }
 
 // Keeps the record aside, or ends the topic when the configuration says so.
@@ -243,32 +262,58 @@ static void mark_deletes(struct chunk_work *work)
     }
 }
 
-static int64_t event_time_ms(const struct mor_lane_plan *plan, const struct mor_vector *column,
-                             size_t row)
+// The clock of the chunk's partition; a new assignment starts where the table has come to.
+static struct mor_event_clock *find_clock(struct mor_lane *lane, const struct mor_chunk *chunk)
 {
-    int64_t value = mor_type_width(column->field) == 8 ? mor_vector_i64(column, row)
-                                                       : mor_vector_i32(column, row);
-    return value / plan->event_time_divisor * plan->event_time_factor;
+    size_t i = 0;
+    while (i < lane->clock_count && lane->clocks[i].partition != chunk->partition)
+        i++;
+    if (i == lane->clock_count) {
+        lane->clocks = mor_realloc(lane->clocks, (i + 1) * sizeof *lane->clocks);
+        lane->clocks[lane->clock_count++] =
+            (struct mor_event_clock){.partition = chunk->partition, .generation = -1};
+    }
+    struct mor_event_clock *clock = &lane->clocks[i];
+    if (clock->generation != chunk->generation) {
+        int64_t watermark_ms =
+            mor_positions_watermark(lane->plan->positions, chunk->partition, chunk->generation);
+        clock->generation = chunk->generation;
+        clock->highest_ms = watermark_ms != NO_WATERMARK
+                                ? watermark_ms + lane->plan->event_time.max_lateness_ms
+                                : NO_WATERMARK;
+    }
+    return clock;
 }
 
-// Highest event time of the chunk: from its rows, or from Kafka's timestamps.
-static void note_event_time(struct chunk_work *work)
+// Event time of every row, and what is done with the late ones.
+static enum mor_status look_at_event_time(struct chunk_work *work, struct mor_error *err)
 {
+    const struct mor_event_time_plan *plan = &work->plan->event_time;
+    struct mor_lane_batch *batch = work->batch;
     struct mor_run *run = work->run;
-    if (work->plan->event_time_column < 0) {
-        for (size_t i = 0; i < work->chunk->record_count; i++)
-            if (work->chunk->records[i].timestamp_ms > run->event_time_max_ms)
-                run->event_time_max_ms = work->chunk->records[i].timestamp_ms;
-        return;
-    }
-    const struct mor_vector *column = &work->batch->rows->columns[work->plan->event_time_column];
-    for (size_t row = run->row_first; row < run->row_first + run->row_count; row++) {
-        if ((work->batch->flags[row] & ROW_TOMBSTONE) != 0 || mor_vector_is_null(column, row))
+    int64_t now_ms = mor_clock_wall_ms();
+    for (size_t i = 0; i < run->row_count; i++) {
+        size_t row = run->row_first + i;
+        const struct mor_record *record = &work->chunk->records[work->lane->record_of_row[i]];
+        int64_t time_ms = record->timestamp_ms >= 0 ? record->timestamp_ms : NO_EVENT_TIME;
+        if (plan->column >= 0)
+            time_ms = (batch->flags[row] & ROW_TOMBSTONE) != 0
+                          ? NO_EVENT_TIME
+                          : mor_event_time_of(plan, &batch->rows->columns[plan->column], row);
+        work->lane->event_times_ms[i] = time_ms;
+        bool late = mor_event_clock_take(work->clock, plan, time_ms, now_ms, &run->event_time);
+        if (!late || plan->late == MOR_LATE_MERGE || batch->groups[row] == MOR_GROUP_INVALID)
             continue;
-        int64_t time = event_time_ms(work->plan, column, row);
-        if (time > run->event_time_max_ms)
-            run->event_time_max_ms = time;
+        batch->groups[row] = MOR_GROUP_INVALID;
+        if (plan->late == MOR_LATE_DROP) {
+            run->outcomes.late_dropped++;
+            continue;
+        }
+        (void)mor_error_set(err, MOR_DATA, "late: event time %lld ms is behind the watermark",
+                            (long long)time_ms);
+        MOR_TRY(keep_aside(work, record, "late", err));
     }
+    return MOR_OK;
 }
 
 // Finds the group of each row; rows without one (no key, no ordering value) are kept aside.
@@ -291,6 +336,55 @@ static enum mor_status route_chunk(struct chunk_work *work, struct mor_error *er
     return MOR_OK;
 }
 
+static void log_duplicate(const struct chunk_work *work, size_t i, const char *reason)
+{
+    MOR_LOG(DEBUG, "duplicate", MOR_STR("topic", work->plan->topic),
+            MOR_INT("partition", work->chunk->partition),
+            MOR_INT("offset", work->chunk->records[work->lane->record_of_row[i]].offset),
+            MOR_STR("found", reason));
+}
+
+// Asks the local state which rows are duplicates. Tombstones have no id, and neither has what is no
+// row.
+static enum mor_status judge_ids(struct chunk_work *work, struct mor_error *err)
+{
+    const struct mor_lane_plan *plan = work->plan;
+    struct mor_lane *lane = work->lane;
+    struct mor_lane_batch *batch = work->batch;
+    struct mor_run *run = work->run;
+    if (plan->dedup == NULL)
+        return MOR_OK;
+    for (size_t i = 0; i < run->row_count; i++) {
+        size_t row = run->row_first + i;
+        bool judge = (batch->flags[row] & ROW_TOMBSTONE) == 0 &&
+                     batch->groups[row] != MOR_GROUP_INVALID;
+        lane->verdicts[i] = judge ? MOR_DEDUP_ASK : MOR_DEDUP_SKIP;
+        if (lane->event_times_ms[i] == NO_EVENT_TIME)
+            lane->event_times_ms[i] = work->chunk->records[lane->record_of_row[i]].timestamp_ms;
+    }
+    mor_dedup_hash(batch->rows, plan->dedup_columns, plan->dedup_column_count, plan->dedup->salt,
+                   run->row_first, run->row_count, lane->verdicts, lane->ids);
+    enum mor_status status =
+        mor_state_dedup(plan->dedup->state, lane->ids, lane->event_times_ms, lane->verdicts,
+                        run->row_count, &run->dedup, err);
+    if (status == MOR_DATA) { // the committer starts the state anew; then this chunk comes again
+        atomic_store(&plan->dedup->damaged, true);
+        mor_gate_poke(plan->gate);
+        return err->status = MOR_RETRY;
+    }
+    MOR_TRY(status);
+    for (size_t i = 0; i < run->row_count; i++) {
+        if (lane->verdicts[i] == MOR_DEDUP_STATE) {
+            batch->flags[run->row_first + i] |= ROW_DUPLICATE;
+            log_duplicate(work, i, "state");
+        } else if (lane->verdicts[i] == MOR_DEDUP_IN_FLIGHT) {
+            batch->flags[run->row_first + i] |= ROW_IN_FLIGHT;
+            log_duplicate(work, i, "in_flight");
+        }
+    }
+    return MOR_OK;
+}
+
 static void reserve_scratch(struct mor_lane *lane, size_t record_count)
 {
     if (record_count <= lane->scratch_capacity)
@@ -298,7 +392,26 @@ static void reserve_scratch(struct mor_lane *lane, size_t record_count)
     lane->keys_only = mor_realloc(lane->keys_only, record_count * sizeof *lane->keys_only);
     lane->record_of_row =
         mor_realloc(lane->record_of_row, record_count * sizeof *lane->record_of_row);
+    lane->event_times_ms =
+        mor_realloc(lane->event_times_ms, record_count * sizeof *lane->event_times_ms);
+    lane->verdicts = mor_realloc(lane->verdicts, record_count * sizeof *lane->verdicts);
+    lane->ids = mor_realloc(lane->ids, record_count * sizeof *lane->ids);
     lane->scratch_capacity = record_count;
+}
+
+static enum mor_status work_through(struct chunk_work *work, struct mor_error *err)
+{
+    struct mor_lane_batch *batch = work->batch;
+    struct mor_run *run = work->run;
+    MOR_TRY(decode_chunk(work, err));
+    run->row_count = batch->rows->row_count - run->row_first;
+    batch_reserve(work->plan, batch, batch->rows->row_count);
+    mark_deletes(work);
+    MOR_TRY(route_chunk(work, err));
+    MOR_TRY(look_at_event_time(work, err));
+    MOR_TRY(judge_ids(work, err));
+    run->letters_size = batch->dead_letters.size_bytes - run->letters_first;
+    return MOR_OK;
 }
 
 // The mutex is held: the committer may not cut in the middle of a chunk.
@@ -318,21 +431,24 @@ static enum mor_status take_in(struct mor_lane *lane, const struct mor_chunk *ch
     run->outcomes.gap = chunk->offset_next - chunk->offset_first - (int64_t)chunk->record_count;
     MOR_TRY(mor_fault("lane.decode", err));
     reserve_scratch(lane, chunk->record_count);
-    struct chunk_work work = {lane, lane->plan, batch, chunk, run};
-    MOR_TRY(decode_chunk(&work, err));
-    run->row_count = batch->rows->row_count - run->row_first;
-    batch_reserve(lane->plan, batch, batch->rows->row_count);
-    mark_deletes(&work);
-    MOR_TRY(route_chunk(&work, err));
-    note_event_time(&work);
-    run->letters_size = batch->dead_letters.size_bytes - run->letters_first;
-    return MOR_OK;
+    struct chunk_work work = {.lane = lane,
+                              .plan = lane->plan,
+                              .batch = batch,
+                              .chunk = chunk,
+                              .run = run,
+                              .clock = find_clock(lane, chunk)};
+    work.clock_before = *work.clock;
+    enum mor_status status = work_through(&work, err);
+    if (status != MOR_OK)
+        *work.clock = work.clock_before;
+    return status;
 }
 
 // Takes back what take_in added, so that the chunk can be tried again as a whole.
 static void take_back(struct mor_lane_batch *batch)
 {
     const struct mor_run *run = &batch->runs[--batch->run_count];
+    assert(run->dedup == NULL); // judging ids is the last thing that can fail
     mor_batch_truncate(batch->rows, run->row_first);
     batch->dead_letters.size_bytes = run->letters_first;
 }
@@ -468,6 +584,7 @@ static bool may_keep(const struct mor_lane_plan *plan, const struct mor_lane_bat
 
 void mor_lane_return(struct mor_lane *lane, struct mor_lane_batch *batch)
 {
+    forget_ids(lane->plan, batch);
     if (!may_keep(lane->plan, batch)) {
         batch_free(lane->plan, batch);
         batch = batch_new(lane->plan);
@@ -478,6 +595,16 @@ void mor_lane_return(struct mor_lane *lane, struct mor_lane_batch *batch)
     }
     MOR_LOCKED(&lane->mutex);
     lane->spare = batch;
+}
+
+void mor_lane_hold(struct mor_lane *lane)
+{
+    pthread_mutex_lock(&lane->mutex);
+}
+
+void mor_lane_release(struct mor_lane *lane)
+{
+    pthread_mutex_unlock(&lane->mutex);
 }
 
 bool mor_lane_is_idle(struct mor_lane *lane)
@@ -508,6 +635,10 @@ void mor_lane_free(struct mor_lane *lane)
     batch_free(lane->plan, lane->spare);
     free(lane->keys_only);
     free(lane->record_of_row);
+    free(lane->event_times_ms);
+    free(lane->verdicts);
+    free(lane->ids);
+    free(lane->clocks);
     pthread_mutex_destroy(&lane->mutex);
     pthread_mutex_destroy(&lane->trouble_mutex);
     free(lane);

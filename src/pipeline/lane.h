@@ -7,6 +7,8 @@
 
 #include <stdatomic.h>
 
+#include "dedup.h"
+#include "event_time.h"
 #include "gate.h"
 #include "ledger.h"
 #include "moraine/decode.h"
@@ -16,7 +18,10 @@
 enum mor_row_flag {
     ROW_TOMBSTONE = 1, // only its key columns count
     ROW_DELETE = 2,
+    ROW_DUPLICATE = 4, // of a row that is in the table, or that comes with the same commit
+    ROW_IN_FLIGHT = 8, // a duplicate unless the cut of the commit finds otherwise
 };
+#define ROW_LEFT_OUT (ROW_DUPLICATE | ROW_IN_FLIGHT)
 
 // Offsets [offset_first, offset_next) of one partition, as one chunk brought them.
 struct mor_run {
@@ -28,7 +33,8 @@ struct mor_run {
     size_t letters_first, letters_size; // bytes in the batch's dead_letters
     struct mor_outcomes outcomes; // read, dead, gap; what becomes of rows is counted at the cut
     struct mor_hash128 digest;
-    int64_t event_time_max_ms; // NO_WATERMARK when no row has one
+    struct mor_event_time_facts event_time;
+    struct mor_dedup_run *dedup; // what it put into the local state, NULL = nothing
     int64_t oldest_ms;         // least Kafka timestamp, MOR_TIMESTAMP_NONE when no record has one
     int64_t dead_keys;         // of outcomes.dead: decoded, but without key or ordering value
 };
@@ -63,14 +69,16 @@ struct mor_lane_plan {
     const char *delete_text;
     const int32_t *required_columns; // ordering and partition columns: a delete without one of them
     size_t required_count;           // is taken as a tombstone
-    int32_t event_time_column;       // -1 = Kafka's timestamp
-    int64_t event_time_divisor;      // event time column / divisor = milliseconds
-    int64_t event_time_factor;       // times factor
+    struct mor_event_time_plan event_time;
+    struct mor_dedup *dedup; // NULL = every record counts
+    const int32_t *dedup_columns;
+    size_t dedup_column_count;
     bool stop_on_error;
     size_t lane_count;
     size_t queue_bytes_max;
     struct mor_budget *budget;
     struct mor_gate *gate;
+    struct mor_positions *positions;
 };
 
 // Brings the view up to what `rows` holds now. Whoever changes rows calls it before the table sees
@@ -86,6 +94,9 @@ bool mor_lane_offer(struct mor_lane *lane, struct mor_chunk *chunk);
 // two batches, so at most one may be out.
 struct mor_lane_batch *mor_lane_cut(struct mor_lane *lane);
 void mor_lane_return(struct mor_lane *lane, struct mor_lane_batch *batch);
+// Committer: between the two calls the lane takes nothing in and judges no ids.
+void mor_lane_hold(struct mor_lane *lane);
+void mor_lane_release(struct mor_lane *lane);
 // True when every chunk that was offered is in a batch.
 bool mor_lane_is_idle(struct mor_lane *lane);
 // What the lane waits for ("registry: …"), "" when it works; copied.

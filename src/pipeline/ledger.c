@@ -20,23 +20,92 @@ void mor_outcomes_add(struct mor_outcomes *sum, const struct mor_outcomes *more)
 
 void mor_ledger_init(struct mor_ledger *ledger)
 {
-    *ledger = (struct mor_ledger){.watermark_ms = NO_WATERMARK, .dead_letter_bytes = -1};
+    *ledger = (struct mor_ledger){.watermark_ms = NO_WATERMARK};
 }
 
 void mor_ledger_done(struct mor_ledger *ledger)
 {
     free(ledger->progress);
+    free(ledger->letters);
     mor_ledger_init(ledger);
+}
+
+static void *copy_array(const void *items, size_t count, size_t size)
+{
+    void *copy = mor_alloc(count * size);
+    if (count > 0)
+        memcpy(copy, items, count * size);
+    return copy;
 }
 
 void mor_ledger_copy(struct mor_ledger *to, const struct mor_ledger *from)
 {
-    struct mor_progress *progress = mor_alloc(from->progress_count * sizeof *progress);
-    if (from->progress_count > 0)
-        memcpy(progress, from->progress, from->progress_count * sizeof *progress);
-    free(to->progress);
-    *to = *from;
-    to->progress = progress;
+    struct mor_ledger copy = *from;
+    copy.progress = copy_array(from->progress, from->progress_count, sizeof *from->progress);
+    copy.letters = copy_array(from->letters, from->letters_count, sizeof *from->letters);
+    mor_ledger_done(to);
+    *to = copy;
+}
+
+static struct mor_letters_mark *find_letters(const struct mor_ledger *ledger, const char *instance)
+{
+    for (size_t i = 0; i < ledger->letters_count; i++)
+        if (strcmp(ledger->letters[i].instance, instance) == 0)
+            return &ledger->letters[i];
+    return NULL;
+}
+
+int64_t mor_ledger_letters(const struct mor_ledger *ledger, const char *instance)
+{
+    const struct mor_letters_mark *mark = find_letters(ledger, instance);
+    return mark != NULL ? mark->bytes : -1;
+}
+
+void mor_ledger_set_letters(struct mor_ledger *ledger, const char *instance, int64_t bytes)
+{
+    struct mor_letters_mark *mark = find_letters(ledger, instance);
+    if (mark == NULL) {
+        ledger->letters =
+            mor_realloc(ledger->letters, (ledger->letters_count + 1) * sizeof *ledger->letters);
+        mark = &ledger->letters[ledger->letters_count++];
+        (void)snprintf(mark->instance, sizeof mark->instance, "%s", instance);
+    }
+    mark->bytes = bytes;
+}
+
+void mor_ledger_add_digest(struct mor_hash128 *sum, struct mor_hash128 more)
+{
+    unsigned __int128 total = ((unsigned __int128)sum->high << 64 | sum->low) +
+                              ((unsigned __int128)more.high << 64 | more.low);
+    sum->low = (uint64_t)total;
+    sum->high = (uint64_t)(total >> 64);
+}
+
+void mor_ledger_follow(struct mor_ledger *ledger, const struct mor_range *range,
+                       int64_t max_lateness_ms)
+{
+    struct mor_progress *progress = mor_ledger_partition(ledger, range->partition);
+    progress->next_offset = range->end;
+    if (range->leader_epoch >= 0)
+        progress->leader_epoch = range->leader_epoch;
+    if (range->records > 0)
+        progress->idle = false;
+    if (range->highest_ms != NO_WATERMARK &&
+        range->highest_ms - max_lateness_ms > progress->watermark_ms)
+        progress->watermark_ms = range->highest_ms - max_lateness_ms;
+}
+
+void mor_ledger_advance_watermark(struct mor_ledger *ledger)
+{
+    int64_t least = INT64_MAX;
+    for (size_t i = 0; i < ledger->progress_count; i++) {
+        const struct mor_progress *progress = &ledger->progress[i];
+        if (!progress->idle && progress->watermark_ms != NO_WATERMARK &&
+            progress->watermark_ms < least)
+            least = progress->watermark_ms;
+    }
+    if (least != INT64_MAX && least > ledger->watermark_ms)
+        ledger->watermark_ms = least;
 }
 
 const struct mor_progress *mor_ledger_find(const struct mor_ledger *ledger, int32_t partition)
@@ -99,7 +168,26 @@ static bool parse_offsets(json_t *root, struct mor_ledger *ledger)
             return false;
         mor_ledger_partition(ledger, partition)->watermark_ms = json_integer_value(value);
     }
+    size_t i;
+    json_array_foreach(json_object_get(root, "idle"), i, value)
+    {
+        json_int_t partition = json_integer_value(value);
+        if (!json_is_integer(value) || partition < 0 || partition > INT32_MAX)
+            return false;
+        mor_ledger_partition(ledger, (int32_t)partition)->idle = true;
+    }
     return true;
+}
+
+static void parse_letters(json_t *letters, struct mor_ledger *ledger)
+{
+    const char *instance;
+    json_t *bytes;
+    json_object_foreach(letters, instance, bytes)
+    {
+        if (json_is_integer(bytes))
+            mor_ledger_set_letters(ledger, instance, json_integer_value(bytes));
+    }
 }
 
 static void copy_text(char *to, size_t capacity, json_t *from)
@@ -107,31 +195,32 @@ static void copy_text(char *to, size_t capacity, json_t *from)
     (void)snprintf(to, capacity, "%s", json_is_string(from) ? json_string_value(from) : "");
 }
 
-enum mor_status mor_ledger_parse(const char *text, const char *instance,
-                                 struct mor_ledger *ret_ledger, char *ret_batch_id,
+enum mor_status mor_ledger_parse(const char *text, struct mor_ledger *ret_ledger,
                                  struct mor_error *err)
 {
+    struct mor_ledger ledger;
+    mor_ledger_init(&ledger);
+    if (text == NULL) {
+        *ret_ledger = ledger;
+        return MOR_OK;
+    }
     json_error_t where;
     json_t *root = json_loads(text, JSON_REJECT_DUPLICATES, &where);
     if (root == NULL)
         return mor_error_set(err, MOR_FATAL,
                              "the table's 'moraine' property is not JSON: %s (character %d)",
                              where.text, where.position);
-    struct mor_ledger ledger;
-    mor_ledger_init(&ledger);
     bool right = json_integer_value(json_object_get(root, "v")) == 1 &&
                  json_is_object(json_object_get(root, "offsets")) && parse_offsets(root, &ledger);
     copy_text(ledger.cluster_id, sizeof ledger.cluster_id, json_object_get(root, "cluster"));
     copy_text(ledger.topic_id, sizeof ledger.topic_id, json_object_get(root, "topic_id"));
+    copy_text(ledger.batch_id, sizeof ledger.batch_id, json_object_get(root, "batch"));
     json_t *watermark = json_object_get(root, "watermark_ms");
     if (json_is_integer(watermark))
         ledger.watermark_ms = json_integer_value(watermark);
-    json_t *letters = json_object_get(root, "dead_letters");
-    const char *owner = json_string_value(json_object_get(letters, "instance"));
-    if (owner != NULL && instance != NULL && strcmp(owner, instance) == 0)
-        ledger.dead_letter_bytes = json_integer_value(json_object_get(letters, "bytes"));
-    if (ret_batch_id != NULL)
-        copy_text(ret_batch_id, MOR_UUID_TEXT_SIZE, json_object_get(root, "batch"));
+    parse_letters(json_object_get(root, "dead_letters"), &ledger);
+    const char *salt = json_string_value(json_object_get(root, "dedup_salt"));
+    ledger.dedup_salt = salt != NULL ? strtoull(salt, NULL, 16) : 0;
     json_decref(root);
     if (!right) {
         mor_ledger_done(&ledger);
@@ -160,13 +249,45 @@ static void append_watermarks(const struct mor_ledger *after, struct mor_buffer 
     mor_buffer_append_u8(json, '}');
 }
 
-static void append_quoted(struct mor_buffer *json, const char *name, const char *text)
+static void append_text(struct mor_buffer *json, const char *text)
 {
     json_t *string = json_string(text);
     char *quoted = string != NULL ? json_dumps(string, JSON_ENCODE_ANY) : NULL;
-    mor_buffer_printf(json, ",\"%s\":%s", name, quoted != NULL ? quoted : "\"\"");
+    mor_buffer_append_text(json, quoted != NULL ? quoted : "\"\"");
     free(quoted);
     json_decref(string);
+}
+
+static void append_quoted(struct mor_buffer *json, const char *name, const char *text)
+{
+    mor_buffer_printf(json, ",\"%s\":", name);
+    append_text(json, text);
+}
+
+static void append_idle(const struct mor_ledger *after, struct mor_buffer *json)
+{
+    const char *before = ",\"idle\":[";
+    for (size_t i = 0; i < after->progress_count; i++) {
+        if (!after->progress[i].idle)
+            continue;
+        mor_buffer_printf(json, "%s%d", before, after->progress[i].partition);
+        before = ",";
+    }
+    if (*before == ',' && before[1] == '\0')
+        mor_buffer_append_u8(json, ']');
+}
+
+static void append_letters(const struct mor_ledger *after, struct mor_buffer *json)
+{
+    if (after->letters_count == 0)
+        return;
+    mor_buffer_append_text(json, ",\"dead_letters\":{");
+    for (size_t i = 0; i < after->letters_count; i++) {
+        mor_buffer_append_text(json, i > 0 ? "," : "");
+        append_text(json, after->letters[i].instance);
+        mor_buffer_printf(json, ":%lld", (long long)after->letters[i].bytes);
+    }
+    mor_buffer_append_u8(json, '}');
 }
 
 void mor_ledger_format(const struct mor_ledger *after, const struct mor_commit_facts *facts,
@@ -201,22 +322,22 @@ void mor_ledger_format(const struct mor_ledger *after, const struct mor_commit_f
         json,
         ",\"rows\":{\"read\":%lld,\"inserted\":%lld,\"updated\":%lld,\"deleted\":%lld,"
         "\"duplicate\":%lld,"
-        "\"late_dropped\":%lld,\"dead\":%lld,\"filtered\":%lld,\"gap\":%lld},\"digest\":{",
+        "\"late_dropped\":%lld,\"dead\":%lld,\"filtered\":%lld,\"gap\":%lld},\"late\":%lld,"
+        "\"digest\":{",
         (long long)rows->read, (long long)rows->inserted, (long long)rows->updated,
         (long long)rows->deleted, (long long)rows->duplicate, (long long)rows->late_dropped,
-        (long long)rows->dead, (long long)rows->filtered, (long long)rows->gap);
+        (long long)rows->dead, (long long)rows->filtered, (long long)rows->gap, (long long)facts->late);
     for (size_t i = 0; i < facts->range_count; i++)
         mor_buffer_printf(json, "%s\"%d\":\"%016llx%016llx\"", i > 0 ? "," : "",
                           facts->ranges[i].partition,
                           (unsigned long long)facts->ranges[i].digest.high,
                           (unsigned long long)facts->ranges[i].digest.low);
     mor_buffer_append_u8(json, '}');
-    if (after->dead_letter_bytes >= 0) {
-        mor_buffer_append_text(json, ",\"dead_letters\":{\"bytes\":");
-        mor_buffer_printf(json, "%lld", (long long)after->dead_letter_bytes);
-        append_quoted(json, "instance", facts->instance);
-        mor_buffer_append_u8(json, '}');
-    }
+    append_idle(after, json);
+    append_letters(after, json);
+    if (after->dedup_salt != 0)
+        mor_buffer_printf(json, ",\"dedup_salt\":\"%016llx\"",
+                          (unsigned long long)after->dedup_salt);
     mor_buffer_append_u8(json, '}');
     (void)mor_buffer_terminate(json);
 }

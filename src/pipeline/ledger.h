@@ -7,8 +7,13 @@
 //    forward "watermark_ms":…,"watermarks_ms":{"0":…},
 //    "rows":{"read":150,"inserted":…,"updated":…,"deleted":…,"duplicate":…,"late_dropped":…,"dead":…,
 //            "filtered":…,"gap":…},
+//    "late":…,                            rows behind their partition's watermark, whatever became
+//                                         of them
 //    "digest":{"0":"<32 hex digits>"},    sum of 128-bit hashes of (offset, key, value), free of
-//    order "dead_letters":{"instance":"…","bytes":…}}   length of the local dead-letter file
+//                                         order
+//    "idle":[3],                          partitions that do not hold the table's watermark back
+//    "dead_letters":{"<instance>":…},     length of each instance's local dead-letter file
+//    "dedup_salt":"<16 hex digits>"}      of the hashes of event ids, once dedup was configured
 #ifndef MORAINE_PIPELINE_LEDGER_H
 #define MORAINE_PIPELINE_LEDGER_H
 
@@ -30,6 +35,13 @@ struct mor_progress {
     int32_t leader_epoch; // -1 when not known
     int64_t next_offset;
     int64_t watermark_ms; // NO_WATERMARK when it has none
+    bool idle;            // nothing has come for a while and nothing is left to read
+};
+
+// How much of an instance's dead-letter file the table counts on.
+struct mor_letters_mark {
+    char instance[128];
+    int64_t bytes;
 };
 
 // Every record has exactly one of these outcomes; gap counts offsets without a record.
@@ -46,7 +58,10 @@ struct mor_ledger {
     struct mor_progress *progress; // sorted by partition
     size_t progress_count;
     int64_t watermark_ms;
-    int64_t dead_letter_bytes; // -1 when the commit does not say, or another instance wrote it
+    struct mor_letters_mark *letters;
+    size_t letters_count;
+    uint64_t dedup_salt; // 0 = none yet
+    char batch_id[MOR_UUID_TEXT_SIZE]; // of the commit that was read, "" before the first
 };
 
 void mor_ledger_init(struct mor_ledger *ledger);
@@ -55,13 +70,27 @@ void mor_ledger_done(struct mor_ledger *ledger);
 struct mor_progress *mor_ledger_partition(struct mor_ledger *ledger, int32_t partition);
 const struct mor_progress *mor_ledger_find(const struct mor_ledger *ledger, int32_t partition);
 void mor_ledger_copy(struct mor_ledger *to, const struct mor_ledger *from);
+// Length of the instance's dead-letter file, -1 when the ledger does not know it.
+int64_t mor_ledger_letters(const struct mor_ledger *ledger, const char *instance);
+void mor_ledger_set_letters(struct mor_ledger *ledger, const char *instance, int64_t bytes);
+// The table's watermark follows the least of those partitions that are not idle; it never goes
+// back.
+void mor_ledger_advance_watermark(struct mor_ledger *ledger);
 
 // One range of one commit.
 struct mor_range {
     int32_t partition;
     int64_t start, end;
     struct mor_hash128 digest;
+    int32_t leader_epoch; // of the last record, -1 when not known
+    int64_t highest_ms;   // event time, NO_WATERMARK when no record moves it
+    int64_t records;
 };
+// Order-free sum.
+void mor_ledger_add_digest(struct mor_hash128 *sum, struct mor_hash128 more);
+// Moves the partition of the range on to its end.
+void mor_ledger_follow(struct mor_ledger *ledger, const struct mor_range *range,
+                       int64_t max_lateness_ms);
 
 struct mor_commit_facts {
     struct mor_uuid batch_id;
@@ -70,12 +99,12 @@ struct mor_commit_facts {
     const struct mor_range *ranges;
     size_t range_count;
     struct mor_outcomes outcomes;
+    int64_t late;
 };
 
-// Reads the property; FATAL when it is not a ledger of this version. `instance`: whose dead-letter
-// length counts. *ret_batch_id (36 characters) may be NULL.
-enum mor_status mor_ledger_parse(const char *json, const char *instance,
-                                 struct mor_ledger *ret_ledger, char *ret_batch_id,
+// Reads the property (NULL = the table has none: an empty ledger); FATAL when it is not a ledger of
+// this version.
+enum mor_status mor_ledger_parse(const char *json, struct mor_ledger *ret_ledger,
                                  struct mor_error *err) MOR_CHECKED;
 // Writes the property for a commit that leads to `after`.
 void mor_ledger_format(const struct mor_ledger *after, const struct mor_commit_facts *facts,

@@ -19,6 +19,7 @@
 #define DRAIN_SLICE_MS     20
 #define GATHER_SHARE                                                                               \
     6 // of the topic's budget: one batch being filled, one being committed, their growth, encoding
+#define STATE_SHARE       4 // ids of the dedup window, before filters take over
 #define LANE_QUEUE_SHARE  16
 #define KAFKA_QUEUE_SHARE 16
 #define KAFKA_QUEUE_MAX   (16u << 20)
@@ -36,9 +37,9 @@ struct mor_pipeline {
     struct mor_topic_schema schema;
     struct mor_table *table;
     struct mor_ledger ledger;
-    char *property;
     struct mor_dead_letters *letters;
     struct mor_positions positions;
+    struct mor_dedup *dedup; // NULL = none
     struct mor_gate gate;
     struct mor_lane_plan plan;
     struct mor_lane **lanes;
@@ -167,13 +168,18 @@ static void note_commit(struct mor_pipeline *pipeline, const struct mor_commit_r
         observe(&status->commit_duration, report->duration_ms);
         note_freshness(status, report->oldest_ms);
         status->watermark_ms = pipeline->ledger.watermark_ms;
+        status->late += report->event_time.late;
+        status->future += report->event_time.future;
+        for (size_t i = 0; i <= MOR_PIPELINE_LATENESS; i++)
+            status->lateness[i] += report->event_time.lateness[i];
         status->trouble[0] = '\0';
         memcpy(status->last_version, report->result.version, sizeof status->last_version);
     }
     MOR_LOG(INFO, "commit_done", MOR_STR("topic", pipeline->topic->topic),
             MOR_STR("commit", report->result.version), MOR_INT("read", rows->read),
             MOR_INT("inserted", rows->inserted), MOR_INT("updated", rows->updated),
-            MOR_INT("deleted", rows->deleted), MOR_INT("dead", rows->dead),
+            MOR_INT("deleted", rows->deleted), MOR_INT("duplicate", rows->duplicate),
+            MOR_INT("late", report->event_time.late), MOR_INT("dead", rows->dead),
             MOR_INT("gap", rows->gap), MOR_INT("files", report->result.file_count),
             MOR_INT("bytes", report->result.bytes_written), MOR_INT("ms", report->duration_ms));
     if (rows->dead > 0)
@@ -222,9 +228,11 @@ static void note_rebalance(struct mor_pipeline *pipeline)
 static enum mor_status on_assign(void *context, struct mor_source_partition *partitions,
                                  size_t count, struct mor_error *err)
 {
-    (void)err;
     struct mor_pipeline *pipeline = context;
-    mor_positions_assign(&pipeline->positions, partitions, count);
+    enum mor_status status = mor_positions_assign(&pipeline->positions, partitions, count, err);
+    if (status == MOR_RETRY)
+        mor_gate_poke(&pipeline->gate); // the committer reads the table
+    MOR_TRY(status);
     note_rebalance(pipeline);
     for (size_t i = 0; i < count; i++)
         MOR_LOG(INFO, "partition_assigned", MOR_STR("topic", pipeline->topic->topic),
@@ -242,6 +250,12 @@ static void on_revoke(void *context, const struct mor_source_partition *partitio
     for (size_t i = 0; i < count; i++)
         MOR_LOG(INFO, "partition_revoked", MOR_STR("topic", pipeline->topic->topic),
                 MOR_INT("partition", partitions[i].partition), MOR_INT("lost", lost));
+}
+
+static bool on_settling(void *context, const struct mor_source_partition *partitions, size_t count)
+{
+    struct mor_pipeline *pipeline = context;
+    return mor_positions_in_flight(&pipeline->positions, partitions, count);
 }
 
 static bool on_deliver(void *context, struct mor_chunk *chunk)
@@ -277,6 +291,62 @@ static void on_failure(void *context, int32_t partition, const struct mor_error 
     mor_gate_fail(&pipeline->gate, &failure);
 }
 
+static bool is_read_to_its_end(const struct mor_source_lag *rows, size_t count, int32_t partition)
+{
+    for (size_t i = 0; i < count; i++)
+        if (rows[i].partition == partition)
+            return rows[i].high >= 0 && rows[i].position >= rows[i].high;
+    return false;
+}
+
+static bool on_look_at_idle(void *context, struct mor_ledger *after)
+{
+    struct mor_pipeline *pipeline = context;
+    if (pipeline->source == NULL)
+        return false;
+    struct mor_source_lag *rows = mor_calloc(MOR_PIPELINE_LAG_MAX, sizeof *rows);
+    size_t count = mor_source_lag(pipeline->source, rows, MOR_PIPELINE_LAG_MAX);
+    int64_t now_ms = mor_clock_mono_ms();
+    bool may_move = true;
+    MOR_LOCKED(&pipeline->positions.mutex);
+    for (size_t i = 0; i < pipeline->positions.count; i++) {
+        const struct mor_position *position = &pipeline->positions.rows[i];
+        if (!position->assigned)
+            continue;
+        bool ended = is_read_to_its_end(rows, count, position->partition);
+        struct mor_progress *progress = mor_ledger_partition(after, position->partition);
+        progress->idle =
+            ended && now_ms - position->active_ms >= pipeline->topic->event_time.idle_after_ms;
+        // nothing is known of its event time yet, and something is left to read
+        may_move = may_move && (progress->watermark_ms != NO_WATERMARK || ended);
+    }
+    free(rows);
+    return may_move;
+}
+
+static struct mor_committer make_committer(struct mor_pipeline *pipeline)
+{
+    return (struct mor_committer){.instance = pipeline->config->instance,
+                                  .topic = pipeline->topic->topic,
+                                  .table = pipeline->table,
+                                  .plan = &pipeline->plan,
+                                  .ordering_column = pipeline->schema.ordering_column,
+                                  .lanes = pipeline->lanes,
+                                  .lane_count = pipeline->lane_count,
+                                  .crew = pipeline->crew,
+                                  .letters = pipeline->letters,
+                                  .positions = &pipeline->positions,
+                                  .dedup = pipeline->dedup,
+                                  .ledger = &pipeline->ledger,
+                                  .identify = on_identify,
+                                  .look_at_idle = on_look_at_idle,
+                                  .confirm = on_confirm,
+                                  .reassign = on_reassign,
+                                  .step = on_step,
+                                  .give_up = on_give_up,
+                                  .context = pipeline};
+}
+
 // ---- opening ------------------------------------------------------------------------------------
 
 static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_error *err)
@@ -308,8 +378,8 @@ static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_erro
                                         .instance = pipeline->config->instance,
                                         .budget = pipeline->budget};
     MOR_TRY(mor_table_open_write(&options, &pipeline->table, err));
-    enum mor_status status = mor_committer_load(pipeline->table, pipeline->config->instance,
-                                                &pipeline->ledger, &pipeline->property, err);
+    enum mor_status status =
+        mor_committer_load(pipeline->table, &pipeline->ledger, NULL, err);
     if (status == MOR_OK)
         status = mor_topic_schema_bind(&pipeline->schema, mor_table_schema(pipeline->table), err);
     if (status != MOR_OK) {
@@ -325,14 +395,70 @@ static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_erro
     return MOR_OK;
 }
 
-static enum mor_status open_state(struct mor_pipeline *pipeline, struct mor_error *err)
+static enum mor_status open_letters(struct mor_pipeline *pipeline, struct mor_error *err)
 {
-    MOR_TRY(mor_dead_letters_open(pipeline->config->state_dir, pipeline->topic->topic,
-                                  pipeline->ledger.dead_letter_bytes, &pipeline->letters, err));
+    MOR_TRY(mor_dead_letters_open(
+        pipeline->config->state_dir, pipeline->topic->topic,
+        mor_ledger_letters(&pipeline->ledger, pipeline->config->instance), &pipeline->letters,
+        err));
     mor_positions_init(&pipeline->positions, &pipeline->ledger);
     pipeline->positions_made = true;
     MOR_LOCKED(&pipeline->mutex);
     pipeline->status.watermark_ms = pipeline->ledger.watermark_ms;
+    return MOR_OK;
+}
+
+// The salt of event ids belongs to the table, so the first instance that wants one commits it
+// before anything else.
+static enum mor_status agree_on_salt(struct mor_pipeline *pipeline, struct mor_error *err)
+{
+    if (pipeline->ledger.dedup_salt != 0)
+        return MOR_OK;
+    struct mor_committer committer = make_committer(pipeline);
+    struct mor_uuid random = mor_uuid_v4();
+    memcpy(&committer.salt, random.bytes, sizeof committer.salt);
+    committer.salt |= 1; // not 0
+    struct mor_commit_report report;
+    return mor_committer_run(&committer, MOR_COMMIT_ANYWAY, &report, err);
+}
+
+static enum mor_status open_state(struct mor_pipeline *pipeline, struct mor_error *err)
+{
+    const struct mor_config_topic *topic = pipeline->topic;
+    if (topic->dedup.by.count == 0)
+        return MOR_OK;
+    MOR_TRY(agree_on_salt(pipeline, err));
+    struct mor_dedup_options options = {.state_dir = pipeline->config->state_dir,
+                                        .topic = topic->topic,
+                                        .location = topic->table.location,
+                                        .by = topic->dedup.by.items,
+                                        .by_count = topic->dedup.by.count,
+                                        .window_ms = topic->dedup.window_ms,
+                                        .salt = pipeline->ledger.dedup_salt,
+                                        .budget = pipeline->budget,
+                                        .share_bytes =
+                                            pipeline->budget_share_bytes / STATE_SHARE};
+    struct mor_state_outcome outcome;
+    MOR_TRY(mor_dedup_open(&options, pipeline->table, &pipeline->dedup, &outcome, err));
+    if (outcome.condition == MOR_STATE_SET_ASIDE)
+        MOR_LOG(WARN, "state_set_aside", MOR_STR("topic", topic->topic),
+                MOR_STR("msg", outcome.reason));
+    return MOR_OK;
+}
+
+// Takes in what the table has and the local state has not.
+static enum mor_status catch_up(struct mor_pipeline *pipeline, struct mor_error *err)
+{
+    struct mor_committer committer = make_committer(pipeline);
+    int64_t started = mor_clock_mono_ms();
+    MOR_TRY(mor_committer_sync(&committer, err));
+    if (pipeline->dedup != NULL) {
+        struct mor_state_status state;
+        mor_state_status(pipeline->dedup->state, &state);
+        MOR_LOG(INFO, "state_ready", MOR_STR("topic", pipeline->topic->topic),
+                MOR_INT("ids", (int64_t)state.dedup_entries),
+                MOR_INT("ms", mor_clock_mono_ms() - started));
+    }
     return MOR_OK;
 }
 
@@ -364,14 +490,21 @@ static void make_plan(struct mor_pipeline *pipeline)
         .delete_text = topic->delete_when.equals,
         .required_columns = schema->required_columns,
         .required_count = schema->required_count,
-        .event_time_column = schema->event_time_column,
-        .event_time_factor = schema->event_time_factor,
-        .event_time_divisor = schema->event_time_divisor,
+        .event_time = {.column = schema->event_time_column,
+                       .factor = schema->event_time_factor,
+                       .divisor = schema->event_time_divisor,
+                       .max_lateness_ms = topic->event_time.max_lateness_ms,
+                       .max_future_ms = topic->event_time.max_future_ms,
+                       .late = (enum mor_late_policy)topic->event_time.late},
+        .dedup = pipeline->dedup,
+        .dedup_columns = schema->dedup_columns,
+        .dedup_column_count = topic->dedup.by.count,
         .stop_on_error = topic->on_error == MOR_CONFIG_ON_ERROR_STOP,
         .lane_count = pipeline->lane_count,
         .queue_bytes_max = pipeline->budget_share_bytes / LANE_QUEUE_SHARE / pipeline->lane_count,
         .budget = pipeline->budget,
-        .gate = &pipeline->gate};
+        .gate = &pipeline->gate,
+        .positions = &pipeline->positions};
 }
 
 static enum mor_status start_lanes(struct mor_pipeline *pipeline, struct mor_error *err)
@@ -415,6 +548,7 @@ static enum mor_status open_source(struct mor_pipeline *pipeline, struct mor_err
         .identity = on_identity,
         .assign = on_assign,
         .revoke = on_revoke,
+        .settling = on_settling,
         .deliver = on_deliver,
         .failure = on_failure,
         .notice = on_notice};
@@ -452,7 +586,9 @@ static enum mor_status open_all(struct mor_pipeline *pipeline, struct mor_error 
 {
     static const struct open_step steps[] = {{"schema", open_schema},
                                              {"table", open_table},
+                                             {"dead_letters", open_letters},
                                              {"state", open_state},
+                                             {"catch_up", catch_up},
                                              {"lanes", start_lanes},
                                              {"kafka", open_source}};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
@@ -490,47 +626,55 @@ static void hint_offsets(struct mor_pipeline *pipeline)
     mor_source_commit_hint(pipeline->source, hints, count);
 }
 
-static struct mor_committer make_committer(struct mor_pipeline *pipeline)
-{
-    return (struct mor_committer){.instance = pipeline->config->instance,
-                                  .topic = pipeline->topic->topic,
-                                  .table = pipeline->table,
-                                  .plan = &pipeline->plan,
-                                  .ordering_column = pipeline->schema.ordering_column,
-                                  .max_lateness_ms = pipeline->topic->event_time.max_lateness_ms,
-                                  .lanes = pipeline->lanes,
-                                  .lane_count = pipeline->lane_count,
-                                  .crew = pipeline->crew,
-                                  .letters = pipeline->letters,
-                                  .positions = &pipeline->positions,
-                                  .ledger = &pipeline->ledger,
-                                  .property = &pipeline->property,
-                                  .identify = on_identify,
-                                  .confirm = on_confirm,
-                                  .reassign = on_reassign,
-                                  .step = on_step,
-                                  .give_up = on_give_up,
-                                  .context = pipeline};
-}
-
 static enum mor_status commit_once(struct mor_pipeline *pipeline, struct mor_committer *committer,
-                                   struct mor_error *err)
+                                   enum mor_commit_reason reason, struct mor_error *err)
 {
     struct mor_commit_report report;
-    MOR_TRY(mor_committer_run(committer, &report, err));
+    enum mor_status status = mor_committer_run(committer, reason, &report, err);
+    if (report.went_back)
+        MOR_LOG(WARN, "table_rolled_back", MOR_STR("topic", pipeline->topic->topic),
+                MOR_STR("msg", "the table was rolled back or restored to an earlier commit: its "
+                               "offsets are followed, and the records after them are read again"));
+    if (report.fenced > 0) {
+        MOR_LOG(WARN, "fenced", MOR_STR("topic", pipeline->topic->topic),
+                MOR_INT("partitions", report.fenced),
+                MOR_STR("msg", "another writer moved these partitions in the table; their records "
+                               "were dropped and are read again from the table's offsets"));
+        MOR_LOCKED(&pipeline->mutex);
+        pipeline->status.fenced += report.fenced;
+    }
+    MOR_TRY(status);
     if (report.committed) {
         note_commit(pipeline, &report);
         hint_offsets(pipeline);
     }
-    if (report.fenced) {
-        MOR_LOG(WARN, "fenced", MOR_STR("topic", pipeline->topic->topic),
-                MOR_STR("msg", "another writer moved the table; the batch was dropped and its "
-                               "partitions start from the "
-                               "table again"));
-        MOR_LOCKED(&pipeline->mutex);
-        pipeline->status.fenced++;
-    }
     return MOR_OK;
+}
+
+// Between two commits: assignments that wait for the table, a local state that must start anew.
+static enum mor_status look_around(struct mor_pipeline *pipeline, struct mor_committer *committer,
+                                   struct mor_error *err)
+{
+    bool damaged = pipeline->dedup != NULL && atomic_load(&pipeline->dedup->damaged);
+    if (mor_positions_sync_wanted(&pipeline->positions) == 0 && !damaged)
+        return MOR_OK;
+    enum mor_status status = mor_committer_sync(committer, err);
+    if (status != MOR_RETRY)
+        return status;
+    on_step(pipeline, "state", err);
+    return MOR_OK;
+}
+
+// The watermark may move when nothing but time passes, because partitions turn idle.
+static enum mor_commit_reason reason_for(struct mor_pipeline *pipeline, bool due,
+                                         int64_t *watermark_at_ms)
+{
+    int64_t interval_ms = pipeline->topic->event_time.watermark_interval_ms;
+    int64_t now_ms = mor_clock_mono_ms();
+    if (interval_ms == 0 || (!due && now_ms < *watermark_at_ms))
+        return MOR_COMMIT_RECORDS;
+    *watermark_at_ms = now_ms + interval_ms;
+    return MOR_COMMIT_WATERMARK;
 }
 
 static bool lanes_are_idle(struct mor_pipeline *pipeline)
@@ -550,7 +694,7 @@ static enum mor_status drain(struct mor_pipeline *pipeline, struct mor_committer
     bool idle;
     do {
         idle = lanes_are_idle(pipeline);
-        enum mor_status status = commit_once(pipeline, committer, err);
+        enum mor_status status = commit_once(pipeline, committer, MOR_COMMIT_RECORDS, err);
         if (status == MOR_RETRY) {
             MOR_LOG(WARN, "shutdown_deadline", MOR_STR("topic", pipeline->topic->topic),
                     MOR_STR("msg", err->message));
@@ -565,9 +709,21 @@ static enum mor_status drain(struct mor_pipeline *pipeline, struct mor_committer
     return MOR_OK;
 }
 
+// What cannot be dropped now is dropped later.
+static enum mor_status tidy(struct mor_pipeline *pipeline, struct mor_error *err)
+{
+    enum mor_status status =
+        mor_dedup_tidy(pipeline->dedup, pipeline->ledger.watermark_ms, err);
+    if (status == MOR_FATAL)
+        return status;
+    *err = MOR_ERROR_INIT;
+    return MOR_OK;
+}
+
 static enum mor_status run(struct mor_pipeline *pipeline, struct mor_error *err)
 {
     struct mor_committer committer = make_committer(pipeline);
+    int64_t watermark_at_ms = 0;
     set_state(pipeline, MOR_PIPELINE_RUNNING);
     set_step(pipeline, "fetch");
     while (!atomic_load(&pipeline->stopping)) {
@@ -575,8 +731,12 @@ static enum mor_status run(struct mor_pipeline *pipeline, struct mor_error *err)
             mor_gate_wait(&pipeline->gate, pipeline->topic->commit.interval_ms, WAIT_SLICE_MS);
         if (mor_gate_failure(&pipeline->gate, err))
             return err->status;
-        if (due)
-            MOR_TRY(commit_once(pipeline, &committer, err));
+        MOR_TRY(look_around(pipeline, &committer, err));
+        enum mor_commit_reason reason = reason_for(pipeline, due, &watermark_at_ms);
+        if (due || reason == MOR_COMMIT_WATERMARK)
+            MOR_TRY(commit_once(pipeline, &committer, reason, err));
+        if (pipeline->dedup != NULL)
+            MOR_TRY(tidy(pipeline, err));
     }
     return drain(pipeline, &committer, err);
 }
@@ -603,9 +763,9 @@ static void close_all(struct mor_pipeline *pipeline)
     if (pipeline->positions_made)
         mor_positions_done(&pipeline->positions);
     mor_dead_letters_free(pipeline->letters);
+    mor_dedup_free(pipeline->dedup);
     mor_table_free(pipeline->table);
     mor_ledger_done(&pipeline->ledger);
-    free(pipeline->property);
     mor_topic_schema_done(&pipeline->schema);
 }
 

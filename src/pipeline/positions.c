@@ -1,5 +1,6 @@
 #include "positions.h"
 
+#include "moraine/base/clock.h"
 #include "moraine/base/thread.h"
 
 void mor_positions_init(struct mor_positions *positions, const struct mor_ledger *ledger)
@@ -34,7 +35,7 @@ static struct mor_position *find_or_add(struct mor_positions *positions, int32_t
     position = &positions->rows[positions->count++];
     *position = (struct mor_position){.partition = partition,
                                       .committed_next = MOR_OFFSET_NONE,
-                                      .in_flight_next = MOR_OFFSET_NONE,
+                                      .read_next = MOR_OFFSET_NONE,
                                       .leader_epoch = -1,
                                       .watermark_ms = NO_WATERMARK};
     return position;
@@ -44,8 +45,6 @@ static struct mor_position *find_or_add(struct mor_positions *positions, int32_t
 // first record is the one to start with.
 static int64_t start_of(const struct mor_positions *positions, const struct mor_position *position)
 {
-    if (position->in_flight_next != MOR_OFFSET_NONE)
-        return position->in_flight_next;
     if (position->committed_next != MOR_OFFSET_NONE)
         return position->committed_next;
     for (size_t i = 0; i < positions->count; i++)
@@ -54,18 +53,39 @@ static int64_t start_of(const struct mor_positions *positions, const struct mor_
     return MOR_OFFSET_NONE;
 }
 
-void mor_positions_assign(struct mor_positions *positions, struct mor_source_partition *partitions,
-                          size_t count)
+// Hands out tickets where there are none; true when the table was read after every one of them.
+static bool are_synced(struct mor_positions *positions,
+                       const struct mor_source_partition *partitions, size_t count)
 {
-    MOR_LOCKED(&positions->mutex);
+    bool synced = true;
     for (size_t i = 0; i < count; i++) {
         struct mor_position *position = find_or_add(positions, partitions[i].partition);
+        if (position->ticket == 0)
+            position->ticket = ++positions->last_ticket;
+        synced = synced && position->ticket <= positions->synced_ticket;
+    }
+    return synced;
+}
+
+enum mor_status mor_positions_assign(struct mor_positions *positions,
+                                     struct mor_source_partition *partitions, size_t count,
+                                     struct mor_error *err)
+{
+    MOR_LOCKED(&positions->mutex);
+    if (!are_synced(positions, partitions, count))
+        return mor_error_set(err, MOR_RETRY, "the table is being read again");
+    for (size_t i = 0; i < count; i++) {
+        struct mor_position *position = find(positions, partitions[i].partition);
         position->assigned = true;
+        position->ticket = 0;
+        position->active_ms = mor_clock_mono_ms();
         position->generation = ++positions->last_generation;
         partitions[i].generation = position->generation;
+        position->read_next = position->committed_next;
         partitions[i].offset = start_of(positions, position);
         partitions[i].leader_epoch = position->leader_epoch;
     }
+    return MOR_OK;
 }
 
 void mor_positions_revoke(struct mor_positions *positions,
@@ -75,8 +95,39 @@ void mor_positions_revoke(struct mor_positions *positions,
     for (size_t i = 0; i < count; i++) {
         struct mor_position *position = find_or_add(positions, partitions[i].partition);
         position->assigned = false;
+        position->ticket = 0;
         position->generation = ++positions->last_generation;
     }
+}
+
+bool mor_positions_in_flight(struct mor_positions *positions,
+                             const struct mor_source_partition *partitions, size_t count)
+{
+    MOR_LOCKED(&positions->mutex);
+    for (size_t i = 0; i < count; i++) {
+        const struct mor_position *position = find(positions, partitions[i].partition);
+        if (position != NULL && position->in_flight)
+            return true;
+    }
+    return false;
+}
+
+int64_t mor_positions_watermark(struct mor_positions *positions, int32_t partition,
+                                int64_t generation)
+{
+    MOR_LOCKED(&positions->mutex);
+    const struct mor_position *position = find(positions, partition);
+    return position != NULL && position->generation == generation ? position->watermark_ms
+                                                                  : NO_WATERMARK;
+}
+
+int64_t mor_positions_sync_wanted(struct mor_positions *positions)
+{
+    MOR_LOCKED(&positions->mutex);
+    for (size_t i = 0; i < positions->count; i++)
+        if (positions->rows[i].ticket > positions->synced_ticket)
+            return positions->last_ticket;
+    return 0;
 }
 
 static enum mor_status take(struct mor_positions *positions, const struct mor_run *run,
@@ -86,15 +137,16 @@ static enum mor_status take(struct mor_positions *positions, const struct mor_ru
     *ret_take = position != NULL && position->generation == run->generation;
     if (!*ret_take)
         return MOR_OK;
-    int64_t expected = position->in_flight_next != MOR_OFFSET_NONE ? position->in_flight_next
-                                                                   : position->committed_next;
-    if (expected != MOR_OFFSET_NONE && run->offset_first != expected)
+    if (position->read_next != MOR_OFFSET_NONE && run->offset_first != position->read_next)
         return mor_error_set(err, MOR_FATAL,
-                             "partition %d: records from offset %lld follow the table's %lld: a "
-                             "hole inside moraine, nothing "
-                             "was committed",
-                             run->partition, (long long)run->offset_first, (long long)expected);
-    position->in_flight_next = run->offset_next;
+                             "partition %d: records from offset %lld follow offset %lld: a hole "
+                             "inside moraine, nothing was committed",
+                             run->partition, (long long)run->offset_first,
+                             (long long)position->read_next);
+    position->read_next = run->offset_next;
+    position->in_flight = true;
+    if (run->outcomes.read > 0)
+        position->active_ms = mor_clock_mono_ms();
     if (run->leader_epoch >= 0)
         position->leader_epoch = run->leader_epoch;
     return MOR_OK;
@@ -114,7 +166,7 @@ enum mor_status mor_positions_begin(struct mor_positions *positions,
 static void follow_ledger(struct mor_positions *positions, const struct mor_ledger *ledger)
 {
     for (size_t i = 0; i < positions->count; i++) {
-        positions->rows[i].in_flight_next = MOR_OFFSET_NONE;
+        positions->rows[i].in_flight = false;
         positions->rows[i].committed_next = MOR_OFFSET_NONE;
     }
     for (size_t i = 0; i < ledger->progress_count; i++) {
@@ -123,6 +175,23 @@ static void follow_ledger(struct mor_positions *positions, const struct mor_ledg
         position->watermark_ms = ledger->progress[i].watermark_ms;
         position->leader_epoch = ledger->progress[i].leader_epoch;
     }
+}
+
+void mor_positions_synced(struct mor_positions *positions, int64_t ticket,
+                          const struct mor_ledger *ledger)
+{
+    MOR_LOCKED(&positions->mutex);
+    follow_ledger(positions, ledger);
+    positions->synced_ticket = ticket;
+}
+
+bool mor_positions_fence(struct mor_positions *positions, int32_t partition)
+{
+    MOR_LOCKED(&positions->mutex);
+    struct mor_position *position = find_or_add(positions, partition);
+    position->in_flight = false;
+    position->generation = ++positions->last_generation;
+    return position->assigned;
 }
 
 void mor_positions_commit(struct mor_positions *positions, const struct mor_ledger *ledger)

@@ -269,6 +269,10 @@ static enum mor_status check_roles(const struct mor_config_topic *topic,
     if (topic->delete_when.field != NULL)
         MOR_TRY(find_column(topic, schema, "delete_when.field", topic->delete_when.field,
                             &schema->delete_column, err));
+    schema->dedup_columns = mor_calloc(topic->dedup.by.count + 1, sizeof *schema->dedup_columns);
+    for (size_t i = 0; i < topic->dedup.by.count; i++)
+        MOR_TRY(find_column(topic, schema, "dedup.by", topic->dedup.by.items[i],
+                            &schema->dedup_columns[i], err));
     schema->required_columns =
         mor_calloc(topic->table.partition_field_count + 1, sizeof *schema->required_columns);
     if (schema->ordering_column >= 0)
@@ -304,6 +308,7 @@ void mor_topic_schema_done(struct mor_topic_schema *schema)
     mor_schema_free(schema->rows);
     free(schema->writer_schema);
     free(schema->required_columns);
+    free(schema->dedup_columns);
     free(schema->column_of_table);
     *schema = (struct mor_topic_schema){0};
 }

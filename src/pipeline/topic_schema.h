@@ -24,6 +24,7 @@ struct mor_topic_schema {
     int32_t *required_columns;               // ordering and partition columns of a keyed table
     size_t required_count;
     int64_t event_time_factor, event_time_divisor;
+    int32_t *dedup_columns; // as many as dedup.by names
 };
 
 // Reads the configured fields, the schema file or the registry (RETRY when it is away) and checks

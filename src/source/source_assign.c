@@ -3,14 +3,18 @@
 // later.
 #include <assert.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "source_internal.h"
 
 #include "moraine/base/clock.h"
 
 #define RETRY_MS           1000
+#define ASK_AGAIN_MS       100 // the table is being read, which is a matter of moments
 #define RESTART_MS         500
 #define WATERMARK_LIMIT_MS 1000
+#define SETTLE_LIMIT_MS    3000 // a third of the default session: the group waits for us meanwhile
+#define SETTLE_SLICE_US    5000
 
 struct mor_source_part *mor_source_find(struct mor_source *source, int32_t partition)
 {
@@ -192,16 +196,13 @@ static void ask_offsets(struct mor_source *source, int64_t now_ms)
         mor_source_fail(source, &err);
         return;
     }
-    if (status != MOR_OK)
-        mor_source_notice(source, MOR_LOG_WARN, "could not learn where to start, trying again: %s",
-                          err.message);
     for (size_t i = 0; i < count; i++) {
         struct mor_source_part *part = mor_source_find(source, rows[i].partition);
         assert(part);
         if (status == MOR_OK)
             take_offset(source, part, &rows[i]);
         else
-            part->retry_at_ms = now_ms + RETRY_MS;
+            part->retry_at_ms = now_ms + ASK_AGAIN_MS;
     }
 }
 
@@ -314,6 +315,18 @@ static void on_assign(struct mor_source *source, const rd_kafka_topic_partition_
         assign_all(source);
 }
 
+// The commit on its way asks who the topic is, so that is answered meanwhile.
+static void let_settle(struct mor_source *source, const struct mor_source_partition *rows,
+                       size_t count)
+{
+    int64_t until_ms = mor_clock_mono_ms() + SETTLE_LIMIT_MS;
+    while (source->options.settling && mor_clock_mono_ms() < until_ms &&
+           source->options.settling(source->options.context, rows, count)) {
+        mor_source_facts(source, mor_clock_mono_ms());
+        usleep(SETTLE_SLICE_US);
+    }
+}
+
 static void tell_revoke(struct mor_source *source,
                         const rd_kafka_topic_partition_list_t *partitions, bool lost)
 {
@@ -329,8 +342,11 @@ static void tell_revoke(struct mor_source *source,
                                                       .leader_epoch = part->leader_epoch,
                                                       .generation = part->generation};
     }
-    if (count > 0)
-        source->options.revoke(source->options.context, rows, count, lost);
+    if (count == 0)
+        return;
+    source->options.revoke(source->options.context, rows, count, lost);
+    if (!lost)
+        let_settle(source, rows, count);
 }
 
 static void on_revoke(struct mor_source *source, const rd_kafka_topic_partition_list_t *partitions)
