@@ -251,6 +251,10 @@ struct mor_slice {
 enum mor_status mor_table_slices(struct mor_table *table, const char *version,
                                  struct mor_arena *arena, struct mor_slice **ret_slices,
                                  size_t *ret_count, struct mor_error *err) MOR_CHECKED;
+// Newest version that readers saw at `time_ms` (wall clock), copied; NOT_FOUND with the oldest one
+// when the table is younger, or does not remember.
+enum mor_status mor_table_version_at(struct mor_table *table, int64_t time_ms, char ret_version[64],
+                                     struct mor_error *err) MOR_CHECKED;
 // Facts for `describe` as a JSON object text: format, version, key, partitioning, buckets,
 // ordering...
 enum mor_status mor_table_describe(struct mor_table *table, struct mor_buffer *ret_json,
@@ -265,10 +269,16 @@ struct mor_merge_rule {
     const char *ordering_column; // NULL = none
     bool by_ordering; // true: the higher ordering value wins, equal or unknown: the later one;
                       // false: the later one wins
+    const char *commit_column; // names the commit that wrote a row, rising; NULL = there is none
 };
 void mor_table_merge_rule(const struct mor_table *table, struct mor_merge_rule *ret_rule);
 // Where the keys of slices live; borrowed.
 struct mor_store *mor_table_store(const struct mor_table *table);
+// Value that `partition` has for the table's partition field number `index` (false: there is no
+// such field): its source column, transform and text, unescaped, in the arena; NULL text = null.
+bool mor_table_partition_value(const struct mor_table *table, const char *partition, size_t index,
+                               struct mor_arena *arena, const char **ret_column,
+                               enum mor_transform *ret_transform, const char **ret_text);
 // A column of the stored files by name, format-internal ones included; NULL when there is none.
 const struct mor_field *mor_table_column(const struct mor_table *table, const char *name);
 
@@ -286,6 +296,9 @@ enum mor_status mor_delta_open(struct mor_table *table, const struct mor_slice *
 enum mor_status mor_delta_next(struct mor_delta *delta, enum mor_delta_kind *ret_kind,
                                const struct mor_batch **ret_batch,
                                struct mor_error *err) MOR_CHECKED;
+// Leaves out rows whose bit is not set (LSB first; rows, not deletes, are numbered from 0 in the
+// order in which they come). Before the first mor_delta_next; the bits are borrowed.
+void mor_delta_select(struct mor_delta *delta, const uint8_t *row_bits, uint64_t row_count);
 void mor_delta_free(struct mor_delta *delta); // NULL allowed
 
 #endif

@@ -94,6 +94,12 @@ enum mor_status mor_table_slices(struct mor_table *table, const char *version,
     return table->ops->slices(table, version, arena, ret_slices, ret_count, err);
 }
 
+enum mor_status mor_table_version_at(struct mor_table *table, int64_t time_ms, char ret_version[64],
+                                     struct mor_error *err)
+{
+    return table->ops->version_at(table, time_ms, ret_version, err);
+}
+
 enum mor_status mor_table_describe(struct mor_table *table, struct mor_buffer *ret_json,
                                    struct mor_error *err)
 {
@@ -121,6 +127,11 @@ enum mor_status mor_delta_next(struct mor_delta *delta, enum mor_delta_kind *ret
                                const struct mor_batch **ret_batch, struct mor_error *err)
 {
     return delta->table->ops->delta_next(delta, ret_kind, ret_batch, err);
+}
+
+void mor_delta_select(struct mor_delta *delta, const uint8_t *row_bits, uint64_t row_count)
+{
+    delta->table->ops->delta_select(delta, row_bits, row_count);
 }
 
 void mor_delta_free(struct mor_delta *delta)
