@@ -57,14 +57,6 @@ static struct mor_range *range_of(struct commit_work *work, int32_t partition)
     return &work->ranges[work->range_count++];
 }
 
-static void add_hash(struct mor_hash128 *sum, struct mor_hash128 more)
-{
-    unsigned __int128 total = ((unsigned __int128)sum->high << 64 | sum->low) +
-                              ((unsigned __int128)more.high << 64 | more.low);
-    sum->low = (uint64_t)total;
-    sum->high = (uint64_t)(total >> 64);
-}
-
 // Adds one run to the ranges, the new ledger and the dead letters of the commit.
 static void take_run(struct commit_work *work, const struct mor_lane_batch *batch,
                      const struct mor_run *run)
@@ -73,7 +65,7 @@ static void take_run(struct commit_work *work, const struct mor_lane_batch *batc
     if (range->start == MOR_OFFSET_NONE)
         range->start = run->offset_first;
     range->end = run->offset_next;
-    add_hash(&range->digest, run->digest);
+    mor_hash128_add(&range->digest, run->digest);
     mor_outcomes_add(&work->facts.outcomes, &run->outcomes);
     work->dead_keys += run->dead_keys;
     if (run->oldest_ms < work->oldest_ms)
