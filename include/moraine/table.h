@@ -79,6 +79,8 @@ void mor_table_free(struct mor_table *table); // releases the lock
 const struct mor_schema *mor_table_schema(const struct mor_table *table);
 const char *mor_table_name(const struct mor_table *table);
 bool mor_table_is_keyed(const struct mor_table *table);
+// Whether all versions of a row share the value of column `name`.
+bool mor_table_is_key_column(const struct mor_table *table, const char *name);
 
 // Property `key` of the newest commit that carries it, copied into the arena; NOT_FOUND when no
 // commit does. Reads the table again (strongly) when `refresh`, and then any thread may ask, also
@@ -259,6 +261,40 @@ enum mor_status mor_table_version_at(struct mor_table *table, int64_t time_ms, c
 // ordering...
 enum mor_status mor_table_describe(struct mor_table *table, struct mor_buffer *ret_json,
                                    struct mor_error *err) MOR_CHECKED;
+
+// ---- audit --------------------------------------------------------------------------------------
+
+// A file that readers of the newest snapshot need, as a commit states it.
+struct mor_stated_file {
+    const char *key;     // in mor_table_store
+    const char *version; // newest commit that names it
+    int64_t size_bytes;  // -1 = not stated
+    int64_t row_count;   // of a base file; -1 = not stated
+};
+enum mor_audit_kind {
+    MOR_AUDIT_MISSING, // `version` names the file `key`, readers need it, and it is not there
+    MOR_AUDIT_UNNAMED, // readers take the file `key`, and `version`, which it belongs to, does not
+                       // name it
+    MOR_AUDIT_UNREADABLE, // the log of the table itself is damaged: `text` says how
+    MOR_AUDIT_PENDING,    // harmless: `version` was begun and not completed (yet)
+    MOR_AUDIT_LEFTOVER,   // harmless: nothing names the file `key`
+};
+struct mor_audit_remark {
+    enum mor_audit_kind kind;
+    const char *version, *key, *text; // "" when it has none
+};
+struct mor_table_audit {
+    struct mor_stated_file *files; // of commits that the table still has
+    size_t file_count;
+    struct mor_audit_remark *remarks;
+    size_t remark_count;
+};
+// Compares what the table's commits state of its files with the files that are there; opens none
+// but for names. Everything lives in the arena. Only for tables opened for reading; commits that
+// land meanwhile do no harm (RETRY when there are too many of them).
+enum mor_status mor_table_audit(struct mor_table *table, struct mor_arena *arena,
+                                struct mor_table_audit *ret_audit,
+                                struct mor_error *err) MOR_CHECKED;
 
 // ---- reading one slice --------------------------------------------------------------------------
 

@@ -24,6 +24,15 @@ bool mor_table_is_keyed(const struct mor_table *table)
     return table->keyed;
 }
 
+bool mor_table_is_key_column(const struct mor_table *table, const char *name)
+{
+    for (size_t i = 0; i < table->key_column_count; i++) {
+        if (strcmp(table->schema->root.children[table->key_columns[i]].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 struct mor_store *mor_table_store(const struct mor_table *table)
 {
     return table->store;
@@ -104,6 +113,12 @@ enum mor_status mor_table_describe(struct mor_table *table, struct mor_buffer *r
                                    struct mor_error *err)
 {
     return table->ops->describe(table, ret_json, err);
+}
+
+enum mor_status mor_table_audit(struct mor_table *table, struct mor_arena *arena,
+                                struct mor_table_audit *ret_audit, struct mor_error *err)
+{
+    return table->ops->audit(table, arena, ret_audit, err);
 }
 
 void mor_table_merge_rule(const struct mor_table *table, struct mor_merge_rule *ret_rule)

@@ -80,6 +80,8 @@ struct mor_table_ops {
                                   struct mor_error *err);
     enum mor_status (*describe)(struct mor_table *table, struct mor_buffer *ret_json,
                                 struct mor_error *err);
+    enum mor_status (*audit)(struct mor_table *table, struct mor_arena *arena,
+                             struct mor_table_audit *ret_audit, struct mor_error *err);
     void (*merge_rule)(const struct mor_table *table, struct mor_merge_rule *ret_rule);
     const struct mor_field *(*column)(const struct mor_table *table, const char *name);
     enum mor_status (*delta_open)(struct mor_table *table, const struct mor_slice *slice,

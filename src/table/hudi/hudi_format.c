@@ -20,6 +20,7 @@ const struct mor_table_ops mor_table_hudi_ops = {
     .slices = hudi_slices,
     .version_at = hudi_version_at,
     .describe = hudi_describe,
+    .audit = hudi_audit,
     .merge_rule = hudi_merge_rule,
     .column = hudi_column,
     .delta_open = hudi_delta_open,

@@ -208,6 +208,11 @@ enum mor_status hudi_version_at(struct mor_table *table, int64_t time_ms, char r
 enum mor_status hudi_describe(struct mor_table *table, struct mor_buffer *ret_json,
                               struct mor_error *err) MOR_CHECKED;
 
+// ---- hudi_audit.c -------------------------------------------------------------------------------
+
+enum mor_status hudi_audit(struct mor_table *table, struct mor_arena *arena,
+                           struct mor_table_audit *ret_audit, struct mor_error *err) MOR_CHECKED;
+
 // ---- hudi_delta.c -------------------------------------------------------------------------------
 
 void hudi_merge_rule(const struct mor_table *table, struct mor_merge_rule *ret_rule);
