@@ -226,7 +226,7 @@ static void bench_keys(const char *folder, size_t keys)
 {
     struct mor_state *state = open_state(folder, 0);
     struct span applying = {0}, last_spent = {0}, lookup_spent = {0};
-    static uint64_t locations[CHUNK];
+    static struct mor_state_entry entries[CHUNK];
     size_t commits = keys / COMMIT_ROWS + 1, total = commits * COMMIT_ROWS;
     for (size_t commit = 0; commit < commits + 1; commit++) {
         struct mor_state_batch *batch;
@@ -241,9 +241,9 @@ static void bench_keys(const char *folder, size_t keys)
                 if (commit == commits) // the last one moves keys from all over
                     number = number * 7919 % total;
                 ids[i] = id_of(number);
-                locations[i] = number;
+                entries[i] = (struct mor_state_entry){number, number};
             }
-            mor_state_batch_index(batch, ids, locations, CHUNK);
+            mor_state_batch_index(batch, ids, entries, CHUNK);
         }
         struct mor_state_mark mark = {.version = "v", .offsets = "", .watermark_ms = INT64_MIN};
         struct span start = now();
@@ -260,7 +260,7 @@ static void bench_keys(const char *folder, size_t keys)
             ids[i] = id_of(at);
         }
         struct span start = now();
-        must(mor_state_lookup(state, ids, CHUNK, locations, &err), "lookup");
+        must(mor_state_lookup(state, ids, CHUNK, entries, &err), "lookup");
         add_since(&lookup_spent, start);
     }
     line("index: lookup", total, lookup_spent, COMMIT_ROWS);

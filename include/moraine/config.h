@@ -93,6 +93,7 @@ struct mor_config_partition_field {
     enum mor_config_transform transform;
 };
 
+struct mor_place;
 struct mor_config_topic {
     const char *path;    // the file, as opened
     const char *topic;   // NULL when `pattern` is set
@@ -171,6 +172,7 @@ struct mor_config_topic {
         const char *topic;    // NULL = none
     } dead_letter;
     enum mor_config_on_error on_error;
+    const struct mor_place *places; // private: see mor_config_where
 };
 
 // ---- service ------------------------------------------------------------------------------------
@@ -225,6 +227,7 @@ struct mor_config {
     struct mor_config_topic *topics;     // sorted by file name
     size_t topic_count;
     void *memory; // private: the arena behind every pointer above, and the secrets
+    const struct mor_place *places; // private: see mor_config_where
 };
 
 // ---- loading ------------------------------------------------------------------------------------
@@ -256,6 +259,16 @@ bool mor_config_secret_name(const char *name);
 // secret or token) inside `text` with '*'. For texts that come from libraries and go to logs. Any
 // thread.
 void mor_config_redact(const struct mor_config *config, char *text);
+
+// Where option `key` ("table.location") of the topic's file, or with NULL of the service's, was
+// set: "file:line:column"; the file alone when it has its default. Any thread.
+void mor_config_where(const struct mor_config *config, const struct mor_config_topic *topic,
+                      const char *key, char *ret_text, size_t capacity);
+// Whether both files ask for the same, schema file included; where they lie does not matter.
+bool mor_config_topic_equals(const struct mor_config_topic *a, const struct mor_config_topic *b);
+// Calls `differs` for each option of the service's files that has another value.
+void mor_config_differences(const struct mor_config *a, const struct mor_config *b,
+                            void (*differs)(void *context, const char *key), void *context);
 
 // Parses "500ms", "10s", "5m", "24h", "7d" / "64KiB", "1MiB", "2GiB". False: not such a text, or
 // too big.

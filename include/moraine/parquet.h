@@ -198,4 +198,29 @@ enum mor_status mor_parquet_describe(struct mor_parquet_reader *reader, bool jso
                                      struct mor_buffer *ret_text,
                                      struct mor_error *err) MOR_CHECKED;
 
+// ---- a file against itself ----------------------------------------------------------------------
+
+struct mor_parquet_verify_options {
+    struct mor_budget *budget; // borrowed, may be NULL
+    // One sentence per fault: row group, column, what is stated and what is there.
+    void (*report)(void *context, const char *text);
+    void *context;
+};
+struct mor_parquet_verified {
+    int64_t row_count, chunk_count, page_count;
+    int64_t checksums_checked;                   // pages that carry one
+    int64_t bounds_checked, page_bounds_checked; // chunks and pages with minimum or maximum
+    int64_t blooms_checked;
+    int64_t fault_count;
+};
+// Reads every page, checksums included, and compares values with what the file states of them: row
+// and null counts, minima and maxima of chunks and pages, bloom filters. A chunk that cannot be
+// read is a fault like the others; DATA: the footer itself cannot be read. Values that the reader
+// turns into another type (INT96, unsigned and half-precision numbers) are read and counted, their
+// bounds are not compared. Holds one column chunk's page and 64 MiB at a time.
+enum mor_status mor_parquet_verify(const struct mor_byte_source *source,
+                                   const struct mor_parquet_verify_options *options,
+                                   struct mor_parquet_verified *ret_verified,
+                                   struct mor_error *err) MOR_CHECKED;
+
 #endif

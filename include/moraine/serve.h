@@ -91,6 +91,9 @@ struct mor_serve_snapshot {
     int64_t started_ms;   // wall clock
     int64_t heartbeat_ms; // monotonic clock: when the main loop last said that it lives
     int64_t memory_used_bytes, memory_peak_bytes, memory_limit_bytes;
+    const char *config_trouble; // why the configuration was not taken over, "" = it was
+    int64_t config_loaded_ms;   // wall clock: when that was tried last
+    int64_t reloads_done, reloads_refused;
     struct mor_serve_topic *topics;
     size_t topic_count;
 };
@@ -139,6 +142,8 @@ enum mor_status mor_serve_open(const struct mor_serve_options *options,
                                struct mor_serve **ret_serve, struct mor_error *err) MOR_CHECKED;
 // "http://127.0.0.1:8090/", with the port that was really bound. Any thread.
 const char *mor_serve_url(const struct mor_serve *serve);
+// What /livez answers. Any thread.
+bool mor_serve_is_live(const struct mor_serve *serve);
 // Cuts connections off, joins the threads and frees; no callback runs afterwards. NULL is fine.
 void mor_serve_free(struct mor_serve *serve);
 

@@ -134,6 +134,35 @@ size_t mor_source_missing_protections(const char *ret_lines[], size_t capacity);
 // "librdkafka 2.15.1 (built from ...)".
 const char *mor_source_library_version(void);
 
+// ---- reading again ------------------------------------------------------------------------------
+
+// Reads offsets of a topic that were read before, outside of any group: for comparing a table with
+// Kafka. One thread.
+struct mor_source_reader;
+// `properties` as in mor_source_options; nothing is asked yet. FATAL: a property cannot be.
+enum mor_status mor_source_reader_open(const char *topic,
+                                       const struct mor_source_property *properties,
+                                       size_t property_count, struct mor_source_reader **ret_reader,
+                                       struct mor_error *err) MOR_CHECKED;
+void mor_source_reader_free(struct mor_source_reader *reader); // NULL allowed
+// The three below: NOT_FOUND when there is no such topic or partition, RETRY without an answer.
+enum mor_status mor_source_reader_identity(struct mor_source_reader *reader,
+                                           struct mor_source_identity *ret_identity,
+                                           struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_source_reader_ends(struct mor_source_reader *reader, int32_t partition,
+                                       int64_t *ret_low, int64_t *ret_high,
+                                       struct mor_error *err) MOR_CHECKED;
+// Calls `visit` for the records in [start, end) that read_committed shows, in order; `end` must not
+// be above the end of the log. NOT_FOUND also when `start` is below the log's beginning. What
+// `visit` returns ends the reading; the record is borrowed.
+enum mor_status mor_source_reader_read(
+    struct mor_source_reader *reader, int32_t partition, int64_t start, int64_t end,
+    enum mor_status (*visit)(void *context, const struct mor_record *record, struct mor_error *err),
+    void *context, struct mor_error *err) MOR_CHECKED;
+// Whether the broker removes superseded records of the topic, so that some are missing by right.
+// False when it does not say.
+bool mor_source_reader_is_compacted(struct mor_source_reader *reader);
+
 // ---- embedded broker ----------------------------------------------------------------------------
 
 // librdkafka's mock cluster: in memory, about 5 MiB or 100,000 batches kept per partition.

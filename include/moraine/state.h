@@ -34,6 +34,7 @@ struct mor_state_options {
     const char *dedup_by;        // what ids are made of ("event_id,source"); "" or NULL = no dedup
     int64_t dedup_window_ms;     // > 0 with dedup_by
     bool index;                  // keep the key index
+    int64_t grave_ms;            // how long orderings of deleted keys are kept; 0 = for ever
     uint64_t salt;               // of the hashes; 0 = a random one, kept with the state
     struct mor_budget *budget;   // borrowed, counts memory; may be NULL
     size_t share_bytes;          // memory for ids and keys before filters take over; 0 = no limit
@@ -52,8 +53,8 @@ struct mor_state_outcome {
     char reason[512]; // in words, why it was set aside; "" otherwise
 };
 
-// Opens or makes the state. Damage, another format version, another table or other dedup fields
-// never fail: the data is renamed to data.bad-<time> (the newest two are kept) and the state
+// Opens or makes the state. Damage, another format version, another table, salt or other dedup
+// fields never fail: the data is renamed to data.bad-<time> (the newest two are kept) and the state
 // starts empty. RETRY when another process has it open or the disk is full; FATAL on a network
 // file system.
 enum mor_status mor_state_open(const struct mor_state_options *options,
@@ -76,8 +77,8 @@ struct mor_state_mark {
 };
 // NULL when nothing was taken in yet. Borrowed until the next apply, load or reset. Committer.
 const struct mor_state_mark *mor_state_mark_of(const struct mor_state *state);
-// Random number of this state, kept with it: hash ids and keys with mor_hash128_seed(…, salt), so
-// that nobody can prepare two ids with one hash.
+// The salt of the options, or the random number of this state: hash ids and keys with
+// mor_hash128_seed(…, salt), so that nobody can prepare two ids with one hash.
 uint64_t mor_state_salt(const struct mor_state *state);
 
 // ---- intent -------------------------------------------------------------------------------------
@@ -113,6 +114,30 @@ enum mor_status mor_state_dedup(struct mor_state *state, const struct mor_hash12
 // thread; NULL is fine.
 void mor_state_dedup_forget(struct mor_state *state, struct mor_dedup_run *take_run);
 
+// ---- key index ----------------------------------------------------------------------------------
+
+#define MOR_STATE_NOWHERE UINT64_MAX
+
+// What is known of a key. A deleted key keeps its ordering, so that a record which is older than
+// the delete is known as such, until the table's watermark is more than `grave_ms` past the one of
+// the commit that deleted it. {MOR_STATE_NOWHERE, 0} is a key of which nothing is known; it leaves
+// no trace when it is put in.
+struct mor_state_entry {
+    uint64_t location; // of the row, below 2^63; MOR_STATE_NOWHERE = not in the table
+    uint64_t ordering; // highest one the key had, encoded so that it compares as uint64_t; 0 = none
+};
+
+// What is known of these keys as of the last apply. Any thread.
+enum mor_status mor_state_lookup(struct mor_state *state, const struct mor_hash128 *keys,
+                                 size_t count, struct mor_state_entry *ret_entries,
+                                 struct mor_error *err) MOR_CHECKED;
+
+// A number for a text (data file, table partition): the same number for the same text as long as
+// the state lives. It becomes durable with the next apply or load. Any thread.
+uint32_t mor_state_name_number(struct mor_state *state, const char *text);
+// NULL when there is no such number. Valid until reset or free. Any thread.
+const char *mor_state_name_text(struct mor_state *state, uint32_t number);
+
 // ---- batch: committer ---------------------------------------------------------------------------
 
 struct mor_state_batch;
@@ -140,9 +165,9 @@ enum mor_status mor_state_batch_begin(struct mor_state *state, struct mor_dedup_
 int64_t mor_state_batch_ids(const struct mor_state *state, const struct mor_state_batch *batch,
                             struct mor_buffer *ret_ids);
 // Adds changes of the key index, seen by lookups once the batch is applied. The last change of a
-// key counts; MOR_STATE_NOWHERE removes it.
+// key counts.
 void mor_state_batch_index(struct mor_state_batch *batch, const struct mor_hash128 *keys,
-                           const uint64_t *locations, size_t count);
+                           const struct mor_state_entry *entries, size_t count);
 // The table commit is in: writes ids, keys, names and mark in one durable transaction, drops the
 // buckets that the watermark passed, clears the intent. The batch is freed on OK; otherwise the
 // caller still owns it and tries again (RETRY) or drops it.
@@ -152,26 +177,11 @@ enum mor_status mor_state_batch_apply(struct mor_state *state, struct mor_state_
 // The table commit will never be in: forgets everything of the batch. NULL is fine.
 void mor_state_batch_drop(struct mor_state *state, struct mor_state_batch *take_batch);
 
-// ---- key index ----------------------------------------------------------------------------------
-
-#define MOR_STATE_NOWHERE UINT64_MAX
-
-// Where the rows of these keys are, as of the last apply; MOR_STATE_NOWHERE = not in the table. Any
-// thread.
-enum mor_status mor_state_lookup(struct mor_state *state, const struct mor_hash128 *keys,
-                                 size_t count, uint64_t *ret_locations,
-                                 struct mor_error *err) MOR_CHECKED;
-
-// A number for a text (data file, table partition): the same number for the same text as long as
-// the state lives. It becomes durable with the next apply or load. Any thread.
-uint32_t mor_state_name_number(struct mor_state *state, const char *text);
-// NULL when there is no such number. Valid until reset or free. Any thread.
-const char *mor_state_name_text(struct mor_state *state, uint32_t number);
-
 // ---- catching up --------------------------------------------------------------------------------
 
 // Starts taking in rows of the table up to a version whose watermark is `watermark_ms` (INT64_MIN =
-// none): ids that it has left behind are not kept. Committer; no batch may be open.
+// none): ids that it has left behind are not kept, keys that are loaded as deleted died at it.
+// Committer; no batch may be open.
 enum mor_status mor_state_load_begin(struct mor_state *state, int64_t watermark_ms,
                                      struct mor_error *err) MOR_CHECKED;
 // Takes in rows of committed files, in the order of their commits; the same row may come twice.
@@ -181,7 +191,7 @@ enum mor_status mor_state_load_ids(struct mor_state *state, const struct mor_has
                                    const int64_t *event_times_ms, size_t count,
                                    struct mor_error *err) MOR_CHECKED;
 enum mor_status mor_state_load_keys(struct mor_state *state, const struct mor_hash128 *keys,
-                                    const uint64_t *locations, size_t count,
+                                    const struct mor_state_entry *entries, size_t count,
                                     struct mor_error *err) MOR_CHECKED;
 enum mor_status mor_state_load_finish(struct mor_state *state, const struct mor_state_mark *mark,
                                       struct mor_error *err) MOR_CHECKED;
@@ -195,7 +205,7 @@ enum mor_status mor_state_merge(struct mor_state *state, bool *ret_merged,
 
 struct mor_state_status {
     size_t dedup_entries; // ids on disk, whose buckets are alive
-    size_t index_entries; // entries on disk; a key that moved counts once per sorted run
+    size_t index_entries; // on disk, graves too; a key that moved counts once per sorted run
     size_t bucket_count;
     size_t sorted_run_count;
     size_t memory_bytes;    // of tables and filters

@@ -79,6 +79,8 @@ void mor_table_free(struct mor_table *table); // releases the lock
 const struct mor_schema *mor_table_schema(const struct mor_table *table);
 const char *mor_table_name(const struct mor_table *table);
 bool mor_table_is_keyed(const struct mor_table *table);
+// Whether all versions of a row share the value of column `name`.
+bool mor_table_is_key_column(const struct mor_table *table, const char *name);
 
 // Property `key` of the newest commit that carries it, copied into the arena; NOT_FOUND when no
 // commit does. Reads the table again (strongly) when `refresh`, and then any thread may ask, also
@@ -251,10 +253,48 @@ struct mor_slice {
 enum mor_status mor_table_slices(struct mor_table *table, const char *version,
                                  struct mor_arena *arena, struct mor_slice **ret_slices,
                                  size_t *ret_count, struct mor_error *err) MOR_CHECKED;
+// Newest version that readers saw at `time_ms` (wall clock), copied; NOT_FOUND with the oldest one
+// when the table is younger, or does not remember.
+enum mor_status mor_table_version_at(struct mor_table *table, int64_t time_ms, char ret_version[64],
+                                     struct mor_error *err) MOR_CHECKED;
 // Facts for `describe` as a JSON object text: format, version, key, partitioning, buckets,
 // ordering...
 enum mor_status mor_table_describe(struct mor_table *table, struct mor_buffer *ret_json,
                                    struct mor_error *err) MOR_CHECKED;
+
+// ---- audit --------------------------------------------------------------------------------------
+
+// A file that readers of the newest snapshot need, as a commit states it.
+struct mor_stated_file {
+    const char *key;     // in mor_table_store
+    const char *version; // newest commit that names it
+    int64_t size_bytes;  // -1 = not stated
+    int64_t row_count;   // of a base file; -1 = not stated
+};
+enum mor_audit_kind {
+    MOR_AUDIT_MISSING, // `version` names the file `key`, readers need it, and it is not there
+    MOR_AUDIT_UNNAMED, // readers take the file `key`, and `version`, which it belongs to, does not
+                       // name it
+    MOR_AUDIT_UNREADABLE, // the log of the table itself is damaged: `text` says how
+    MOR_AUDIT_PENDING,    // harmless: `version` was begun and not completed (yet)
+    MOR_AUDIT_LEFTOVER,   // harmless: nothing names the file `key`
+};
+struct mor_audit_remark {
+    enum mor_audit_kind kind;
+    const char *version, *key, *text; // "" when it has none
+};
+struct mor_table_audit {
+    struct mor_stated_file *files; // of commits that the table still has
+    size_t file_count;
+    struct mor_audit_remark *remarks;
+    size_t remark_count;
+};
+// Compares what the table's commits state of its files with the files that are there; opens none
+// but for names. Everything lives in the arena. Only for tables opened for reading; commits that
+// land meanwhile do no harm (RETRY when there are too many of them).
+enum mor_status mor_table_audit(struct mor_table *table, struct mor_arena *arena,
+                                struct mor_table_audit *ret_audit,
+                                struct mor_error *err) MOR_CHECKED;
 
 // ---- reading one slice --------------------------------------------------------------------------
 
@@ -265,10 +305,16 @@ struct mor_merge_rule {
     const char *ordering_column; // NULL = none
     bool by_ordering; // true: the higher ordering value wins, equal or unknown: the later one;
                       // false: the later one wins
+    const char *commit_column; // names the commit that wrote a row, rising; NULL = there is none
 };
 void mor_table_merge_rule(const struct mor_table *table, struct mor_merge_rule *ret_rule);
 // Where the keys of slices live; borrowed.
 struct mor_store *mor_table_store(const struct mor_table *table);
+// Value that `partition` has for the table's partition field number `index` (false: there is no
+// such field): its source column, transform and text, unescaped, in the arena; NULL text = null.
+bool mor_table_partition_value(const struct mor_table *table, const char *partition, size_t index,
+                               struct mor_arena *arena, const char **ret_column,
+                               enum mor_transform *ret_transform, const char **ret_text);
 // A column of the stored files by name, format-internal ones included; NULL when there is none.
 const struct mor_field *mor_table_column(const struct mor_table *table, const char *name);
 
@@ -286,6 +332,9 @@ enum mor_status mor_delta_open(struct mor_table *table, const struct mor_slice *
 enum mor_status mor_delta_next(struct mor_delta *delta, enum mor_delta_kind *ret_kind,
                                const struct mor_batch **ret_batch,
                                struct mor_error *err) MOR_CHECKED;
+// Leaves out rows whose bit is not set (LSB first; rows, not deletes, are numbered from 0 in the
+// order in which they come). Before the first mor_delta_next; the bits are borrowed.
+void mor_delta_select(struct mor_delta *delta, const uint8_t *row_bits, uint64_t row_count);
 void mor_delta_free(struct mor_delta *delta); // NULL allowed
 
 #endif

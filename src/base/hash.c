@@ -20,6 +20,14 @@ struct mor_hash128 mor_hash128_seed(const void *bytes, size_t size_bytes, uint64
     return (struct mor_hash128){hash.low64, hash.high64};
 }
 
+void mor_hash128_add(struct mor_hash128 *sum, struct mor_hash128 more)
+{
+    unsigned __int128 total = ((unsigned __int128)sum->high << 64 | sum->low) +
+                              ((unsigned __int128)more.high << 64 | more.low);
+    sum->low = (uint64_t)total;
+    sum->high = (uint64_t)(total >> 64);
+}
+
 // Eight tables, so that eight bytes are taken at a time ("slicing by 8").
 static uint32_t crc_tables[8][256];
 

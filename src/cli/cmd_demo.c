@@ -174,8 +174,8 @@ static enum mor_status write_config(const struct demo *demo, struct mor_error *e
 
 static void read_status(struct demo *demo)
 {
-    cli_service_beat(&demo->service);
-    mor_pipeline_status(demo->service.pipelines[0], demo->status);
+    cli_service_tend(&demo->service);
+    mor_pipeline_status(demo->service.topics[0]->pipeline, demo->status);
 }
 
 static void show_progress(struct demo *demo, bool end)
@@ -351,7 +351,7 @@ static enum mor_status start(struct demo *demo, struct mor_error *err)
     struct mor_config *config = cli_load_config(path);
     if (config == NULL)
         return mor_error_set(err, MOR_FATAL, "the demo's own configuration was refused");
-    return cli_service_start(&demo->service, config, err);
+    return cli_service_start(&demo->service, NULL, config, err);
 }
 
 static int run(struct demo *demo, struct mor_error *err)
@@ -373,7 +373,7 @@ static int run(struct demo *demo, struct mor_error *err)
     if (status == MOR_OK)
         status = settle(demo, err);
     double seconds = (double)(mor_clock_mono_ms() - demo->started_ms) / 1000.0;
-    if (demo->service.config != NULL)
+    if (demo->service.first != NULL)
         (void)cli_service_stop(&demo->service);
     if (status == MOR_OK)
         status = sum_table(table, &count, &cents, err);

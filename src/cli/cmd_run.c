@@ -18,9 +18,12 @@ const struct cli_command cli_run_command = {
     .arguments = "",
     .summary =
         "runs the service until SIGTERM.\n"
-        "SIGTERM or SIGINT: commits what was taken in and ends within shutdown_timeout. A topic "
-        "that cannot go on\n"
-        "is stopped and said so; the others go on. The service ends with 1 when no topic is left.",
+        "SIGTERM or SIGINT: commits what was taken in and ends within shutdown_timeout. SIGHUP: "
+        "reads the files\n"
+        "again; topics that are new, gone, changed or failed are started, stopped or started "
+        "again, the others go\n"
+        "on. A topic that cannot go on is stopped and said so; the service ends with 1 when no "
+        "topic is left.",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .run = run_service,
@@ -31,23 +34,23 @@ static int run_service(int argc, char **argv)
     struct cli_arguments arguments;
     if (!cli_parse(&cli_run_command, argc, argv, &arguments))
         return EXIT_USAGE;
-    if (cli_value(&arguments, "config") == NULL)
+    const char *path = cli_value(&arguments, "config");
+    if (path == NULL)
         return cli_usage(&cli_run_command, "--config FILE is needed");
     cli_block_signals();
-    struct mor_config *config = cli_load_config(cli_value(&arguments, "config"));
+    struct mor_config *config = cli_load_config(path);
     if (config == NULL)
         return EXIT_USAGE;
     struct mor_error err = MOR_ERROR_INIT;
     struct cli_service service;
-    if (cli_service_start(&service, config, &err) != MOR_OK)
+    if (cli_service_start(&service, path, config, &err) != MOR_OK)
         return cli_fail(&err);
     int signal_number = 0;
     while (!cli_service_has_ended(&service)) {
-        cli_service_beat(&service);
+        cli_service_tend(&service);
         signal_number = cli_wait_signal(WATCH_MS);
         if (signal_number == SIGHUP)
-            MOR_LOG(WARN, "reload_ignored",
-                    MOR_STR("msg", "SIGHUP: reloading is not supported yet, restart instead"));
+            cli_service_reload(&service);
         else if (signal_number != 0)
             break;
     }

@@ -3,17 +3,18 @@
 #include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "moraine/base/clock.h"
 #include "moraine/base/log.h"
 #include "moraine/source.h"
+#include "service_notify.h"
 
 #define MMAP_THRESHOLD_BYTES (128 << 10)
 #define TRIM_THRESHOLD_BYTES (1 << 20)
 #define MALLOC_ARENAS        2
-// What the process needs before it holds a record: code, libraries, threads, librdkafka's own.
-#define FIXED_BYTES (32u << 20)
+#define STOP_MARGIN_MS       30000 // beyond shutdown_timeout: leaving the groups, joining threads
 
 struct mor_config *cli_load_config(const char *path)
 {
@@ -54,13 +55,6 @@ static void tune_malloc(void)
     (void)mallopt(M_ARENA_MAX, MALLOC_ARENAS);
 }
 
-// What is left of the configured memory for records and files in the making.
-static size_t for_records(int64_t memory_bytes)
-{
-    size_t memory = (size_t)memory_bytes;
-    return memory > 2 * FIXED_BYTES ? memory - FIXED_BYTES : memory / 2;
-}
-
 static void log_start(const struct mor_config *config)
 {
     MOR_LOG(INFO, "start", MOR_STR("version", MORAINE_VERSION),
@@ -73,72 +67,96 @@ static void log_start(const struct mor_config *config)
         MOR_LOG(WARN, "missing_protection", MOR_STR("msg", lines[i]));
 }
 
-enum mor_status cli_service_start(struct cli_service *service, struct mor_config *take_config,
-                                  struct mor_error *err)
+// A core would hold the secrets of the configuration. Only the soft limit, so that somebody who
+// hunts a crash can raise it (prlimit).
+static void forbid_core(void)
 {
-    *service = (struct cli_service){.config = take_config, .started_ms = mor_clock_wall_ms()};
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_CORE, &limit) == 0) {
+        limit.rlim_cur = 0;
+        (void)setrlimit(RLIMIT_CORE, &limit);
+    }
+}
+
+enum mor_status cli_service_start(struct cli_service *service, const char *config_path,
+                                  struct mor_config *take_config, struct mor_error *err)
+{
+    *service = (struct cli_service){.config_path = config_path,
+                                    .started_ms = mor_clock_wall_ms(),
+                                    .watchdog_ms = cli_watchdog_ms()};
+    pthread_mutex_init(&service->mutex, NULL);
     tune_malloc();
+    forbid_core();
     mor_log_configure(take_config->log.level, take_config->log.format);
-    mor_budget_init(&service->budget, for_records(take_config->memory_bytes));
+    mor_budget_init(&service->budget, cli_memory_for_records(take_config));
     log_start(take_config);
-    enum mor_status status = cli_open_registry(take_config, &service->registry, err);
-    service->pipelines = mor_calloc(take_config->topic_count, sizeof *service->pipelines);
+    enum mor_status status = cli_generation_new(take_config, &service->first, err);
+    service->current = service->first;
     if (status == MOR_OK)
         status = cli_service_serve(service, err);
-    for (size_t i = 0; i < take_config->topic_count && status == MOR_OK; i++) {
-        struct mor_pipeline_options options = {.config = take_config,
-                                               .topic = &take_config->topics[i],
-                                               .registry = service->registry,
-                                               .budget = &service->budget,
-                                               .budget_share_bytes =
-                                                   for_records(take_config->memory_bytes) /
-                                                   take_config->topic_count};
-        status = mor_pipeline_start(&options, &service->pipelines[i], err);
-        if (status == MOR_OK)
-            atomic_store(&service->published, ++service->pipeline_count);
-    }
-    if (status != MOR_OK)
+    if (status == MOR_OK) {
+        struct cli_topic_changes changes;
+        cli_topics_follow(service, service->first, false, &changes);
+        cli_notify("READY=1\nSTATUS=%zu topics", changes.added);
+    } else {
         (void)cli_service_stop(service);
+    }
     return status;
 }
 
-bool cli_service_has_ended(const struct cli_service *service)
+// The supervisor hears of us only while the loop turns and the topics can be asked how they are.
+static void feed_watchdog(struct cli_service *service, int64_t now_ms)
 {
-    for (size_t i = 0; i < service->pipeline_count; i++)
-        if (!mor_pipeline_has_ended(service->pipelines[i]))
-            return false;
-    return true;
+    if (service->watchdog_ms == 0 || now_ms - service->fed_ms < service->watchdog_ms / 4)
+        return;
+    service->fed_ms = now_ms;
+    if (service->serve == NULL || mor_serve_is_live(service->serve))
+        cli_notify("WATCHDOG=1");
 }
 
-static bool has_failed(struct mor_pipeline *pipeline)
+void cli_service_tend(struct cli_service *service)
 {
-    struct mor_pipeline_status *status = mor_alloc(sizeof *status);
-    mor_pipeline_status(pipeline, status);
-    bool failed = status->state == MOR_PIPELINE_FAILED;
-    free(status);
-    return failed;
+    int64_t now_ms = mor_clock_mono_ms();
+    atomic_store(&service->heartbeat_ms, now_ms);
+    cli_topics_succeed(service);
+    feed_watchdog(service, now_ms);
+}
+
+// The supervisor would kill us after its own time-out, which knows nothing of ours.
+static void ask_for_time(int64_t deadline_ms)
+{
+    cli_notify("STOPPING=1\nSTATUS=commits what was taken in\nEXTEND_TIMEOUT_USEC=%lld",
+               (long long)(deadline_ms - mor_clock_mono_ms() + STOP_MARGIN_MS) * 1000);
+}
+
+static void wait_for_topics(struct cli_service *service)
+{
+    while (!cli_service_has_ended(service)) {
+        struct timespec pause = {0, 5 * 1000000};
+        nanosleep(&pause, NULL);
+        int64_t now_ms = mor_clock_mono_ms();
+        atomic_store(&service->heartbeat_ms, now_ms);
+        feed_watchdog(service, now_ms);
+    }
 }
 
 size_t cli_service_stop(struct cli_service *service)
 {
     size_t failed = 0;
-    int64_t deadline_ms = mor_clock_mono_ms() + service->config->shutdown_timeout_ms;
-    for (size_t i = 0; i < service->pipeline_count; i++)
-        mor_pipeline_stop(service->pipelines[i], deadline_ms);
-    for (size_t i = 0; i < service->pipeline_count; i++) {
-        while (!mor_pipeline_has_ended(service->pipelines[i])) {
-            struct timespec pause = {0, 5 * 1000000};
-            nanosleep(&pause, NULL);
-            cli_service_beat(service);
-        }
-        failed += has_failed(service->pipelines[i]);
-    }
-    mor_serve_free(service->serve); // it asks the pipelines until here
-    for (size_t i = 0; i < service->pipeline_count; i++)
-        mor_pipeline_free(service->pipelines[i]);
-    free(service->pipelines);
-    mor_registry_free(service->registry);
-    mor_config_free(service->config);
+    int64_t timeout_ms =
+        service->current != NULL ? service->current->config->shutdown_timeout_ms : 0;
+    int64_t deadline_ms = mor_clock_mono_ms() + timeout_ms;
+    ask_for_time(deadline_ms);
+    cli_topics_stop(service, deadline_ms);
+    wait_for_topics(service);
+    for (size_t i = 0; i < service->topic_count; i++)
+        failed += cli_topic_has_failed(service->topics[i]);
+    mor_serve_free(service->serve); // it asks the topics until here
+    cli_topics_unref(service->topics, service->topic_count);
+    if (service->current != service->first)
+        cli_generation_unref(service->current);
+    cli_generation_unref(service->first);
+    pthread_mutex_destroy(&service->mutex);
     *service = (struct cli_service){0};
     return failed;
 }

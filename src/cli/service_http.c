@@ -6,6 +6,7 @@
 
 #include "moraine/base/clock.h"
 #include "moraine/base/log.h"
+#include "moraine/base/thread.h"
 
 // A topic is stuck when records wait and nothing was committed for some of its commit intervals and
 // the time that slow storage may take.
@@ -96,12 +97,13 @@ static struct mor_serve_histogram histogram_of(struct mor_serve_snapshot *snapsh
 }
 
 static void fill_config(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
-                        const struct cli_service *service, const struct mor_config_topic *config)
+                        const struct cli_topic *from)
 {
-    topic->topic = config->topic != NULL ? config->topic : config->pattern;
+    const struct mor_config_topic *config = from->config;
+    topic->topic = mor_arena_strdup(snapshot->arena, config->topic);
     topic->step = "start";
     char *table = mor_arena_strdup(snapshot->arena, config->table.location);
-    mor_config_redact(service->config, table);
+    mor_config_redact(from->generation->config, table);
     topic->table = table;
     topic->format = format_names[config->table.format];
     topic->commit_interval_ms = config->commit.interval_ms;
@@ -109,14 +111,14 @@ static void fill_config(struct mor_serve_snapshot *snapshot, struct mor_serve_to
 }
 
 static void fill_topic(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
-                       const struct cli_service *service, const struct mor_pipeline_status *status)
+                       const struct cli_topic *from, const struct mor_pipeline_status *status)
 {
     struct mor_arena *arena = snapshot->arena;
     topic->state = state_of(status);
     topic->step = mor_arena_strdup(arena, status->step);
     topic->step_since_ms = known(status->step_since_ms, 0);
     char *trouble = mor_arena_strdup(arena, status->trouble);
-    mor_config_redact(service->config, trouble); // libraries quote what they were given
+    mor_config_redact(from->generation->config, trouble); // libraries quote what they were given
     topic->trouble = trouble;
     topic->version = mor_arena_strdup(arena, status->last_version);
     fill_facts(&topic->facts, status);
@@ -125,47 +127,59 @@ static void fill_topic(struct mor_serve_snapshot *snapshot, struct mor_serve_top
     fill_partitions(snapshot, topic, status);
 }
 
+static void fill_failure(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
+                         const struct cli_topic *from)
+{
+    topic->state = MOR_SERVE_FAILED;
+    topic->trouble = mor_arena_strdup(snapshot->arena, from->failure);
+}
+
+static void fill_reload(struct cli_service *service, struct mor_serve_snapshot *snapshot)
+{
+    MOR_LOCKED(&service->mutex);
+    snapshot->config_trouble = mor_arena_strdup(snapshot->arena, service->reload_trouble);
+    snapshot->config_loaded_ms = service->reload_ms != 0 ? service->reload_ms : service->started_ms;
+    snapshot->reloads_done = service->reloads_done;
+    snapshot->reloads_refused = service->reloads_refused;
+}
+
 static void on_snapshot(void *context, struct mor_serve_snapshot *snapshot)
 {
     struct cli_service *service = context;
-    snapshot->instance = service->config->instance;
+    snapshot->instance = service->first->config->instance;
     snapshot->version = MORAINE_VERSION;
     snapshot->started_ms = service->started_ms;
     snapshot->heartbeat_ms = atomic_load(&service->heartbeat_ms);
     snapshot->memory_used_bytes = (int64_t)mor_budget_used(&service->budget);
     snapshot->memory_peak_bytes = (int64_t)atomic_load(&service->budget.peak_bytes);
     snapshot->memory_limit_bytes = (int64_t)service->budget.limit_bytes;
-    size_t published = atomic_load(&service->published);
-    mor_serve_snapshot_topics(snapshot, service->config->topic_count);
+    fill_reload(service, snapshot);
+    size_t count;
+    struct cli_topic **topics = cli_topics_ref(service, &count);
+    mor_serve_snapshot_topics(snapshot, count);
     struct mor_pipeline_status *status = mor_alloc(sizeof *status);
-    for (size_t i = 0; i < service->config->topic_count; i++) {
+    for (size_t i = 0; i < count; i++) {
         struct mor_serve_topic *topic = &snapshot->topics[i];
-        fill_config(snapshot, topic, service, &service->config->topics[i]);
-        if (i >= published) // about to be started
+        fill_config(snapshot, topic, topics[i]);
+        if (topics[i]->pipeline == NULL) {
+            fill_failure(snapshot, topic, topics[i]);
             continue;
-        mor_pipeline_status(service->pipelines[i], status);
-        fill_topic(snapshot, topic, service, status);
+        }
+        mor_pipeline_status(topics[i]->pipeline, status);
+        fill_topic(snapshot, topic, topics[i], status);
     }
     free(status);
+    cli_topics_unref(topics, count);
 }
 
-static enum mor_serve_outcome on_control(void *context, const char *topic, enum mor_serve_verb verb,
-                                         char *ret_words, size_t capacity)
+static enum mor_serve_outcome carry_out(struct mor_pipeline *pipeline, const char *topic,
+                                        enum mor_serve_verb verb, char *ret_words, size_t capacity)
 {
-    struct cli_service *service = context;
-    struct mor_pipeline *pipeline = NULL;
-    for (size_t i = 0; i < atomic_load(&service->published); i++)
-        if (strcmp(service->config->topics[i].topic, topic) == 0)
-            pipeline = service->pipelines[i];
-    if (pipeline == NULL) {
-        (void)snprintf(ret_words, capacity, "no topic '%s' is configured", topic);
-        return MOR_SERVE_NO_TOPIC;
-    }
     if (verb == MOR_SERVE_COMPACT) {
         (void)snprintf(ret_words, capacity, "compaction on demand is not supported yet");
         return MOR_SERVE_UNSUPPORTED;
     }
-    if (mor_pipeline_has_ended(pipeline)) {
+    if (pipeline == NULL || mor_pipeline_has_ended(pipeline)) {
         (void)snprintf(ret_words, capacity, "topic '%s' is not running", topic);
         return MOR_SERVE_NOT_NOW;
     }
@@ -180,18 +194,29 @@ static enum mor_serve_outcome on_control(void *context, const char *topic, enum 
     return MOR_SERVE_DONE;
 }
 
-void cli_service_beat(struct cli_service *service)
+static enum mor_serve_outcome on_control(void *context, const char *topic, enum mor_serve_verb verb,
+                                         char *ret_words, size_t capacity)
 {
-    atomic_store(&service->heartbeat_ms, mor_clock_mono_ms());
+    size_t count;
+    struct cli_topic **topics = cli_topics_ref(context, &count);
+    enum mor_serve_outcome outcome = MOR_SERVE_NO_TOPIC;
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(topics[i]->config->topic, topic) == 0)
+            outcome = carry_out(topics[i]->pipeline, topic, verb, ret_words, capacity);
+    if (outcome == MOR_SERVE_NO_TOPIC)
+        (void)snprintf(ret_words, capacity, "no topic '%s' is configured", topic);
+    cli_topics_unref(topics, count);
+    return outcome;
 }
 
 enum mor_status cli_service_serve(struct cli_service *service, struct mor_error *err)
 {
-    if (service->config->http.listen == NULL)
+    const struct mor_config *config = service->first->config;
+    if (config->http.listen == NULL)
         return MOR_OK;
-    cli_service_beat(service);
-    struct mor_serve_options options = {.listen = service->config->http.listen,
-                                        .token = service->config->http.token,
+    atomic_store(&service->heartbeat_ms, mor_clock_mono_ms());
+    struct mor_serve_options options = {.listen = config->http.listen,
+                                        .token = config->http.token,
                                         .context = service,
                                         .snapshot = on_snapshot,
                                         .control = on_control};

@@ -16,10 +16,11 @@ static const char *directory_of(struct mor_arena *arena, const char *path)
     return slash == path ? "/" : mor_arena_strndup(arena, path, (size_t)(slash - path));
 }
 
-// Reads one file into `target` by `rows`; the reading is left for the checks. False when the file
-// cannot be read or parsed at all.
+// Reads one file into `target` by `rows`; the reading is left for the checks, its places for as
+// long as the configuration lives. False when the file cannot be read or parsed at all.
 static bool read_file(struct mor_option_reading *reading, const char *path,
-                      const struct mor_option *rows, void *target)
+                      const struct mor_option *rows, void *target,
+                      const struct mor_place **ret_places)
 {
     struct mor_config_loader *loader = reading->loader;
     loader->file = path;
@@ -37,6 +38,10 @@ static bool read_file(struct mor_option_reading *reading, const char *path,
     if (!reading->root)
         return false;
     mor_option_read(reading);
+    struct mor_place *places =
+        mor_arena_calloc(&loader->memory->arena, MOR_OPTION_ROWS_MAX, sizeof *places);
+    memcpy(places, reading->places, sizeof reading->places);
+    *ret_places = places;
     return true;
 }
 
@@ -113,7 +118,7 @@ static void load_topics(struct mor_config_loader *loader, struct mor_config *con
         struct mor_config_topic *topic = &config->topics[config->topic_count++];
         struct mor_option_reading reading = {.loader = loader};
         topic->path = paths->items[i];
-        if (read_file(&reading, topic->path, mor_topic_options, topic))
+        if (read_file(&reading, topic->path, mor_topic_options, topic, &topic->places))
             mor_config_check_topic(&reading, config, topic);
     }
 }
@@ -122,7 +127,7 @@ static void load(struct mor_config_loader *loader, const char *path, struct mor_
 {
     struct mor_option_reading reading = {.loader = loader};
     config->path = mor_arena_strdup(&loader->memory->arena, path);
-    if (!read_file(&reading, config->path, mor_service_options, config))
+    if (!read_file(&reading, config->path, mor_service_options, config, &config->places))
         return;
     fill_service_defaults(loader, config);
     mor_config_check_service(&reading, config);

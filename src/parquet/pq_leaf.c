@@ -89,6 +89,7 @@ enum mor_status mor_pq_leaf_open(struct mor_pq_leaf *leaf, const struct mor_pq_c
     leaf->next_page = start;
     leaf->values_left = chunk->num_values;
     leaf->first_entry = true;
+    leaf->pages_read = leaf->checksums_checked = 0;
     leaf->row = 0;
     leaf->index = NULL;
     leaf->jumped = false;

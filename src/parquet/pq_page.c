@@ -445,6 +445,8 @@ static enum mor_status load_page(struct mor_pq_leaf *leaf, bool *ret_data, struc
     int64_t body = leaf->next_page + (int64_t)header_size;
     MOR_TRY(mor_pq_stream_view(&leaf->stream, body, (size_t)header.compressed_bytes, &packed, err));
     MOR_TRY(check_crc(leaf, &header, packed, err));
+    leaf->pages_read++;
+    leaf->checksums_checked += header.has_crc && leaf->verify;
     leaf->next_page = body + header.compressed_bytes;
     *ret_data = header.type == MOR_PQ_DATA_PAGE || header.type == MOR_PQ_DATA_PAGE_V2;
     if (*ret_data)

@@ -167,7 +167,7 @@ static void add_to_range(struct commit_work *work, struct mor_lane_batch *batch,
     range->end = run->offset_next;
     if (run->leader_epoch >= 0)
         range->leader_epoch = run->leader_epoch;
-    mor_ledger_add_digest(&range->digest, run->digest);
+    mor_hash128_add(&range->digest, run->digest);
     if (run->event_time.highest_ms > range->highest_ms)
         range->highest_ms = run->event_time.highest_ms;
     range->records += run->outcomes.read;

@@ -142,17 +142,6 @@ static void set_trouble(struct mor_lane *lane, const char *text)
                    text);
 }
 
-static void add_digest(struct mor_hash128 *sum, const struct mor_record *record)
-{
-    // an absent value hashes unlike an empty one
-    uint64_t seed = (uint64_t)record->offset * 4 + (record->value == NULL ? 1 : 0);
-    struct mor_hash128 value = mor_hash128_seed(record->value, record->value_size_bytes, seed);
-    seed = (uint64_t)record->offset * 4 + 2 + (record->key == NULL ? 1 : 0);
-    struct mor_hash128 key = mor_hash128_seed(record->key, record->key_size_bytes, seed);
-    mor_ledger_add_digest(sum, value);
-    mor_ledger_add_digest(sum, key);
-}
-
 // Keeps the record aside, or ends the topic when the configuration says so.
 static enum mor_status keep_aside(struct chunk_work *work, const struct mor_record *record,
                                   const char *stage, struct mor_error *err)
@@ -199,7 +188,7 @@ static enum mor_status decode_chunk(struct chunk_work *work, struct mor_error *e
     struct mor_lane *lane = work->lane;
     for (size_t i = 0; i < chunk->record_count; i++) {
         const struct mor_record *record = &chunk->records[i];
-        add_digest(&work->run->digest, record);
+        mor_record_digest_add(&work->run->digest, record);
         if (record->timestamp_ms >= 0 && record->timestamp_ms < work->run->oldest_ms)
             work->run->oldest_ms = record->timestamp_ms;
         enum mor_status status = decode_record(work, record, err);

@@ -73,14 +73,6 @@ void mor_ledger_set_letters(struct mor_ledger *ledger, const char *instance, int
     mark->bytes = bytes;
 }
 
-void mor_ledger_add_digest(struct mor_hash128 *sum, struct mor_hash128 more)
-{
-    unsigned __int128 total = ((unsigned __int128)sum->high << 64 | sum->low) +
-                              ((unsigned __int128)more.high << 64 | more.low);
-    sum->low = (uint64_t)total;
-    sum->high = (uint64_t)(total >> 64);
-}
-
 void mor_ledger_follow(struct mor_ledger *ledger, const struct mor_range *range,
                        int64_t max_lateness_ms)
 {

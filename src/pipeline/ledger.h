@@ -86,8 +86,6 @@ struct mor_range {
     int64_t highest_ms;   // event time, NO_WATERMARK when no record moves it
     int64_t records;
 };
-// Order-free sum.
-void mor_ledger_add_digest(struct mor_hash128 *sum, struct mor_hash128 more);
 // Moves the partition of the range on to its end.
 void mor_ledger_follow(struct mor_ledger *ledger, const struct mor_range *range,
                        int64_t max_lateness_ms);

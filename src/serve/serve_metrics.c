@@ -21,6 +21,7 @@ struct series {
     size_t offset;
 };
 
+#define SERIES_MAX 8
 struct family {
     const char *name; // without prefix and "_total"
     enum kind kind;
@@ -28,7 +29,7 @@ struct family {
     enum source source;
     bool is_ms; // held in milliseconds, told in seconds
     const char *help;
-    struct series series[8];
+    struct series series[SERIES_MAX];
 };
 
 #define FACT_OF(member) offsetof(struct mor_serve_facts, member)
@@ -126,6 +127,14 @@ static const struct family families[] = {
      KNOWN_IN(mor_serve_snapshot, memory_used_bytes)},
     {"memory_limit_bytes", GAUGE, "bytes", SNAPSHOT, false, "The budget",
      KNOWN_IN(mor_serve_snapshot, memory_limit_bytes)},
+    {"config_reloads",
+     COUNTER,
+     "",
+     SNAPSHOT,
+     false,
+     "Reloads of the configuration",
+     {{"result", "done", offsetof(struct mor_serve_snapshot, reloads_done)},
+      {"result", "refused", offsetof(struct mor_serve_snapshot, reloads_refused)}}},
     {"paused_partitions", GAUGE, "", FACT, false,
      "Partitions whose intake is paused for want of memory or room", ONE(paused_partitions)},
     {"dead_letters",
@@ -273,6 +282,15 @@ static void write_partitions(struct writer *writer, size_t index)
     }
 }
 
+static void write_snapshot(struct writer *writer)
+{
+    const struct family *family = writer->family;
+    for (size_t i = 0; i < SERIES_MAX && family->series[i].label != NULL; i++) {
+        const struct label label = {family->series[i].label, family->series[i].value};
+        write_value(writer, value_at(&writer->view->snapshot, family->series[i].offset), &label, 1);
+    }
+}
+
 static void write_topic(struct writer *writer, size_t index)
 {
     const struct family *family = writer->family;
@@ -288,10 +306,8 @@ static void write_topic(struct writer *writer, size_t index)
     }
     const void *base = family->source == FACT ? (const void *)&topic->facts
                                               : (const void *)&writer->view->topics[index];
-    for (size_t i = 0; i < sizeof family->series / sizeof family->series[0]; i++) {
+    for (size_t i = 0; i < SERIES_MAX && family->series[i].label != NULL; i++) {
         const struct series *series = &family->series[i];
-        if (series->label == NULL)
-            break;
         const struct label labels[] = {{"topic", topic->topic}, {series->label, series->value}};
         write_value(writer, value_at(base, series->offset), labels, 2);
     }
@@ -302,7 +318,7 @@ static void write_family(struct writer *writer, const struct family *family)
     writer->family = family;
     writer->headed = false;
     if (family->source == SNAPSHOT) {
-        write_value(writer, value_at(&writer->view->snapshot, family->series[0].offset), NULL, 0);
+        write_snapshot(writer);
         return;
     }
     for (size_t i = 0; i < writer->view->snapshot.topic_count; i++)

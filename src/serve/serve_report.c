@@ -220,6 +220,10 @@ void serve_report_status(const struct serve_view *view, struct mor_buffer *out)
     serve_json_int(&json, "time_ms", view->time_ms);
     serve_json_int(&json, "started_ms", snapshot->started_ms);
     serve_json_bool(&json, "ready", view->ready);
+    serve_json_open(&json, "config", '{');
+    serve_json_int(&json, "loaded_ms", snapshot->config_loaded_ms);
+    serve_json_text(&json, "trouble", snapshot->config_trouble);
+    serve_json_close(&json, '}');
     serve_json_open(&json, "memory", '{');
     serve_json_int(&json, "used_bytes", snapshot->memory_used_bytes);
     serve_json_int(&json, "peak_bytes", snapshot->memory_peak_bytes);

@@ -93,16 +93,28 @@ static void get_readyz(struct mor_serve *serve, struct MHD_Connection *connectio
     serve_view_unref(view);
 }
 
+static bool say_liveness(const struct mor_serve *serve, struct mor_buffer *words)
+{
+    struct serve_view *view = serve_sampler_view(serve->sampler);
+    bool live =
+        serve_report_liveness(view, mor_clock_mono_ms(), serve->options.stall_after_ms, words);
+    serve_view_unref(view);
+    return live;
+}
+
+bool mor_serve_is_live(const struct mor_serve *serve)
+{
+    MOR_AUTO_BUFFER words = {0};
+    return say_liveness(serve, &words);
+}
+
 static void get_livez(struct mor_serve *serve, struct MHD_Connection *connection,
                       struct answer *answer)
 {
     (void)connection;
-    struct serve_view *view = serve_sampler_view(serve->sampler);
-    bool live = serve_report_liveness(view, mor_clock_mono_ms(), serve->options.stall_after_ms,
-                                      &answer->body);
-    answer->status = live ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
+    answer->status =
+        say_liveness(serve, &answer->body) ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE;
     answer->type = text_type;
-    serve_view_unref(view);
 }
 
 static void write_history(const struct serve_memory *memory, void *context)

@@ -16,7 +16,11 @@ struct serve_view *serve_view_new(int64_t time_ms, int64_t mono_ms)
                                                  .version = "",
                                                  .memory_used_bytes = MOR_SERVE_UNKNOWN,
                                                  .memory_peak_bytes = MOR_SERVE_UNKNOWN,
-                                                 .memory_limit_bytes = MOR_SERVE_UNKNOWN};
+                                                 .memory_limit_bytes = MOR_SERVE_UNKNOWN,
+                                                 .config_trouble = "",
+                                                 .config_loaded_ms = MOR_SERVE_UNKNOWN,
+                                                 .reloads_done = MOR_SERVE_UNKNOWN,
+                                                 .reloads_refused = MOR_SERVE_UNKNOWN};
     return view;
 }
 

@@ -55,18 +55,8 @@ void mor_source_chunk_add(struct mor_chunk *chunk, rd_kafka_message_t *take_mess
     struct messages *messages = chunk->messages;
     assert(chunk->record_count < messages->capacity);
     assert(take_message->offset >= chunk->offset_next);
-    rd_kafka_timestamp_type_t type;
-    int64_t timestamp = rd_kafka_message_timestamp(take_message, &type);
     messages->items[chunk->record_count] = take_message;
-    chunk->records[chunk->record_count++] = (struct mor_record){
-        .key = take_message->key,
-        .value = take_message->payload,
-        .key_size_bytes = take_message->key ? take_message->key_len : 0,
-        .value_size_bytes = take_message->payload ? take_message->len : 0,
-        .offset = take_message->offset,
-        .timestamp_ms = type == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : timestamp,
-        .partition = take_message->partition,
-    };
+    chunk->records[chunk->record_count++] = mor_source_record(take_message);
     chunk->size_bytes += take_message->len + take_message->key_len;
     chunk->offset_next = take_message->offset + 1;
 }

@@ -82,7 +82,7 @@ static enum mor_status set_fixed(rd_kafka_conf_t *conf, const struct mor_source_
         if (refusals[i].allowed && strcmp(refusals[i].name, "enable.share.consumer") != 0)
             MOR_TRY(set(conf, refusals[i].name, refusals[i].allowed, err));
     }
-    return set(conf, "group.id", options->group_id, err);
+    return options->group_id ? set(conf, "group.id", options->group_id, err) : MOR_OK;
 }
 
 // One answer of a broker is inflated whole before the queue's limit is looked at again, and text

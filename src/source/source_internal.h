@@ -173,8 +173,14 @@ void mor_source_publish_lag(struct mor_source *source);
 
 // ---- configuration (source_config.c) ------------------------------------------------------------
 
+// options->group_id NULL: a client without a group.
 enum mor_status mor_source_configure(const struct mor_source_options *options,
                                      rd_kafka_conf_t **ret_conf, struct mor_error *err) MOR_CHECKED;
+
+// ---- reading again (source_reader.c) ------------------------------------------------------------
+
+// Bytes and coordinates of a message; they live as long as it.
+struct mor_record mor_source_record(const rd_kafka_message_t *message);
 
 // ---- hints (source_hints.c) ---------------------------------------------------------------------
 

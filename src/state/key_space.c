@@ -14,19 +14,31 @@
 
 // ---- memory -------------------------------------------------------------------------------------
 
-static size_t slot_bytes(size_t capacity)
+#define SLOT_WORDS_MAX 4
+
+static size_t slot_words(const struct key_space *space)
 {
-    size_t bytes = capacity * sizeof(struct key_slot);
+    return space->has_buckets ? 3 : 4;
+}
+
+static size_t slot_bytes(const struct key_space *space, size_t capacity)
+{
+    size_t bytes = capacity * slot_words(space) * sizeof(uint64_t);
     return bytes < HUGE_BYTES ? bytes : (bytes + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
 }
 
-static struct key_slot *new_slots(struct key_space *space, size_t capacity)
+size_t mor_key_space_bytes(const struct key_space *space, size_t entries)
 {
-    size_t bytes = slot_bytes(capacity);
+    return entries * slot_words(space) * sizeof(uint64_t) * 100 / LOAD_PERCENT_GROWN;
+}
+
+static uint64_t *new_slots(struct key_space *space, size_t capacity)
+{
+    size_t bytes = slot_bytes(space, capacity);
     atomic_fetch_add(&space->bytes, bytes);
     mor_budget_take(space->budget, bytes);
     if (bytes < HUGE_BYTES)
-        return mor_calloc(capacity, sizeof(struct key_slot));
+        return mor_calloc(1, bytes);
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED)
@@ -35,11 +47,11 @@ static struct key_slot *new_slots(struct key_space *space, size_t capacity)
     return memory;
 }
 
-static void free_slots(struct key_space *space, struct key_slot *slots, size_t capacity)
+static void free_slots(struct key_space *space, uint64_t *slots, size_t capacity)
 {
     if (slots == NULL)
         return;
-    size_t bytes = slot_bytes(capacity);
+    size_t bytes = slot_bytes(space, capacity);
     atomic_fetch_sub(&space->bytes, bytes);
     mor_budget_give(space->budget, bytes);
     if (bytes < HUGE_BYTES)
@@ -55,8 +67,10 @@ void mor_key_space_init(struct key_space *space, bool has_buckets, struct mor_bu
     memset(space, 0, sizeof *space);
     space->has_buckets = has_buckets;
     space->budget = budget;
-    for (size_t i = 0; i < KEY_SHARDS; i++)
+    for (size_t i = 0; i < KEY_SHARDS; i++) {
         pthread_mutex_init(&space->shards[i].mutex, NULL);
+        space->shards[i].slot_words = slot_words(space);
+    }
 }
 
 static void free_filter(struct key_space *space, struct key_filter *filter)
@@ -101,10 +115,10 @@ struct key_slot *mor_key_shard_find(struct key_shard *shard, struct mor_hash128 
     if (shard->capacity == 0)
         return NULL;
     for (size_t at = key_position(shard, hash);; at = at + 1 == shard->capacity ? 0 : at + 1) {
-        struct key_slot *slot = &shard->slots[at];
+        struct key_slot *slot = key_slot_at(shard, at);
         if (slot->high == hash.high && slot->low == hash.low)
             return slot;
-        if ((slot->high | slot->low) == 0)
+        if (key_slot_is_empty(slot))
             return NULL;
     }
 }
@@ -112,32 +126,45 @@ struct key_slot *mor_key_shard_find(struct key_shard *shard, struct mor_hash128 
 struct key_slot *mor_key_shard_put(struct key_shard *shard, struct mor_hash128 hash)
 {
     for (size_t at = key_position(shard, hash);; at = at + 1 == shard->capacity ? 0 : at + 1) {
-        struct key_slot *slot = &shard->slots[at];
+        struct key_slot *slot = key_slot_at(shard, at);
         if (slot->high == hash.high && slot->low == hash.low)
             return slot;
-        if ((slot->high | slot->low) != 0)
+        if (!key_slot_is_empty(slot))
             continue;
         assert(shard->used + 1 < shard->capacity);
-        *slot = (struct key_slot){hash.high, hash.low, KEY_NOWHERE};
+        slot->high = hash.high;
+        slot->low = hash.low;
+        slot->value = KEY_NOWHERE;
         shard->used++;
         return slot;
     }
 }
 
+static bool is_alive(const struct key_space *space, const struct key_slot *slot)
+{
+    return !key_slot_is_empty(slot) && !key_is_purged(space, slot->value);
+}
+
+// Gives an entry, which may stand in the table itself, its slot.
+static void place(struct key_shard *shard, const struct key_slot *from)
+{
+    memcpy(mor_key_shard_put(shard, key_slot_hash(from)), from,
+           shard->slot_words * sizeof(uint64_t));
+}
+
 // Moves the entries that are not gone into a table for `entries` of them.
 static void rebuild(struct key_space *space, struct key_shard *shard, size_t entries)
 {
-    struct key_slot *old = shard->slots;
-    size_t old_capacity = shard->capacity;
+    struct key_shard old = {
+        .slots = shard->slots, .slot_words = shard->slot_words, .capacity = shard->capacity};
     size_t capacity = entries * 100 / LOAD_PERCENT_GROWN + 1;
     shard->capacity = capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
     shard->slots = new_slots(space, shard->capacity);
     shard->used = 0;
-    for (size_t i = 0; i < old_capacity; i++)
-        if ((old[i].high | old[i].low) != 0 && !key_is_purged(space, old[i].value))
-            mor_key_shard_put(shard, (struct mor_hash128){.low = old[i].low, .high = old[i].high})
-                ->value = old[i].value;
-    free_slots(space, old, old_capacity);
+    for (size_t i = 0; i < old.capacity; i++)
+        if (is_alive(space, key_slot_at(&old, i)))
+            place(shard, key_slot_at(&old, i));
+    free_slots(space, old.slots, old.capacity);
 }
 
 // Purges in place: the entries that stay are pushed together at the end, in their order, and then
@@ -145,34 +172,29 @@ static void rebuild(struct key_space *space, struct key_shard *shard, size_t ent
 // which it is, at the end of the table, wait in `late`), so nothing is overwritten unread.
 static void purge(struct key_space *space, struct key_shard *shard)
 {
+    const size_t bytes = shard->slot_words * sizeof(uint64_t);
     size_t first = shard->capacity;
     for (size_t i = shard->capacity; i > 0; i--) {
-        struct key_slot slot = shard->slots[i - 1];
-        shard->slots[i - 1] = (struct key_slot){0};
-        if ((slot.high | slot.low) != 0 && !key_is_purged(space, slot.value))
-            shard->slots[--first] = slot;
+        struct key_slot *slot = key_slot_at(shard, i - 1);
+        if (is_alive(space, slot) && --first != i - 1)
+            memcpy(key_slot_at(shard, first), slot, bytes);
+        if (first != i - 1)
+            memset(slot, 0, bytes);
     }
-    struct key_slot *late = NULL;
-    size_t late_count = 0, late_capacity = 0;
+    MOR_AUTO_BUFFER late = {0};
     shard->used = 0;
     for (size_t i = first; i < shard->capacity; i++) {
-        struct key_slot slot = shard->slots[i];
-        struct mor_hash128 hash = {.low = slot.low, .high = slot.high};
-        shard->slots[i] = (struct key_slot){0};
-        if (key_position(shard, hash) <= i) {
-            mor_key_shard_put(shard, hash)->value = slot.value;
-            continue;
-        }
-        if (late_count == late_capacity) {
-            late_capacity = late_capacity > 0 ? late_capacity * 2 : 64;
-            late = mor_realloc(late, late_capacity * sizeof *late);
-        }
-        late[late_count++] = slot;
+        uint64_t words[SLOT_WORDS_MAX];
+        memcpy(words, key_slot_at(shard, i), bytes);
+        memset(key_slot_at(shard, i), 0, bytes);
+        const struct key_slot *slot = (const struct key_slot *)words;
+        if (key_position(shard, key_slot_hash(slot)) <= i)
+            place(shard, slot);
+        else
+            mor_buffer_append(&late, words, bytes);
     }
-    for (size_t i = 0; i < late_count; i++)
-        mor_key_shard_put(shard, (struct mor_hash128){.low = late[i].low, .high = late[i].high})
-            ->value = late[i].value;
-    free(late);
+    for (size_t at = 0; at < late.size_bytes; at += bytes)
+        place(shard, (const struct key_slot *)(const void *)(late.data + at));
 }
 
 void mor_key_shard_reserve(struct key_space *space, struct key_shard *shard, size_t more)
@@ -181,8 +203,7 @@ void mor_key_shard_reserve(struct key_space *space, struct key_shard *shard, siz
         return;
     size_t alive = 0;
     for (size_t i = 0; i < shard->capacity; i++)
-        alive += (shard->slots[i].high | shard->slots[i].low) != 0 &&
-                 !key_is_purged(space, shard->slots[i].value);
+        alive += is_alive(space, key_slot_at(shard, i));
     // a window that is full loses as many as it gains: its table need not move
     if (alive + more <= shard->capacity * LOAD_PERCENT_PURGED / 100)
         purge(space, shard);
@@ -230,8 +251,8 @@ void mor_key_shard_to_filters(struct key_space *space, struct key_shard *shard)
 {
     size_t on_disk = 0, in_flight = 0;
     for (size_t i = 0; i < shard->capacity; i++) {
-        const struct key_slot *slot = &shard->slots[i];
-        if ((slot->high | slot->low) == 0 || key_is_purged(space, slot->value))
+        const struct key_slot *slot = key_slot_at(shard, i);
+        if (!is_alive(space, slot))
             continue;
         if (is_on_disk(space, slot))
             on_disk++;
@@ -239,14 +260,12 @@ void mor_key_shard_to_filters(struct key_space *space, struct key_shard *shard)
             in_flight++;
     }
     for (size_t i = 0; i < shard->capacity; i++) {
-        struct key_slot *slot = &shard->slots[i];
-        if ((slot->high | slot->low) == 0 || key_is_purged(space, slot->value) ||
-            !is_on_disk(space, slot))
+        struct key_slot *slot = key_slot_at(shard, i);
+        if (!is_alive(space, slot) || !is_on_disk(space, slot))
             continue;
         uint32_t bucket = space->has_buckets ? ID_BUCKET(slot->value) : 0;
         // layers double when the guess is too small, so a share of the whole is guess enough
-        mor_key_shard_filter_add(space, shard, bucket,
-                                 (struct mor_hash128){.low = slot->low, .high = slot->high},
+        mor_key_shard_filter_add(space, shard, bucket, key_slot_hash(slot),
                                  space->has_buckets ? on_disk / 16 : on_disk);
         slot->value = KEY_NOWHERE;
     }
@@ -256,7 +275,7 @@ void mor_key_shard_to_filters(struct key_space *space, struct key_shard *shard)
 
 void mor_key_shard_forget_old(struct key_space *space, struct key_shard *shard)
 {
-    uint32_t horizon = atomic_load(&space->purge_horizon);
+    uint64_t horizon = atomic_load(&space->purge_horizon);
     size_t kept = 0;
     for (size_t i = 0; i < shard->filter_count; i++) {
         if (shard->filters[i].bucket < horizon)

@@ -1,4 +1,4 @@
-// Ids or keys in memory: 128-bit hash -> 64-bit value, in shards with a mutex each.
+// Ids or keys in memory: 128-bit hash -> value, in shards with a mutex each.
 //
 // A shard is an open-addressing table whose slots stand in the order of the hashes (slot = hash *
 // capacity), so that a sorted run goes in and out as one sweep over memory. When the space outgrows
@@ -26,14 +26,23 @@
 #define ID_BUCKET(value_)         ((uint32_t)((value_) >> 32))
 #define ID_OWNER(value_)          ((uint32_t)(value_))
 
+// Value of a key: a location, or the grave of a deleted key with the table's watermark at its
+// death.
+#define GRAVE_BIT          (UINT64_C(1) << 63)
+#define GRAVE_FOR_EVER     (GRAVE_BIT - 2) // a death before the table had a watermark
+#define GRAVE_OF(died_ms_) (GRAVE_BIT | (died_ms_))
+#define GRAVE_DIED(value_) ((value_) & ~GRAVE_BIT)
+
 struct key_slot {
     uint64_t high, low; // both 0 = empty
     uint64_t value;
+    uint64_t ordering[]; // one, of a key; none, of an id
 };
 
 struct key_shard {
     _Alignas(64) pthread_mutex_t mutex; // everything below
-    struct key_slot *slots;
+    uint64_t *slots;                    // key_slot_at
+    size_t slot_words;
     size_t capacity;
     size_t used; // slots that are not empty, entries that are gone included
     bool filtered;
@@ -43,11 +52,11 @@ struct key_shard {
 
 struct key_space {
     struct key_shard shards[KEY_SHARDS];
-    bool has_buckets; // values are ID_VALUE; otherwise locations
+    bool has_buckets; // values are of ids; otherwise of keys
     // Ids on disk in buckets before `horizon` are outside of the window: new rows do not see them.
     // They stay until two commits later (`purge_horizon`), because rows that are in flight were
-    // judged by them.
-    _Atomic uint32_t horizon, purge_horizon;
+    // judged by them. For keys both are one number: graves of deaths before it are expired.
+    _Atomic uint64_t horizon, purge_horizon;
     atomic_size_t bytes; // memory of slots and filters
     struct mor_budget *budget;
 };
@@ -56,6 +65,9 @@ void mor_key_space_init(struct key_space *space, bool has_buckets, struct mor_bu
 void mor_key_space_done(struct key_space *space);
 // Forgets everything; back to tables. Any thread.
 void mor_key_space_clear(struct key_space *space);
+
+// Memory of the tables for this many entries, after they have grown.
+size_t mor_key_space_bytes(const struct key_space *space, size_t entries);
 
 // The hash (0, 0) marks an empty slot.
 static inline struct mor_hash128 key_normalise(struct mor_hash128 hash)
@@ -81,10 +93,27 @@ static inline size_t key_position(const struct key_shard *shard, struct mor_hash
     return (size_t)((part * shard->capacity) >> 32);
 }
 
-static inline bool key_is_before(const struct key_space *space, uint64_t value, uint32_t horizon)
+static inline struct key_slot *key_slot_at(const struct key_shard *shard, size_t at)
 {
-    return value == KEY_NOWHERE ||
-           (space->has_buckets && ID_OWNER(value) == 0 && ID_BUCKET(value) < horizon);
+    return (struct key_slot *)(shard->slots + at * shard->slot_words);
+}
+
+static inline bool key_slot_is_empty(const struct key_slot *slot)
+{
+    return (slot->high | slot->low) == 0;
+}
+
+static inline struct mor_hash128 key_slot_hash(const struct key_slot *slot)
+{
+    return (struct mor_hash128){.low = slot->low, .high = slot->high};
+}
+
+static inline bool key_is_before(const struct key_space *space, uint64_t value, uint64_t horizon)
+{
+    if (value == KEY_NOWHERE)
+        return true;
+    return space->has_buckets ? ID_OWNER(value) == 0 && ID_BUCKET(value) < horizon
+                              : (value & GRAVE_BIT) != 0 && GRAVE_DIED(value) < horizon;
 }
 // For a new row the entry does not count.
 static inline bool key_is_gone(const struct key_space *space, uint64_t value)
@@ -103,7 +132,7 @@ static inline bool key_is_purged(const struct key_space *space, uint64_t value)
 // Brings what a question about the hash will read into the cache.
 static inline void key_prefetch(const struct key_shard *shard, struct mor_hash128 hash)
 {
-    __builtin_prefetch(&shard->slots[key_position(shard, hash)], 1);
+    __builtin_prefetch(key_slot_at(shard, key_position(shard, hash)), 1);
     for (size_t i = 0; i < shard->filter_count; i++)
         mor_key_filter_prefetch(&shard->filters[i], hash.low);
 }

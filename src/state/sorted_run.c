@@ -13,8 +13,10 @@ struct run_entry mor_run_entry_at(const uint8_t *entries, uint32_t entry_size, s
     struct run_entry entry = {.value = 0};
     memcpy(&entry.hash.high, at, 8);
     memcpy(&entry.hash.low, at + 8, 8);
-    if (entry_size == VALUE_ENTRY_SIZE)
+    if (entry_size != ID_ENTRY_SIZE)
         memcpy(&entry.value, at + 16, 8);
+    if (entry_size == KEY_ENTRY_SIZE)
+        memcpy(&entry.ordering, at + 24, 8);
     return entry;
 }
 
@@ -22,8 +24,10 @@ void mor_run_entry_put(uint8_t *to, uint32_t entry_size, const struct run_entry 
 {
     memcpy(to, &entry->hash.high, 8);
     memcpy(to + 8, &entry->hash.low, 8);
-    if (entry_size == VALUE_ENTRY_SIZE)
+    if (entry_size != ID_ENTRY_SIZE)
         memcpy(to + 16, &entry->value, 8);
+    if (entry_size == KEY_ENTRY_SIZE)
+        memcpy(to + 24, &entry->ordering, 8);
 }
 
 void mor_sorted_run_done(struct sorted_run *run)
@@ -135,6 +139,13 @@ int mor_sorted_run_delete(const struct sorted_run *run, MDB_txn *txn, MDB_dbi db
 
 // ---- read ---------------------------------------------------------------------------------------
 
+static bool is_entry_size(uint8_t kind, uint32_t entry_size)
+{
+    if (kind == RUN_OF_KEYS)
+        return entry_size == KEY_ENTRY_SIZE;
+    return kind == RUN_OF_IDS && (entry_size == ID_ENTRY_SIZE || entry_size == BUCKET_ENTRY_SIZE);
+}
+
 int mor_sorted_run_parse(const MDB_val *key, const MDB_val *value, struct sorted_run *ret_run)
 {
     if (key->mv_size != RUN_KEY_SIZE || value->mv_size != RUN_RECORD_SIZE)
@@ -149,9 +160,8 @@ int mor_sorted_run_parse(const MDB_val *key, const MDB_val *value, struct sorted
     memcpy(&run.entry_size, record + 28, 4);
     memcpy(&run.digest, record + 32, 8);
     if (run.record_hash != mor_run_checksum(key, record, RUN_RECORD_SIZE) ||
-        (run.kind != RUN_OF_IDS && run.kind != RUN_OF_KEYS) ||
-        (run.entry_size != ID_ENTRY_SIZE && run.entry_size != VALUE_ENTRY_SIZE) ||
-        run.chunk_count == 0 || run.chunk_count > CHUNK_COUNT_MAX)
+        !is_entry_size(run.kind, run.entry_size) || run.chunk_count == 0 ||
+        run.chunk_count > CHUNK_COUNT_MAX)
         return MDB_CORRUPTED;
     *ret_run = run;
     return MDB_SUCCESS;
@@ -202,7 +212,7 @@ static bool chunk_of(const struct sorted_run *run, struct mor_hash128 hash, uint
 // Hashes are evenly spread, so the first guess is close; the steps after it halve what is left,
 // should they not be.
 static bool find_entry(const uint8_t *entries, uint32_t entry_size, size_t count,
-                       struct mor_hash128 hash, uint64_t *ret_value)
+                       struct mor_hash128 hash, struct run_entry *ret_entry)
 {
     size_t low = 0, high = count;
     uint64_t first = mor_run_entry_at(entries, entry_size, 0).hash.high;
@@ -215,7 +225,7 @@ static bool find_entry(const uint8_t *entries, uint32_t entry_size, size_t count
         struct run_entry entry = mor_run_entry_at(entries, entry_size, middle);
         int order = mor_run_compare(entry.hash, hash);
         if (order == 0) {
-            *ret_value = entry.value;
+            *ret_entry = entry;
             return true;
         }
         if (order < 0)
@@ -234,7 +244,7 @@ static bool find_entry(const uint8_t *entries, uint32_t entry_size, size_t count
 }
 
 int mor_sorted_run_find(const struct sorted_run *run, MDB_txn *txn, MDB_dbi dbi,
-                        struct mor_hash128 hash, bool *ret_found, uint64_t *ret_value)
+                        struct mor_hash128 hash, bool *ret_found, struct run_entry *ret_entry)
 {
     *ret_found = false;
     uint32_t chunk;
@@ -244,6 +254,6 @@ int mor_sorted_run_find(const struct sorted_run *run, MDB_txn *txn, MDB_dbi dbi,
     size_t count;
     int code = mor_sorted_run_chunk(run, txn, dbi, chunk, false, &entries, &count, NULL);
     if (code == MDB_SUCCESS)
-        *ret_found = find_entry(entries, run->entry_size, count, hash, ret_value);
+        *ret_found = find_entry(entries, run->entry_size, count, hash, ret_entry);
     return code;
 }

@@ -12,7 +12,8 @@
 //
 //   kind 'D' ids: entries of 16 bytes (u64 high, u64 low), or, in runs of several buckets, of 24
 //   (u64 high, u64 low, u64 bucket); the key then names the newest bucket
-//   kind 'K' keys: entries of 24 bytes (u64 high, u64 low, u64 location; all ones = removed)
+//   kind 'K' keys: entries of 32 bytes (u64 high, u64 low, u64 value, u64 ordering); the value is a
+//   location, a grave (key_space.h) or all ones: removed without a trace
 //
 // A checksum covers its key and everything behind itself; the digest covers the checksums of the
 // chunks in their order. Chunks without a record are of a merge that did not finish.
@@ -28,8 +29,9 @@
 #define RUN_OF_IDS  'D'
 #define RUN_OF_KEYS 'K'
 
-#define ID_ENTRY_SIZE    16
-#define VALUE_ENTRY_SIZE 24
+#define ID_ENTRY_SIZE     16
+#define BUCKET_ENTRY_SIZE 24 // of ids
+#define KEY_ENTRY_SIZE    32
 // A chunk fills 1 MiB with LMDB's page header: large enough that a key costs next to nothing in the
 // tree, small enough that freed pages are found again in one piece.
 #define RUN_CHUNK_BYTES    ((1u << 20) - 16)
@@ -51,10 +53,10 @@ struct sorted_run {
     struct mor_hash128 *fences; // first hash of each chunk
 };
 
-// One entry out of a chunk; the value is 0 in entries of 16 bytes.
+// One entry out of a chunk; what its size has no room for is 0.
 struct run_entry {
     struct mor_hash128 hash;
-    uint64_t value;
+    uint64_t value, ordering;
 };
 struct run_entry mor_run_entry_at(const uint8_t *entries, uint32_t entry_size, size_t index);
 void mor_run_entry_put(uint8_t *to, uint32_t entry_size, const struct run_entry *entry);
@@ -91,9 +93,9 @@ MDB_val mor_sorted_run_chunk_key(const struct sorted_run *run, uint32_t chunk,
 int mor_sorted_run_chunk(const struct sorted_run *run, MDB_txn *txn, MDB_dbi dbi, uint32_t chunk,
                          bool verify, const uint8_t **ret_entries, size_t *ret_count,
                          uint64_t *ret_checksum);
-// *ret_found, and the value of the entry.
+// *ret_found, and the entry when it was found.
 int mor_sorted_run_find(const struct sorted_run *run, MDB_txn *txn, MDB_dbi dbi,
-                        struct mor_hash128 hash, bool *ret_found, uint64_t *ret_value);
+                        struct mor_hash128 hash, bool *ret_found, struct run_entry *ret_entry);
 uint64_t mor_run_digest_add(uint64_t digest, uint64_t chunk_checksum);
 
 // Checksum of a value whose first 8 bytes are the checksum itself.

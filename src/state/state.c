@@ -198,6 +198,8 @@ static struct mor_state *new_state(const struct mor_state_options *options)
         state->bucket_ms = bucket_ms < BUCKET_MS_MIN ? BUCKET_MS_MIN : bucket_ms;
     }
     state->has_index = options->index;
+    state->grave_ms = options->grave_ms;
+    state->salt_wanted = options->salt;
     state->share_bytes = options->share_bytes;
     state->map_size_bytes_first = options->map_size_bytes_first;
     state->budget = options->budget;
@@ -337,7 +339,7 @@ void mor_state_status(struct mor_state *state, struct mor_state_status *ret_stat
 {
     struct mor_state_status status = {0};
     status.memory_bytes = atomic_load(&state->ids.bytes) + atomic_load(&state->keys.bytes);
-    uint32_t horizon = atomic_load(&state->ids.horizon);
+    uint64_t horizon = atomic_load(&state->ids.horizon);
     pthread_rwlock_rdlock(&state->env.readers);
     status.sorted_run_count = state->runs.count;
     uint32_t bucket = 0;

@@ -281,7 +281,7 @@ static void free_batch(struct mor_state_batch *batch)
     free(batch->run_indices);
     free(batch->numbers);
     free(batch->corrections);
-    free(batch->changes);
+    mor_index_changes_done(&batch->index);
     free(batch);
 }
 
@@ -295,17 +295,33 @@ void mor_state_batch_drop(struct mor_state *state, struct mor_state_batch *take_
     free_batch(take_batch);
 }
 
-void mor_state_batch_index(struct mor_state_batch *batch, const struct mor_hash128 *keys,
-                           const uint64_t *locations, size_t count)
+void mor_index_changes_add(struct index_changes *changes, const struct mor_hash128 *keys,
+                           const struct mor_state_entry *entries, size_t count)
 {
-    if (batch->change_count + count > batch->change_capacity) {
-        batch->change_capacity = (batch->change_count + count) * 3 / 2;
-        batch->changes =
-            mor_realloc(batch->changes, batch->change_capacity * sizeof *batch->changes);
+    if (changes->count + count > changes->capacity) {
+        changes->capacity = (changes->count + count) * 3 / 2;
+        changes->keys = mor_realloc(changes->keys, changes->capacity * sizeof *changes->keys);
+        changes->entries =
+            mor_realloc(changes->entries, changes->capacity * sizeof *changes->entries);
     }
-    for (size_t i = 0; i < count; i++)
-        batch->changes[batch->change_count++] =
-            (struct key_change){key_normalise(keys[i]), locations[i]};
+    for (size_t i = 0; i < count; i++) {
+        assert(entries[i].location == MOR_STATE_NOWHERE || entries[i].location < GRAVE_BIT);
+        changes->keys[changes->count] = (struct key_change){key_normalise(keys[i]), changes->count};
+        changes->entries[changes->count++] = entries[i];
+    }
+}
+
+void mor_index_changes_done(struct index_changes *changes)
+{
+    free(changes->keys);
+    free(changes->entries);
+    *changes = (struct index_changes){0};
+}
+
+void mor_state_batch_index(struct mor_state_batch *batch, const struct mor_hash128 *keys,
+                           const struct mor_state_entry *entries, size_t count)
+{
+    mor_index_changes_add(&batch->index, keys, entries, count);
 }
 
 // ---- pack ---------------------------------------------------------------------------------------
@@ -324,12 +340,10 @@ static struct packed_run *add_packed(struct packed_run **runs, size_t *run_count
     return packed;
 }
 
-static void pack_entry(struct packed_run *packed, const struct key_change *change, uint64_t value)
+static void pack_entry(struct packed_run *packed, const struct run_entry *entry)
 {
-    struct run_entry entry = {change->hash, value};
     mor_buffer_reserve(&packed->entries, packed->entry_size);
-    mor_run_entry_put(packed->entries.data + packed->entries.size_bytes, packed->entry_size,
-                      &entry);
+    mor_run_entry_put(packed->entries.data + packed->entries.size_bytes, packed->entry_size, entry);
     packed->entries.size_bytes += packed->entry_size;
 }
 
@@ -379,10 +393,9 @@ static struct bucket_count *count_buckets(const struct key_change *sorted, size_
     return buckets;
 }
 
-void mor_state_pack_ids(struct mor_state *state, const struct key_change *sorted, size_t count,
-                        struct packed_run **runs, size_t *run_count)
+void mor_state_pack_ids(const struct key_change *sorted, size_t count, struct packed_run **runs,
+                        size_t *run_count)
 {
-    (void)state;
     if (count == 0)
         return;
     size_t bucket_count;
@@ -397,7 +410,7 @@ void mor_state_pack_ids(struct mor_state *state, const struct key_change *sorted
         }
         if (shared == SIZE_MAX) {
             shared = *run_count;
-            add_packed(runs, run_count, RUN_OF_IDS, VALUE_ENTRY_SIZE, 0);
+            add_packed(runs, run_count, RUN_OF_IDS, BUCKET_ENTRY_SIZE, 0);
         }
         buckets[i].run = shared;
         (*runs)[shared].bucket = buckets[i].bucket;
@@ -408,20 +421,38 @@ void mor_state_pack_ids(struct mor_state *state, const struct key_change *sorted
         if (last->bucket != bucket)
             last = find_bucket(buckets, bucket_count, bucket);
         assert(*runs != NULL && last != NULL);
-        pack_entry(&(*runs)[last->run], &sorted[i], bucket);
+        pack_entry(&(*runs)[last->run], &(struct run_entry){sorted[i].hash, bucket, 0});
     }
 }
 
-void mor_state_pack_keys(struct mor_state *state, const struct key_change *sorted, size_t count,
+// The value of an entry as it is written at a watermark.
+static uint64_t index_value(const struct mor_state_entry *entry, int64_t watermark_ms)
+{
+    if (entry->location != MOR_STATE_NOWHERE || entry->ordering == 0)
+        return entry->location; // MOR_STATE_NOWHERE: leaves no trace
+    if (watermark_ms == INT64_MIN || watermark_ms > (int64_t)GRAVE_FOR_EVER)
+        return GRAVE_OF(GRAVE_FOR_EVER);
+    return GRAVE_OF(watermark_ms < 0 ? 0 : (uint64_t)watermark_ms);
+}
+
+void mor_state_pack_keys(struct index_changes *changes, int64_t watermark_ms,
                          struct packed_run **runs, size_t *run_count)
 {
-    (void)state;
-    if (count == 0)
+    if (changes->count == 0)
         return;
-    struct packed_run *packed = add_packed(runs, run_count, RUN_OF_KEYS, VALUE_ENTRY_SIZE, 0);
-    mor_buffer_reserve(&packed->entries, count * VALUE_ENTRY_SIZE);
-    for (size_t i = 0; i < count; i++)
-        pack_entry(packed, &sorted[i], sorted[i].value);
+    // sorted by reference: the entries are fetched once, when they are packed
+    MOR_AUTO_FREE struct key_change *scratch = mor_alloc(changes->count * sizeof *scratch);
+    mor_key_sort(changes->keys, scratch, changes->count);
+    struct packed_run *packed = add_packed(runs, run_count, RUN_OF_KEYS, KEY_ENTRY_SIZE, 0);
+    mor_buffer_reserve(&packed->entries, changes->count * KEY_ENTRY_SIZE);
+    for (size_t i = 0; i < changes->count; i++) {
+        const struct key_change *key = &changes->keys[i];
+        if (i + 1 < changes->count && mor_run_compare(key[0].hash, key[1].hash) == 0)
+            continue; // the last change counts
+        const struct mor_state_entry *entry = &changes->entries[key->value];
+        pack_entry(packed, &(struct run_entry){key->hash, index_value(entry, watermark_ms),
+                                               entry->ordering});
+    }
 }
 
 void mor_state_packed_free(struct packed_run *runs, size_t count)
@@ -429,18 +460,6 @@ void mor_state_packed_free(struct packed_run *runs, size_t count)
     for (size_t i = 0; i < count; i++)
         mor_buffer_done(&runs[i].entries);
     free(runs);
-}
-
-size_t mor_key_keep_last(struct key_change *sorted, size_t count)
-{
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (kept > 0 && mor_run_compare(sorted[kept - 1].hash, sorted[i].hash) == 0)
-            sorted[kept - 1] = sorted[i];
-        else
-            sorted[kept++] = sorted[i];
-    }
-    return kept;
 }
 
 // ---- apply --------------------------------------------------------------------------------------
@@ -472,27 +491,40 @@ void mor_state_settle_ids(struct mor_state *state, const struct key_change *sort
     }
 }
 
-void mor_state_settle_keys(struct mor_state *state, const struct key_change *sorted, size_t count)
+static void settle_run_of_keys(struct mor_state *state, const struct packed_run *packed)
 {
+    const uint8_t *entries = packed->entries.data;
+    size_t count = packed->entries.size_bytes / KEY_ENTRY_SIZE;
     for (size_t start = 0, end; start < count; start = end) {
-        end = shard_end(sorted, start, count);
-        struct key_shard *shard = key_shard_at(&state->keys, sorted[start].hash);
-        MOR_LOCKED(&shard->mutex);
-        if (!shard->filtered)
-            mor_key_shard_reserve(&state->keys, shard, end - start);
-        for (size_t i = start; i < end; i++) {
-            if (shard->filtered)
-                mor_key_shard_filter_add(&state->keys, shard, 0, sorted[i].hash, end - start);
-            else
-                mor_key_shard_put(shard, sorted[i].hash)->value = sorted[i].value;
-        }
+        size_t shard = key_shard_of(mor_run_entry_at(entries, KEY_ENTRY_SIZE, start).hash);
+        for (end = start + 1; end < count; end++)
+            if (key_shard_of(mor_run_entry_at(entries, KEY_ENTRY_SIZE, end).hash) != shard)
+                break;
+        mor_state_take_in_keys(state, &state->keys.shards[shard], entries, start, end, end - start);
     }
+}
+
+void mor_state_settle_keys(struct mor_state *state, const struct packed_run *runs, size_t run_count)
+{
+    for (size_t i = 0; i < run_count; i++)
+        if (runs[i].kind == RUN_OF_KEYS)
+            settle_run_of_keys(state, &runs[i]);
+}
+
+void mor_state_expire_graves(struct mor_state *state, int64_t watermark_ms)
+{
+    uint64_t horizon = mor_state_grave_horizon(state, watermark_ms);
+    if (horizon <= atomic_load(&state->keys.horizon))
+        return;
+    atomic_store(&state->keys.horizon, horizon);
+    atomic_store(&state->keys.purge_horizon, horizon);
 }
 
 void mor_state_advance(struct mor_state *state, int64_t watermark_ms)
 {
-    uint32_t horizon = atomic_load(&state->ids.horizon);
-    uint32_t wanted = mor_state_horizon(state, watermark_ms);
+    mor_state_expire_graves(state, watermark_ms);
+    uint64_t horizon = atomic_load(&state->ids.horizon);
+    uint64_t wanted = mor_state_horizon(state, watermark_ms);
     atomic_store(&state->ids.purge_horizon, state->horizon_before);
     state->horizon_before = horizon;
     atomic_store(&state->ids.horizon, wanted > horizon ? wanted : horizon);
@@ -543,13 +575,6 @@ static struct key_change *gather_ids(const struct mor_state_batch *batch, size_t
     return all;
 }
 
-static void sort_index_changes(struct mor_state_batch *batch)
-{
-    MOR_AUTO_FREE struct key_change *scratch = mor_alloc(batch->change_count * sizeof *scratch);
-    mor_key_sort(batch->changes, scratch, batch->change_count);
-    batch->change_count = mor_key_keep_last(batch->changes, batch->change_count);
-}
-
 enum mor_status mor_state_mark_check(const struct mor_state_mark *mark, struct mor_error *err)
 {
     if (strlen(mark->version) > TEXT_BYTES_MAX || mark->offsets_size_bytes > OPAQUE_BYTES_MAX)
@@ -564,24 +589,23 @@ enum mor_status mor_state_batch_apply(struct mor_state *state, struct mor_state_
                                       const struct mor_state_mark *mark, struct mor_error *err)
 {
     MOR_TRY(mor_state_mark_check(mark, err));
-    assert(batch->change_count == 0 || state->has_index);
+    assert(batch->index.count == 0 || state->has_index);
     size_t id_count;
     MOR_AUTO_FREE struct key_change *ids = gather_ids(batch, &id_count);
-    sort_index_changes(batch);
     struct state_change change = {
         .mark = mark, .clear_intent = true, .drop_before = atomic_load(&state->ids.purge_horizon)};
-    mor_state_pack_ids(state, ids, id_count, &change.runs, &change.run_count);
-    mor_state_pack_keys(state, batch->changes, batch->change_count, &change.runs,
-                        &change.run_count);
+    mor_state_pack_ids(ids, id_count, &change.runs, &change.run_count);
+    mor_state_pack_keys(&batch->index, mark->watermark_ms, &change.runs, &change.run_count);
     enum mor_status status = mor_fault("state.before_apply", err);
     if (status == MOR_OK)
         status = mor_state_disk_write(state, &change, err);
+    if (status == MOR_OK) { // durable; from here on nothing can fail
+        (void)mor_fault("state.after_apply", err);
+        mor_state_settle_ids(state, ids, id_count);
+        mor_state_settle_keys(state, change.runs, change.run_count);
+    }
     mor_state_packed_free(change.runs, change.run_count);
     MOR_TRY(status);
-    // Durable. From here on nothing can fail.
-    (void)mor_fault("state.after_apply", err);
-    mor_state_settle_ids(state, ids, id_count);
-    mor_state_settle_keys(state, batch->changes, batch->change_count);
     mor_state_advance(state, mark->watermark_ms);
     mor_state_keep_share(state);
     mor_state_merger_want(state);

@@ -21,7 +21,7 @@ struct judging {
     const struct mor_hash128 *ids;
     const int64_t *times_ms;
     uint8_t *verdicts;
-    uint32_t horizon; // one for the whole chunk
+    uint64_t horizon; // one for the whole chunk
     struct doubt *doubts;
     size_t doubt_count, doubt_capacity;
 };
@@ -38,20 +38,29 @@ uint32_t mor_state_bucket(const struct mor_state *state, int64_t event_time_ms)
     return bucket < 0 ? 0 : bucket > BUCKET_LAST ? BUCKET_LAST : (uint32_t)bucket;
 }
 
-uint32_t mor_state_horizon(const struct mor_state *state, int64_t watermark_ms)
+uint64_t mor_state_horizon(const struct mor_state *state, int64_t watermark_ms)
 {
     if (state->bucket_ms == 0 || watermark_ms < INT64_MIN + state->window_ms)
         return 0;
     int64_t horizon = floor_div(watermark_ms - state->window_ms, state->bucket_ms);
-    return horizon < 0 ? 0 : horizon > BUCKET_LAST ? BUCKET_LAST : (uint32_t)horizon;
+    return horizon < 0 ? 0 : horizon > BUCKET_LAST ? BUCKET_LAST : (uint64_t)horizon;
+}
+
+uint64_t mor_state_grave_horizon(const struct mor_state *state, int64_t watermark_ms)
+{
+    bool any = state->grave_ms > 0 && watermark_ms > state->grave_ms;
+    return any ? (uint64_t)(watermark_ms - state->grave_ms) : 0;
 }
 
 void mor_state_set_horizon(struct mor_state *state, int64_t watermark_ms)
 {
-    uint32_t horizon = mor_state_horizon(state, watermark_ms);
+    uint64_t horizon = mor_state_horizon(state, watermark_ms);
     state->horizon_before = horizon;
     atomic_store(&state->ids.horizon, horizon);
     atomic_store(&state->ids.purge_horizon, horizon);
+    uint64_t graves = mor_state_grave_horizon(state, watermark_ms);
+    atomic_store(&state->keys.horizon, graves);
+    atomic_store(&state->keys.purge_horizon, graves);
 }
 
 void mor_dedup_run_free(struct mor_dedup_run *run)
@@ -92,7 +101,7 @@ static void add_doubtful(struct mor_dedup_run *run, struct mor_hash128 hash, uin
 
 static void judge_row(struct judging *judging, struct key_shard *shard, uint32_t row)
 {
-    uint32_t horizon = judging->horizon;
+    uint64_t horizon = judging->horizon;
     struct mor_dedup_run *run = judging->run;
     struct mor_hash128 hash = key_normalise(judging->ids[row]);
     uint32_t bucket = mor_state_bucket(judging->state, judging->times_ms[row]);

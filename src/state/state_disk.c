@@ -21,7 +21,7 @@
 #include "state_internal.h"
 
 #define MAGIC          0x31455441544E524DULL // "MRNTATE1"
-#define FORMAT_VERSION 1
+#define FORMAT_VERSION 2
 #define SUMS_SIZE      (8 + sizeof(struct state_sums))
 #define NAME_KEY_SIZE  5
 
@@ -307,6 +307,8 @@ static int write_head(struct mor_state *state, MDB_txn *txn, MDB_dbi dbi)
 {
     struct mor_uuid random = mor_uuid_v4();
     memcpy(&state->salt, random.bytes + 8, sizeof state->salt);
+    if (state->salt_wanted != 0)
+        state->salt = state->salt_wanted;
     MOR_AUTO_BUFFER value = {0};
     mor_buffer_append_le64(&value, 0);
     mor_buffer_append_le64(&value, MAGIC);
@@ -364,6 +366,8 @@ static int read_head(struct disk_open *open, MDB_txn *txn, MDB_dbi dbi)
         open->reason = "it belongs to another table";
     else if (window != state->window_ms || !text_is(at + 40 + sizes[0], sizes[1], state->dedup_by))
         open->reason = "dedup was configured differently";
+    else if (state->salt_wanted != 0 && state->salt != state->salt_wanted)
+        open->reason = "its hashes have another salt";
     else if (with_index != state->has_index)
         open->reason = "it was made with or without an index";
     return open->reason == NULL ? MDB_SUCCESS : MDB_CORRUPTED;

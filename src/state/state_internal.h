@@ -43,6 +43,13 @@ struct demotion {
     struct mor_hash128 hash;
 };
 
+// Changes of the key index that wait for their sorted run.
+struct index_changes {
+    struct key_change *keys; // values are indices into `entries`
+    struct mor_state_entry *entries;
+    size_t count, capacity;
+};
+
 struct mor_state_batch {
     struct mor_dedup_run **runs; // taken, without NULLs
     size_t *run_indices;         // place of each in the caller's array
@@ -50,8 +57,7 @@ struct mor_state_batch {
     uint32_t *numbers; // of the runs, sorted
     struct mor_dedup_correction *corrections;
     size_t correction_count, correction_capacity;
-    struct key_change *changes; // of the index
-    size_t change_count, change_capacity;
+    struct index_changes index;
 };
 
 struct run_list {
@@ -74,13 +80,15 @@ struct mor_state {
     char *dedup_by;
     int64_t window_ms, bucket_ms; // 0 = no dedup
     bool has_index;
+    int64_t grave_ms;     // 0 = for ever
+    uint64_t salt_wanted; // 0 = any
     size_t share_bytes, map_size_bytes_first;
     struct mor_budget *budget;
     int lock_fd;
     struct mor_state_env env;
     uint64_t salt;
     struct key_space ids, keys;
-    uint32_t horizon_before; // horizon of the ids before the last apply
+    uint64_t horizon_before; // horizon of the ids before the last apply
     struct run_list runs;
     struct state_sums sums;
 
@@ -88,9 +96,10 @@ struct mor_state {
     struct mor_state_mark mark; // points into mark_bytes
     struct mor_buffer mark_bytes, intent;
     bool has_intent;
-    struct key_change *loading; // ids or keys that wait for their sorted run
-    size_t loading_count;
-    bool loading_keys;
+    struct key_change *loading_ids; // wait for their sorted run
+    size_t loading_id_count;
+    struct index_changes loading_keys;
+    int64_t loading_watermark_ms;
 
     atomic_uint last_number; // of runs
     pthread_mutex_t mutex;
@@ -123,7 +132,7 @@ struct state_change {
     bool clear_intent;
     const void *intent;
     size_t intent_size_bytes;
-    uint32_t drop_before; // sorted runs of ids in buckets before this one
+    uint64_t drop_before; // sorted runs of ids in buckets before this one
 };
 // One durable transaction; names that are new go with it. Takes effect on memory (mark, intent,
 // list of runs) once it is durable.
@@ -140,6 +149,10 @@ void mor_run_list_remove(struct run_list *list, size_t index);
 
 // ---- state_load.c -------------------------------------------------------------------------------
 
+// Entries [start, end) of a sorted run of keys, all of one shard, go into its table or filter.
+// `expected`: entries that are coming for this shard.
+void mor_state_take_in_keys(struct mor_state *state, struct key_shard *shard,
+                            const uint8_t *entries, size_t start, size_t end, size_t expected);
 // Reads every sorted run into memory, with all checks.
 enum mor_status mor_state_load_runs(struct mor_state *state, struct mor_error *err) MOR_CHECKED;
 
@@ -147,18 +160,24 @@ void mor_state_loading_free(struct mor_state *state);
 
 // ---- state_batch.c ------------------------------------------------------------------------------
 
-// Packs sorted changes into runs: ids per bucket, keys into one. Adds to runs; the caller frees.
-void mor_state_pack_ids(struct mor_state *state, const struct key_change *sorted, size_t count,
-                        struct packed_run **runs, size_t *run_count);
-void mor_state_pack_keys(struct mor_state *state, const struct key_change *sorted, size_t count,
+// Packs changes into sorted runs: ids, which are sorted, one per bucket; keys, which it sorts, in
+// one, graves dug at the watermark. Adds to runs; the caller frees.
+void mor_state_pack_ids(const struct key_change *sorted, size_t count, struct packed_run **runs,
+                        size_t *run_count);
+void mor_state_pack_keys(struct index_changes *changes, int64_t watermark_ms,
                          struct packed_run **runs, size_t *run_count);
 void mor_state_packed_free(struct packed_run *runs, size_t count);
 // What is on disk now goes into tables or filters. `sorted`: values of ids as they are in the
 // slots.
 void mor_state_settle_ids(struct mor_state *state, const struct key_change *sorted, size_t count);
-void mor_state_settle_keys(struct mor_state *state, const struct key_change *sorted, size_t count);
-// After an apply: moves the horizons on, the purge two commits behind.
+void mor_state_settle_keys(struct mor_state *state, const struct packed_run *runs,
+                           size_t run_count);
+void mor_index_changes_add(struct index_changes *changes, const struct mor_hash128 *keys,
+                           const struct mor_state_entry *entries, size_t count);
+void mor_index_changes_done(struct index_changes *changes);
+// After an apply: moves the horizons on; of the ids, the purge two commits behind.
 void mor_state_advance(struct mor_state *state, int64_t watermark_ms);
+void mor_state_expire_graves(struct mor_state *state, int64_t watermark_ms);
 // The row with this id in run `number` is not the first any more.
 void mor_state_demote(struct mor_state *state, uint32_t number, struct mor_hash128 hash);
 // FATAL when the mark is too large.
@@ -178,8 +197,10 @@ enum mor_status mor_state_find_id(struct mor_state *state, MDB_txn *txn, struct 
 
 uint32_t mor_state_bucket(const struct mor_state *state, int64_t event_time_ms);
 // Horizon for a watermark: buckets before it are outside of the window.
-uint32_t mor_state_horizon(const struct mor_state *state, int64_t watermark_ms);
-// Sets both horizons, when nothing is in flight.
+uint64_t mor_state_horizon(const struct mor_state *state, int64_t watermark_ms);
+// Horizon of the keys: graves of deaths before it are expired.
+uint64_t mor_state_grave_horizon(const struct mor_state *state, int64_t watermark_ms);
+// Sets all horizons, when nothing is in flight.
 void mor_state_set_horizon(struct mor_state *state, int64_t watermark_ms);
 void mor_dedup_run_free(struct mor_dedup_run *run);
 
@@ -188,8 +209,5 @@ void mor_dedup_run_free(struct mor_dedup_run *run);
 enum mor_status mor_state_merger_start(struct mor_state *state, struct mor_error *err) MOR_CHECKED;
 void mor_state_merger_stop(struct mor_state *state);
 void mor_state_merger_want(struct mor_state *state);
-
-// The last change of a key wins: leaves one entry per hash. Returns their count.
-size_t mor_key_keep_last(struct key_change *sorted, size_t count);
 
 #endif

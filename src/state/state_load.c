@@ -14,7 +14,7 @@ static void take_in_ids(struct mor_state *state, struct key_shard *shard,
                         const struct sorted_run *run, const uint8_t *entries, size_t start,
                         size_t end)
 {
-    uint32_t horizon = atomic_load(&state->ids.horizon);
+    uint64_t horizon = atomic_load(&state->ids.horizon);
     MOR_LOCKED(&shard->mutex);
     if (!shard->filtered)
         mor_key_shard_reserve(&state->ids, shard, end - start);
@@ -34,20 +34,21 @@ static void take_in_ids(struct mor_state *state, struct key_shard *shard,
     }
 }
 
-static void take_in_keys(struct mor_state *state, struct key_shard *shard,
-                         const struct sorted_run *run, const uint8_t *entries, size_t start,
-                         size_t end)
+void mor_state_take_in_keys(struct mor_state *state, struct key_shard *shard,
+                            const uint8_t *entries, size_t start, size_t end, size_t expected)
 {
     MOR_LOCKED(&shard->mutex);
     if (!shard->filtered)
         mor_key_shard_reserve(&state->keys, shard, end - start);
     for (size_t i = start; i < end; i++) {
-        struct run_entry entry = mor_run_entry_at(entries, run->entry_size, i);
-        if (shard->filtered)
-            mor_key_shard_filter_add(&state->keys, shard, 0, entry.hash,
-                                     run->entry_count / KEY_SHARDS);
-        else
-            mor_key_shard_put(shard, entry.hash)->value = entry.value;
+        struct run_entry entry = mor_run_entry_at(entries, KEY_ENTRY_SIZE, i);
+        if (shard->filtered) {
+            mor_key_shard_filter_add(&state->keys, shard, 0, entry.hash, expected);
+            continue;
+        }
+        struct key_slot *slot = mor_key_shard_put(shard, entry.hash);
+        slot->value = entry.value;
+        slot->ordering[0] = entry.ordering;
     }
 }
 
@@ -68,7 +69,8 @@ static bool take_in_chunk(struct mor_state *state, const struct sorted_run *run,
         if (run->kind == RUN_OF_IDS)
             take_in_ids(state, &state->ids.shards[shard], run, entries, start, end);
         else
-            take_in_keys(state, &state->keys.shards[shard], run, entries, start, end);
+            mor_state_take_in_keys(state, &state->keys.shards[shard], entries, start, end,
+                                   run->entry_count / KEY_SHARDS);
     }
     return true;
 }
@@ -107,13 +109,15 @@ static void prepare_spaces(struct mor_state *state)
             keys_largest = run->entry_count > keys_largest ? run->entry_count : keys_largest;
         }
     }
-    const size_t slot = sizeof(struct key_slot) * 100 / 40; // as a table is after growing
-    bool ids_fit = state->share_bytes == 0 || (ids + keys) * slot <= state->share_bytes;
+    const size_t id_bytes = mor_key_space_bytes(&state->ids, ids);
+    const size_t key_bytes = mor_key_space_bytes(&state->keys, keys);
+    bool ids_fit = state->share_bytes == 0 || id_bytes + key_bytes <= state->share_bytes;
     bool keys_fit = ids_fit;
     if (!ids_fit) { // one of them may
-        bool smaller_fits = (ids < keys ? ids : keys) * slot <= state->share_bytes / 2;
-        ids_fit = smaller_fits && ids < keys;
-        keys_fit = smaller_fits && ids >= keys;
+        bool ids_are_less = id_bytes < key_bytes;
+        bool less_fits = (ids_are_less ? id_bytes : key_bytes) <= state->share_bytes / 2;
+        ids_fit = less_fits && ids_are_less;
+        keys_fit = less_fits && !ids_are_less;
     }
     for (size_t s = 0; s < KEY_SHARDS; s++) {
         struct key_shard *shards[2] = {&state->ids.shards[s], &state->keys.shards[s]};
@@ -152,7 +156,8 @@ enum mor_status mor_state_load_runs(struct mor_state *state, struct mor_error *e
 enum mor_status mor_state_load_begin(struct mor_state *state, int64_t watermark_ms,
                                      struct mor_error *err)
 {
-    state->loading_count = 0;
+    mor_state_loading_free(state);
+    state->loading_watermark_ms = watermark_ms;
     if (mor_state_horizon(state, watermark_ms) > atomic_load(&state->ids.horizon))
         mor_state_set_horizon(state, watermark_ms);
     return mor_fault("state.load_begin", err);
@@ -185,6 +190,19 @@ static void take_in_loaded(struct mor_state *state, struct key_change *sorted, s
     }
 }
 
+// The last change of an id wins: leaves one entry per hash. Returns their count.
+static size_t keep_last(struct key_change *sorted, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (kept > 0 && mor_run_compare(sorted[kept - 1].hash, sorted[i].hash) == 0)
+            sorted[kept - 1] = sorted[i];
+        else
+            sorted[kept++] = sorted[i];
+    }
+    return kept;
+}
+
 // Makes what was gathered durable and part of the memory.
 static enum mor_status flush_loading(struct mor_state *state, const struct mor_state_mark *mark,
                                      struct mor_error *err)
@@ -192,42 +210,25 @@ static enum mor_status flush_loading(struct mor_state *state, const struct mor_s
     struct state_change change = {.mark = mark,
                                   .clear_intent = mark != NULL,
                                   .drop_before = atomic_load(&state->ids.purge_horizon)};
-    size_t count = state->loading_count;
-    MOR_AUTO_FREE struct key_change *scratch = mor_alloc(count * sizeof *scratch);
-    mor_key_sort(state->loading, scratch, count);
-    count = mor_key_keep_last(state->loading, count);
-    state->loading_count = count;
-    if (count > 0 && state->loading_keys)
-        mor_state_pack_keys(state, state->loading, count, &change.runs, &change.run_count);
-    else if (count > 0)
-        mor_state_pack_ids(state, state->loading, count, &change.runs, &change.run_count);
+    size_t id_count = state->loading_id_count;
+    MOR_AUTO_FREE struct key_change *scratch = mor_alloc(id_count * sizeof *scratch);
+    mor_key_sort(state->loading_ids, scratch, id_count);
+    state->loading_id_count = id_count = keep_last(state->loading_ids, id_count);
+    mor_state_pack_ids(state->loading_ids, id_count, &change.runs, &change.run_count);
+    mor_state_pack_keys(&state->loading_keys, state->loading_watermark_ms, &change.runs,
+                        &change.run_count);
     enum mor_status status = MOR_OK;
     if (change.run_count > 0 || mark != NULL)
         status = mor_state_disk_write(state, &change, err);
-    mor_state_packed_free(change.runs, change.run_count);
-    MOR_TRY(status);
-    if (state->loading_keys)
-        mor_state_settle_keys(state, state->loading, count);
-    else
-        take_in_loaded(state, state->loading, count);
-    state->loading_count = 0;
-    mor_state_keep_share(state);
-    mor_state_merger_want(state);
-    return MOR_OK;
-}
-
-// Room for at least one more change of this kind.
-static enum mor_status make_room(struct mor_state *state, bool keys, struct mor_error *err)
-{
-    if (state->loading == NULL) {
-        state->loading = mor_alloc(LOAD_CHANGES_MAX * sizeof *state->loading);
-        mor_budget_take(state->budget, LOAD_CHANGES_MAX * sizeof *state->loading);
+    if (status == MOR_OK) {
+        take_in_loaded(state, state->loading_ids, id_count);
+        mor_state_settle_keys(state, change.runs, change.run_count);
+        state->loading_id_count = state->loading_keys.count = 0;
+        mor_state_keep_share(state);
+        mor_state_merger_want(state);
     }
-    if (state->loading_count == LOAD_CHANGES_MAX ||
-        (state->loading_count > 0 && state->loading_keys != keys))
-        MOR_TRY(flush_loading(state, NULL, err));
-    state->loading_keys = keys;
-    return MOR_OK;
+    mor_state_packed_free(change.runs, change.run_count);
+    return status;
 }
 
 enum mor_status mor_state_load_ids(struct mor_state *state, const struct mor_hash128 *ids,
@@ -235,26 +236,34 @@ enum mor_status mor_state_load_ids(struct mor_state *state, const struct mor_has
                                    struct mor_error *err)
 {
     assert(state->bucket_ms > 0);
-    uint32_t horizon = atomic_load(&state->ids.horizon);
+    uint64_t horizon = atomic_load(&state->ids.horizon);
+    if (state->loading_ids == NULL) {
+        state->loading_ids = mor_alloc(LOAD_CHANGES_MAX * sizeof *state->loading_ids);
+        mor_budget_take(state->budget, LOAD_CHANGES_MAX * sizeof *state->loading_ids);
+    }
     for (size_t i = 0; i < count; i++) {
         uint32_t bucket = mor_state_bucket(state, event_times_ms[i]);
         if (bucket < horizon)
             continue;
-        MOR_TRY(make_room(state, false, err));
-        state->loading[state->loading_count++] =
+        if (state->loading_id_count == LOAD_CHANGES_MAX)
+            MOR_TRY(flush_loading(state, NULL, err));
+        state->loading_ids[state->loading_id_count++] =
             (struct key_change){key_normalise(ids[i]), ID_VALUE(bucket, OWNER_NONE)};
     }
     return MOR_OK;
 }
 
 enum mor_status mor_state_load_keys(struct mor_state *state, const struct mor_hash128 *keys,
-                                    const uint64_t *locations, size_t count, struct mor_error *err)
+                                    const struct mor_state_entry *entries, size_t count,
+                                    struct mor_error *err)
 {
     assert(state->has_index);
-    for (size_t i = 0; i < count; i++) {
-        MOR_TRY(make_room(state, true, err));
-        state->loading[state->loading_count++] =
-            (struct key_change){key_normalise(keys[i]), locations[i]};
+    for (size_t done = 0, part; done < count; done += part) {
+        if (state->loading_keys.count >= LOAD_CHANGES_MAX)
+            MOR_TRY(flush_loading(state, NULL, err));
+        part = LOAD_CHANGES_MAX - state->loading_keys.count;
+        part = count - done < part ? count - done : part;
+        mor_index_changes_add(&state->loading_keys, keys + done, entries + done, part);
     }
     return MOR_OK;
 }
@@ -265,6 +274,7 @@ enum mor_status mor_state_load_finish(struct mor_state *state, const struct mor_
     MOR_TRY(mor_state_mark_check(mark, err));
     MOR_TRY(flush_loading(state, mark, err));
     mor_state_loading_free(state);
+    mor_state_expire_graves(state, mark->watermark_ms);
     if (mor_state_horizon(state, mark->watermark_ms) > atomic_load(&state->ids.horizon))
         mor_state_advance(state, mark->watermark_ms);
     return MOR_OK;
@@ -272,10 +282,10 @@ enum mor_status mor_state_load_finish(struct mor_state *state, const struct mor_
 
 void mor_state_loading_free(struct mor_state *state)
 {
-    if (state->loading == NULL)
-        return;
-    mor_budget_give(state->budget, LOAD_CHANGES_MAX * sizeof *state->loading);
-    free(state->loading);
-    state->loading = NULL;
-    state->loading_count = 0;
+    if (state->loading_ids != NULL)
+        mor_budget_give(state->budget, LOAD_CHANGES_MAX * sizeof *state->loading_ids);
+    free(state->loading_ids);
+    state->loading_ids = NULL;
+    state->loading_id_count = 0;
+    mor_index_changes_done(&state->loading_keys);
 }

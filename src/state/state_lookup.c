@@ -20,14 +20,13 @@ enum mor_status mor_state_find_id(struct mor_state *state, MDB_txn *txn, struct 
         const struct sorted_run *run = &state->runs.runs[i - 1];
         if (!may_hold(run, bucket))
             continue;
-        uint64_t value = bucket;
-        int code = mor_sorted_run_find(run, txn, state->env.dbi, hash, ret_found, &value);
+        struct run_entry entry;
+        int code = mor_sorted_run_find(run, txn, state->env.dbi, hash, ret_found, &entry);
         if (code == MDB_NOTFOUND && run->bucket < atomic_load(&state->ids.purge_horizon))
             continue; // dropped by a commit that the list does not know yet
         if (code != MDB_SUCCESS)
             return mor_state_env_error(&state->env, code, "looking for an id", err);
-        // an entry of 16 bytes leaves `value` at 0
-        if (*ret_found && run->entry_size != ID_ENTRY_SIZE && value != bucket)
+        if (*ret_found && run->entry_size == BUCKET_ENTRY_SIZE && entry.value != bucket)
             *ret_found = false;
     }
     return MOR_OK;
@@ -38,7 +37,7 @@ enum mor_status mor_state_find_id(struct mor_state *state, MDB_txn *txn, struct 
 struct key_question {
     struct mor_state *state;
     const struct mor_hash128 *keys;
-    uint64_t *locations;
+    struct mor_state_entry *entries;
     uint32_t *perhaps; // keys that a filter lets through
     size_t perhaps_count;
 };
@@ -47,6 +46,15 @@ static void note_perhaps(void *context, uint32_t bucket)
 {
     (void)bucket;
     *(bool *)context = true;
+}
+
+static struct mor_state_entry answer(const struct mor_state *state, uint64_t value,
+                                     uint64_t ordering)
+{
+    // also when the grave still stands somewhere: answers do not depend on when merges happen
+    if (key_is_gone(&state->keys, value))
+        return (struct mor_state_entry){MOR_STATE_NOWHERE, 0};
+    return (struct mor_state_entry){(value & GRAVE_BIT) != 0 ? MOR_STATE_NOWHERE : value, ordering};
 }
 
 static void look_in_shard(struct key_question *question, struct key_shard *shard,
@@ -58,7 +66,9 @@ static void look_in_shard(struct key_question *question, struct key_shard *shard
     for (size_t i = 0; i < count; i++) {
         struct mor_hash128 hash = key_normalise(question->keys[order[i]]);
         const struct key_slot *slot = mor_key_shard_find(shard, hash);
-        question->locations[order[i]] = slot != NULL ? slot->value : MOR_STATE_NOWHERE;
+        question->entries[order[i]] = slot != NULL
+                                          ? answer(question->state, slot->value, slot->ordering[0])
+                                          : answer(question->state, KEY_NOWHERE, 0);
         bool perhaps = false;
         if (shard->filtered)
             mor_key_shard_ask_filters(shard, hash, note_perhaps, &perhaps);
@@ -77,11 +87,13 @@ static enum mor_status look_in_runs(struct key_question *question, struct mor_er
     for (size_t i = 0; i < question->perhaps_count && code == MDB_SUCCESS; i++) {
         uint32_t index = question->perhaps[i];
         bool found = false;
+        struct run_entry entry;
         for (size_t r = state->runs.count; r > 0 && !found && code == MDB_SUCCESS; r--)
             if (state->runs.runs[r - 1].kind == RUN_OF_KEYS)
                 code = mor_sorted_run_find(&state->runs.runs[r - 1], txn, state->env.dbi,
-                                           key_normalise(question->keys[index]), &found,
-                                           &question->locations[index]);
+                                           key_normalise(question->keys[index]), &found, &entry);
+        if (found)
+            question->entries[index] = answer(state, entry.value, entry.ordering);
     }
     if (code != MDB_SUCCESS)
         mor_state_env_error(&state->env, code, "looking for a key", err);
@@ -90,12 +102,13 @@ static enum mor_status look_in_runs(struct key_question *question, struct mor_er
 }
 
 enum mor_status mor_state_lookup(struct mor_state *state, const struct mor_hash128 *keys,
-                                 size_t count, uint64_t *ret_locations, struct mor_error *err)
+                                 size_t count, struct mor_state_entry *ret_entries,
+                                 struct mor_error *err)
 {
     assert(state->has_index && count <= UINT32_MAX);
     MOR_AUTO_FREE uint32_t *order = mor_alloc(count * sizeof *order);
     MOR_AUTO_FREE uint32_t *perhaps = mor_alloc(count * sizeof *perhaps);
-    struct key_question question = {state, keys, ret_locations, perhaps, 0};
+    struct key_question question = {state, keys, ret_entries, perhaps, 0};
     uint32_t starts[KEY_SHARDS + 1];
     mor_key_group(keys, count, order, starts);
     for (size_t s = 0; s < KEY_SHARDS; s++)

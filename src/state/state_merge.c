@@ -77,7 +77,7 @@ struct merge {
     MDB_txn *reading;
     struct merge_source sources[MERGE_RUNS_MAX];
     size_t source_count;
-    bool drops_removed; // the oldest run of the keys takes part: removals have nothing to hide
+    bool drops_gone; // the oldest run of the keys takes part: what is gone has nothing to hide
     struct sorted_run output;
     struct sorted_run tried; // output as a transaction would leave it
     struct mor_buffer piece;
@@ -249,8 +249,8 @@ static bool plan(struct merge *merge)
                                             .entry_size = oldest->entry_size,
                                             .bucket = oldest->bucket,
                                             .order = newest->order};
-        merge->drops_removed = oldest->kind == RUN_OF_KEYS &&
-                               (first == 0 || list->runs[first - 1].kind != RUN_OF_KEYS);
+        merge->drops_gone = oldest->kind == RUN_OF_KEYS &&
+                            (first == 0 || list->runs[first - 1].kind != RUN_OF_KEYS);
     }
     pthread_rwlock_unlock(&merge->state->env.readers);
     return merge->source_count > 0;
@@ -266,7 +266,7 @@ static int fill_piece(struct merge *merge, bool *ret_more)
         int code = next_entry(merge, &entry, ret_more);
         if (code != MDB_SUCCESS || !*ret_more)
             return code;
-        if (merge->drops_removed && entry.value == KEY_NOWHERE)
+        if (merge->drops_gone && key_is_purged(&merge->state->keys, entry.value))
             continue;
         mor_buffer_reserve(&merge->piece, merge->output.entry_size);
         mor_run_entry_put(merge->piece.data + merge->piece.size_bytes, merge->output.entry_size,

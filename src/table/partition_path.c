@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "moraine/base/clock.h"
+#include "table_format.h"
 
 static const char *const transform_names[] = {
     [MOR_TRANSFORM_IDENTITY] = "identity", [MOR_TRANSFORM_YEAR] = "year",
@@ -127,4 +128,54 @@ void mor_partition_escape(const void *value, size_t size_bytes, struct mor_buffe
         else
             mor_buffer_append_u8(ret_text, bytes[i]);
     }
+}
+
+static int hex_digit(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c = (char)(c | 0x20);
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static char *unescape(const char *text, size_t length, struct mor_arena *arena)
+{
+    char *result = mor_arena_strndup(arena, text, length);
+    size_t out = 0;
+    for (size_t i = 0; i < length; i++) {
+        int high = i + 3 <= length && text[i] == '%' ? hex_digit(text[i + 1]) : -1;
+        int low = high >= 0 ? hex_digit(text[i + 2]) : -1;
+        result[out++] = low >= 0 ? (char)(high * 16 + low) : text[i];
+        i += low >= 0 ? 2 : 0;
+    }
+    result[out] = '\0';
+    return result;
+}
+
+bool mor_table_partition_value(const struct mor_table *table, const char *partition, size_t index,
+                               struct mor_arena *arena, const char **ret_column,
+                               enum mor_transform *ret_transform, const char **ret_text)
+{
+    if (index >= table->partition_column_count)
+        return false;
+    const struct mor_partition_column *column = &table->partition_columns[index];
+    for (size_t i = 0; i < index; i++) {
+        partition = strchrnul(partition, '/');
+        partition += *partition == '/';
+    }
+    size_t name_length = strlen(column->path_name);
+    if (strncmp(partition, column->path_name, name_length) != 0 || partition[name_length] != '=')
+        return false;
+    const char *value = partition + name_length + 1;
+    size_t length = strcspn(value, "/");
+    *ret_column = table->schema->root.children[column->column].name;
+    *ret_transform = column->transform;
+    bool null =
+        length == strlen(MOR_PARTITION_NULL) && memcmp(value, MOR_PARTITION_NULL, length) == 0;
+    if (null)
+        *ret_text = NULL;
+    else
+        *ret_text = table->escape_partition_values ? unescape(value, length, arena)
+                                                   : mor_arena_strndup(arena, value, length);
+    return true;
 }

@@ -24,6 +24,15 @@ bool mor_table_is_keyed(const struct mor_table *table)
     return table->keyed;
 }
 
+bool mor_table_is_key_column(const struct mor_table *table, const char *name)
+{
+    for (size_t i = 0; i < table->key_column_count; i++) {
+        if (strcmp(table->schema->root.children[table->key_columns[i]].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
 struct mor_store *mor_table_store(const struct mor_table *table)
 {
     return table->store;
@@ -94,10 +103,22 @@ enum mor_status mor_table_slices(struct mor_table *table, const char *version,
     return table->ops->slices(table, version, arena, ret_slices, ret_count, err);
 }
 
+enum mor_status mor_table_version_at(struct mor_table *table, int64_t time_ms, char ret_version[64],
+                                     struct mor_error *err)
+{
+    return table->ops->version_at(table, time_ms, ret_version, err);
+}
+
 enum mor_status mor_table_describe(struct mor_table *table, struct mor_buffer *ret_json,
                                    struct mor_error *err)
 {
     return table->ops->describe(table, ret_json, err);
+}
+
+enum mor_status mor_table_audit(struct mor_table *table, struct mor_arena *arena,
+                                struct mor_table_audit *ret_audit, struct mor_error *err)
+{
+    return table->ops->audit(table, arena, ret_audit, err);
 }
 
 void mor_table_merge_rule(const struct mor_table *table, struct mor_merge_rule *ret_rule)
@@ -121,6 +142,11 @@ enum mor_status mor_delta_next(struct mor_delta *delta, enum mor_delta_kind *ret
                                const struct mor_batch **ret_batch, struct mor_error *err)
 {
     return delta->table->ops->delta_next(delta, ret_kind, ret_batch, err);
+}
+
+void mor_delta_select(struct mor_delta *delta, const uint8_t *row_bits, uint64_t row_count)
+{
+    delta->table->ops->delta_select(delta, row_bits, row_count);
 }
 
 void mor_delta_free(struct mor_delta *delta)

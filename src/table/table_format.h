@@ -76,8 +76,12 @@ struct mor_table_ops {
     enum mor_status (*slices)(struct mor_table *table, const char *version, struct mor_arena *arena,
                               struct mor_slice **ret_slices, size_t *ret_count,
                               struct mor_error *err);
+    enum mor_status (*version_at)(struct mor_table *table, int64_t time_ms, char ret_version[64],
+                                  struct mor_error *err);
     enum mor_status (*describe)(struct mor_table *table, struct mor_buffer *ret_json,
                                 struct mor_error *err);
+    enum mor_status (*audit)(struct mor_table *table, struct mor_arena *arena,
+                             struct mor_table_audit *ret_audit, struct mor_error *err);
     void (*merge_rule)(const struct mor_table *table, struct mor_merge_rule *ret_rule);
     const struct mor_field *(*column)(const struct mor_table *table, const char *name);
     enum mor_status (*delta_open)(struct mor_table *table, const struct mor_slice *slice,
@@ -85,6 +89,7 @@ struct mor_table_ops {
                                   struct mor_error *err);
     enum mor_status (*delta_next)(struct mor_delta *delta, enum mor_delta_kind *ret_kind,
                                   const struct mor_batch **ret_batch, struct mor_error *err);
+    void (*delta_select)(struct mor_delta *delta, const uint8_t *row_bits, uint64_t row_count);
     void (*delta_free)(struct mor_delta *delta);
 };
 

@@ -133,18 +133,45 @@ static inline void apply_run(struct fixture *f, struct mor_dedup_run *run, int64
     apply(f, begin_plain(f, run), watermark_ms);
 }
 
-static inline uint64_t location_of(struct fixture *f, uint64_t key)
+static inline struct mor_state_status status_of(struct fixture *f)
+{
+    struct mor_state_status status;
+    mor_state_status(f->state, &status);
+    return status;
+}
+
+static inline struct mor_state_entry entry_of(struct fixture *f, uint64_t key)
 {
     struct mor_hash128 hash = id_of(key);
-    uint64_t location;
-    assert_ok(mor_state_lookup(f->state, &hash, 1, &location, &err));
-    return location;
+    struct mor_state_entry entry;
+    assert_ok(mor_state_lookup(f->state, &hash, 1, &entry, &err));
+    return entry;
+}
+
+static inline uint64_t location_of(struct fixture *f, uint64_t key)
+{
+    return entry_of(f, key).location;
+}
+
+static inline void put_entry(struct mor_state_batch *batch, uint64_t key, uint64_t location,
+                             uint64_t ordering)
+{
+    struct mor_hash128 hash = id_of(key);
+    struct mor_state_entry entry = {location, ordering};
+    mor_state_batch_index(batch, &hash, &entry, 1);
 }
 
 static inline void put_key(struct mor_state_batch *batch, uint64_t key, uint64_t location)
 {
-    struct mor_hash128 hash = id_of(key);
-    mor_state_batch_index(batch, &hash, &location, 1);
+    put_entry(batch, key, location, 0);
+}
+
+static inline void check_entry(struct fixture *f, uint64_t key, uint64_t location,
+                               uint64_t ordering)
+{
+    struct mor_state_entry entry = entry_of(f, key);
+    assert_int_equal(entry.location, location);
+    assert_int_equal(entry.ordering, ordering);
 }
 
 #endif

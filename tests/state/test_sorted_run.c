@@ -44,15 +44,18 @@ static void check_run(size_t count, uint32_t entry_size, bool skewed)
 {
     struct opened o;
     init(&o);
-    struct sorted_run run = {
-        .kind = RUN_OF_KEYS, .entry_size = entry_size, .bucket = 0, .sequence = 7, .order = 7};
+    struct sorted_run run = {.kind = entry_size == KEY_ENTRY_SIZE ? RUN_OF_KEYS : RUN_OF_IDS,
+                             .entry_size = entry_size,
+                             .bucket = 0,
+                             .sequence = 7,
+                             .order = 7};
     size_t most = mor_run_chunk_entries_max(entry_size);
     uint8_t *entries = malloc(most * entry_size);
     assert_non_null(entries);
     for (size_t start = 0; start < count; start += most) {
         size_t part = count - start < most ? count - start : most;
         for (size_t i = 0; i < part; i++) {
-            struct run_entry entry = {hash_at(start + i, count, skewed), start + i};
+            struct run_entry entry = {hash_at(start + i, count, skewed), start + i, ~(start + i)};
             mor_run_entry_put(entries + i * entry_size, entry_size, &entry);
         }
         assert_int_equal(mor_sorted_run_add_chunk(&run, o.txn, o.dbi, entries, part), 0);
@@ -61,20 +64,21 @@ static void check_run(size_t count, uint32_t entry_size, bool skewed)
     assert_int_equal(mor_sorted_run_add_record(&run, o.txn, o.dbi), 0);
     for (size_t i = 0; i < count; i += 1 + count / 5000) {
         bool found;
-        uint64_t value = 0;
+        struct run_entry entry;
         struct mor_hash128 hash = hash_at(i, count, skewed);
-        assert_int_equal(mor_sorted_run_find(&run, o.txn, o.dbi, hash, &found, &value), 0);
+        assert_int_equal(mor_sorted_run_find(&run, o.txn, o.dbi, hash, &found, &entry), 0);
         assert_true(found);
-        assert_true(value == (entry_size == VALUE_ENTRY_SIZE ? i : 0));
+        assert_true(entry.value == (entry_size == ID_ENTRY_SIZE ? 0 : i));
+        assert_true(entry.ordering == (entry_size == KEY_ENTRY_SIZE ? ~i : 0));
         hash.low += 1000000;
-        assert_int_equal(mor_sorted_run_find(&run, o.txn, o.dbi, hash, &found, &value), 0);
+        assert_int_equal(mor_sorted_run_find(&run, o.txn, o.dbi, hash, &found, &entry), 0);
         assert_false(found);
     }
     bool found;
-    uint64_t value;
+    struct run_entry entry;
     struct mor_hash128 first = {0, 0}, last = {UINT64_MAX, UINT64_MAX};
-    assert_int_equal(mor_sorted_run_find(&run, o.txn, o.dbi, first, &found, &value), 0);
-    assert_int_equal(mor_sorted_run_find(&run, o.txn, o.dbi, last, &found, &value), 0);
+    assert_int_equal(mor_sorted_run_find(&run, o.txn, o.dbi, first, &found, &entry), 0);
+    assert_int_equal(mor_sorted_run_find(&run, o.txn, o.dbi, last, &found, &entry), 0);
     assert_false(found);
     assert_int_equal(mor_sorted_run_delete(&run, o.txn, o.dbi), 0);
     MDB_stat facts;
@@ -90,8 +94,9 @@ static void every_entry_of_a_run_is_found_and_no_other(void **context)
     static const size_t counts[] = {1, 2, 3, 17, 1000, 200000};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         check_run(counts[i], ID_ENTRY_SIZE, false);
-        check_run(counts[i], VALUE_ENTRY_SIZE, false);
-        check_run(counts[i], VALUE_ENTRY_SIZE, true);
+        check_run(counts[i], BUCKET_ENTRY_SIZE, false);
+        check_run(counts[i], KEY_ENTRY_SIZE, false);
+        check_run(counts[i], KEY_ENTRY_SIZE, true);
     }
 }
 

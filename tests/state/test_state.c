@@ -40,7 +40,7 @@ static void what_was_applied_is_there_after_a_restart(void **context)
     struct mor_state_batch *batch = begin_plain(&f, judge_one(&f, 7, HOUR_MS, MOR_DEDUP_NEW));
     put_key(batch, 1, 100);
     put_key(batch, 2, 200);
-    put_key(batch, 1, 101);
+    put_entry(batch, 1, 101, UINT64_MAX);
     uint32_t name = mor_state_name_number(f.state, "part=a");
     apply(&f, batch, 2 * HOUR_MS);
     const struct mor_state_mark *mark = mor_state_mark_of(f.state);
@@ -59,9 +59,9 @@ static void what_was_applied_is_there_after_a_restart(void **context)
     assert_int_equal(mark->watermark_ms, 2 * HOUR_MS);
     mor_state_dedup_forget(f.state, judge_one(&f, 7, HOUR_MS, MOR_DEDUP_STATE));
     mor_state_dedup_forget(f.state, judge_one(&f, 8, HOUR_MS, MOR_DEDUP_NEW));
-    assert_int_equal(location_of(&f, 1), 101);
-    assert_int_equal(location_of(&f, 2), 200);
-    assert_true(location_of(&f, 3) == MOR_STATE_NOWHERE);
+    check_entry(&f, 1, 101, UINT64_MAX);
+    check_entry(&f, 2, 200, 0);
+    check_entry(&f, 3, MOR_STATE_NOWHERE, 0);
     assert_int_equal(mor_state_name_number(f.state, "part=a"), name);
     assert_string_equal(mor_state_name_text(f.state, name), "part=a");
     assert_null(mor_state_name_text(f.state, name + 1));
@@ -132,6 +132,13 @@ static void another_table_or_other_dedup_fields_set_the_state_aside(void **conte
     f.options.dedup_window_ms *= 2;
     fixture_reopen(&f);
     assert_int_equal(f.outcome.condition, MOR_STATE_SET_ASIDE);
+    f.options.salt = 12345;
+    fixture_reopen(&f);
+    assert_int_equal(f.outcome.condition, MOR_STATE_SET_ASIDE);
+    assert_non_null(strstr(f.outcome.reason, "salt"));
+    assert_true(mor_state_salt(f.state) == 12345);
+    fixture_reopen(&f);
+    assert_int_equal(f.outcome.condition, MOR_STATE_FRESH);
     f.options.index = false;
     fixture_reopen(&f);
     assert_int_equal(f.outcome.condition, MOR_STATE_SET_ASIDE);
@@ -199,10 +206,10 @@ static void a_load_makes_a_fresh_state_usable(void **context)
         for (uint64_t i = 0; i < 1000; i++) {
             struct mor_hash128 id = id_of(i);
             int64_t time = (int64_t)(i % 30) * HOUR_MS;
-            uint64_t location = i;
+            struct mor_state_entry entry = {i, 2 * i};
             assert_ok(mor_state_load_ids(f.state, &id, &time, 1, &err));
-            if (i % 100 == 0) // kinds take turns, one sorted run each
-                assert_ok(mor_state_load_keys(f.state, &id, &location, 1, &err));
+            if (i % 100 == 0)
+                assert_ok(mor_state_load_keys(f.state, &id, &entry, 1, &err));
         }
     }
     struct mor_state_mark mark = mark_of(&f, 20 * HOUR_MS);
@@ -213,7 +220,7 @@ static void a_load_makes_a_fresh_state_usable(void **context)
         mor_state_dedup_forget(f.state, judge_one(&f, 3, 3 * HOUR_MS, MOR_DEDUP_TOO_OLD));
         mor_state_dedup_forget(f.state, judge_one(&f, 4, 10 * HOUR_MS, MOR_DEDUP_STATE));
         mor_state_dedup_forget(f.state, judge_one(&f, 29, 4 * HOUR_MS, MOR_DEDUP_STATE));
-        assert_int_equal(location_of(&f, 500), 500);
+        check_entry(&f, 500, 500, 1000);
         fixture_reopen(&f);
         assert_int_equal(f.outcome.condition, MOR_STATE_USABLE);
     }
@@ -226,13 +233,15 @@ static void a_load_that_did_not_finish_is_not_trusted(void **context)
     struct fixture f;
     fixture_init(&f);
     struct mor_hash128 id = id_of(1);
-    uint64_t location = 5;
+    struct mor_state_entry entry = {5, 6};
     int64_t time = HOUR_MS;
     assert_ok(mor_state_load_begin(f.state, INT64_MIN, &err));
-    assert_ok(mor_state_load_keys(f.state, &id, &location, 1, &err));
-    assert_ok(mor_state_load_ids(f.state, &id, &time, 1, &err)); // writes the keys
+    assert_ok(mor_state_load_ids(f.state, &id, &time, 1, &err));
+    while (status_of(&f).sorted_run_count == 0) // until it writes what it has
+        assert_ok(mor_state_load_keys(f.state, &id, &entry, 1, &err));
     fixture_reopen(&f);
     assert_int_equal(f.outcome.condition, MOR_STATE_FRESH);
+    assert_int_equal(count_aside(&f), 1);
     assert_true(location_of(&f, 1) == MOR_STATE_NOWHERE);
     mor_state_dedup_forget(f.state, judge_one(&f, 1, time, MOR_DEDUP_NEW));
     fixture_done(&f);

@@ -72,7 +72,8 @@ static void work(struct fixture *f, uint64_t count, bool with_intent)
                                   &corrections_count, &err) != MOR_OK ||
             (with_intent && mor_state_intent_write(f->state, &version, 8, &err) != MOR_OK))
             _exit(4);
-        mor_state_batch_index(batch, ids, &version, 1);
+        struct mor_state_entry entry = {version, 0};
+        mor_state_batch_index(batch, ids, &entry, 1);
         char text[32];
         (void)snprintf(text, sizeof text, "v%llu", (unsigned long long)version);
         struct mor_state_mark mark = {
@@ -126,9 +127,10 @@ static void check(struct fixture *f)
         (void)snprintf(text, sizeof text, "v%llu", (unsigned long long)table);
         struct mor_state_mark mark = {
             .version = text, .offsets = "", .watermark_ms = time_of(table)};
+        struct mor_state_entry entry = {table, 0};
         assert_ok(mor_state_load_begin(f->state, mark.watermark_ms, &err));
         assert_ok(mor_state_load_ids(f->state, ids, times, IDS_EACH, &err));
-        assert_ok(mor_state_load_keys(f->state, ids, &table, 1, &err));
+        assert_ok(mor_state_load_keys(f->state, ids, &entry, 1, &err));
         assert_ok(mor_state_load_finish(f->state, &mark, &err));
         assert_null(mor_state_intent(f->state, &size));
     }
@@ -245,7 +247,8 @@ static void a_failed_write_is_retried_without_loss(void **context)
                     mor_state_batch_begin(f.state, &run, 1, NULL, 0, &batch, &corrections, &count,
                                           &err) != MOR_OK)
                     _exit(4);
-                mor_state_batch_index(batch, &hash, &id, 1);
+                struct mor_state_entry entry = {id, 0};
+                mor_state_batch_index(batch, &hash, &entry, 1);
                 enum mor_status status = mor_state_batch_apply(f.state, batch, &mark, &err);
                 if (status != (id == 2 ? MOR_RETRY : MOR_OK))
                     _exit(10 + (int)status);

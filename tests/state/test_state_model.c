@@ -12,6 +12,7 @@
 #define KEYS         300
 #define COMMITS_MAX  4000
 #define STEPS        1500
+#define GRAVE_MS     (5 * HOUR_MS)
 
 struct record {
     uint32_t id;
@@ -41,7 +42,8 @@ struct partition {
 
 struct key_log {
     uint32_t key;
-    uint64_t location;
+    struct mor_state_entry entry;
+    int64_t watermark_ms;
     int version;
 };
 
@@ -57,11 +59,11 @@ struct model {
     uint32_t id_count;
     int version;
     int64_t watermark_ms;
-    uint64_t locations[KEYS];
+    struct key_log keys[KEYS]; // the last of each
     struct key_log key_log[COMMITS_MAX];
     size_t key_log_count;
     int64_t now_ms;
-    size_t commits, crashes, fences, corrections, merges, filtered;
+    size_t commits, crashes, fences, corrections, merges, filtered, expired;
 };
 
 static uint64_t draw(struct model *m, uint64_t below)
@@ -228,22 +230,31 @@ static struct mor_state_mark model_mark(const struct model *m)
 static void stage_keys(struct model *m)
 {
     for (uint64_t i = draw(m, 5); i > 0 && m->key_log_count < COMMITS_MAX; i--) {
-        struct key_log change = {(uint32_t)draw(m, KEYS),
-                                 draw(m, 4) == 0 ? MOR_STATE_NOWHERE : draw(m, 1000000),
-                                 m->version};
-        m->locations[change.key] = change.location;
+        struct key_log change = {
+            (uint32_t)draw(m, KEYS),
+            {draw(m, 3) == 0 ? MOR_STATE_NOWHERE : draw(m, 1000000), draw(m, 4)},
+            m->watermark_ms,
+            m->version};
+        m->keys[change.key] = change;
         m->key_log[m->key_log_count++] = change;
-        put_key(m->batch, change.key, change.location);
+        put_entry(m->batch, change.key, change.entry.location, change.entry.ordering);
     }
 }
 
 static void check_keys(struct model *m)
 {
     for (uint32_t key = 0; key < KEYS; key++) {
-        uint64_t location = location_of(&m->f, key);
-        if (location != m->locations[key])
-            fail_msg("key %u is at %llu, not %llu", key, (unsigned long long)location,
-                     (unsigned long long)m->locations[key]);
+        const struct key_log *last = &m->keys[key];
+        struct mor_state_entry expected = last->entry, entry = entry_of(&m->f, key);
+        if (expected.location == MOR_STATE_NOWHERE && expected.ordering != 0 &&
+            m->watermark_ms > last->watermark_ms + GRAVE_MS) {
+            expected.ordering = 0;
+            m->expired++;
+        }
+        if (entry.location != expected.location || entry.ordering != expected.ordering)
+            fail_msg("key %u is at %llu with %llu, not at %llu with %llu", key,
+                     (unsigned long long)entry.location, (unsigned long long)entry.ordering,
+                     (unsigned long long)expected.location, (unsigned long long)expected.ordering);
     }
 }
 
@@ -276,7 +287,7 @@ static void crash(struct model *m)
     for (size_t i = 0; i < m->key_log_count && from < m->version; i++) {
         struct mor_hash128 hash = id_of(m->key_log[i].key);
         if (m->key_log[i].version > from)
-            assert_ok(mor_state_load_keys(m->f.state, &hash, &m->key_log[i].location, 1, &err));
+            assert_ok(mor_state_load_keys(m->f.state, &hash, &m->key_log[i].entry, 1, &err));
     }
     struct mor_state_mark mark = model_mark(m);
     if (from < m->version)
@@ -360,10 +371,11 @@ static void run_model(uint64_t seed, size_t share_bytes, struct model *m)
     m->watermark_ms = INT64_MIN;
     m->now_ms = 1000 * HOUR_MS;
     for (uint32_t key = 0; key < KEYS; key++)
-        m->locations[key] = MOR_STATE_NOWHERE;
+        m->keys[key].entry.location = MOR_STATE_NOWHERE;
     fixture_init(&m->f);
     mor_state_free(m->f.state);
     m->f.options.share_bytes = share_bytes;
+    m->f.options.grave_ms = GRAVE_MS;
     fixture_open(&m->f);
     for (int i = 0; i < STEPS; i++)
         step(m);
@@ -385,7 +397,7 @@ static void run_rounds(size_t share_bytes, bool filtered)
 {
     struct model *m = malloc(sizeof *m);
     assert_non_null(m);
-    size_t corrections = 0, merges = 0, fences = 0, crashes = 0;
+    size_t corrections = 0, merges = 0, fences = 0, crashes = 0, expired = 0;
     for (uint64_t seed = 1; seed <= rounds(); seed++) {
         print_message("seed %llu\n", (unsigned long long)seed);
         run_model(seed, share_bytes, m);
@@ -394,10 +406,11 @@ static void run_rounds(size_t share_bytes, bool filtered)
         merges += m->merges;
         fences += m->fences;
         crashes += m->crashes;
+        expired += m->expired;
     }
-    print_message("%zu corrections, %zu merges, %zu fences, %zu crashes\n", corrections, merges,
-                  fences, crashes);
-    assert_true(corrections > 0 && merges > 0 && fences > 0 && crashes > 0);
+    print_message("%zu corrections, %zu merges, %zu fences, %zu crashes, %zu graves expired\n",
+                  corrections, merges, fences, crashes, expired);
+    assert_true(corrections > 0 && merges > 0 && fences > 0 && crashes > 0 && expired > 0);
     free(m);
 }
 

@@ -44,8 +44,8 @@ static void *lane(void *argument)
         if (mor_state_dedup(f.state, ids, times, piece->verdicts, CHUNK_ROWS, &piece->run,
                             &lane_err) != MOR_OK)
             abort();
-        uint64_t location;
-        if (mor_state_lookup(f.state, ids, 1, &location, &lane_err) != MOR_OK)
+        struct mor_state_entry entry;
+        if (mor_state_lookup(f.state, ids, 1, &entry, &lane_err) != MOR_OK)
             abort();
         struct mor_state_status status;
         mor_state_status(f.state, &status);

@@ -27,6 +27,8 @@ struct hudi_delta {
     struct place *places;
     size_t place_count, next_place;
     struct mor_batch *rows;
+    const uint8_t *row_bits; // borrowed, NULL = all rows
+    uint64_t row_bit_count, row_next;
     struct mor_schema *delete_schema;
     struct mor_batch *deletes;
 
@@ -35,6 +37,7 @@ struct hudi_delta {
     size_t content_at;
     uint32_t records_left;
     struct mor_parquet_reader *parquet;
+    struct mor_batch *parquet_rows; // before the selection
 
     // plan for the schema of the block before; neighbours mostly share it
     const char *plan_json;
@@ -49,6 +52,7 @@ void hudi_merge_rule(const struct mor_table *head, struct mor_merge_rule *ret_ru
         .key_column = HUDI_KEY_COLUMN,
         .ordering_column = table->by_ordering ? table->ordering_name : NULL,
         .by_ordering = table->by_ordering,
+        .commit_column = table->has_meta_columns ? HUDI_COMMIT_COLUMN : NULL,
     };
 }
 
@@ -196,6 +200,7 @@ void hudi_delta_free(struct mor_delta *base)
     mor_avro_plan_free(delta->plan);
     mor_avro_schema_free(delta->writer_schema);
     mor_batch_free(delta->rows);
+    mor_batch_free(delta->parquet_rows);
     mor_batch_free(delta->deletes);
     mor_schema_free(delta->delete_schema);
     mor_buffer_done(&delta->content);
@@ -246,6 +251,20 @@ static enum mor_status begin_records(struct hudi_delta *delta, const struct hudi
     return MOR_OK;
 }
 
+void hudi_delta_select(struct mor_delta *base, const uint8_t *row_bits, uint64_t row_count)
+{
+    struct hudi_delta *delta = (struct hudi_delta *)base;
+    delta->row_bits = row_bits;
+    delta->row_bit_count = row_count;
+}
+
+// Whether the next row is asked for.
+static bool take_turn(struct hudi_delta *delta)
+{
+    uint64_t row = delta->row_next++;
+    return !delta->row_bits || (row < delta->row_bit_count && mor_bit_get(delta->row_bits, row));
+}
+
 static enum mor_status next_records(struct hudi_delta *delta, struct mor_error *err)
 {
     struct mor_batch *rows = delta->rows;
@@ -257,9 +276,11 @@ static enum mor_status next_records(struct hudi_delta *delta, struct mor_error *
         if (left < 4 || be32(record) > left - 4)
             return mor_error_set(err, MOR_DATA, "a data block is cut");
         uint32_t size = be32(record);
-        MOR_TRY(mor_avro_plan_decode(delta->plan, record + 4, size, rows->columns, NULL, err));
-        rows->row_count++;
-        bytes += size;
+        if (take_turn(delta)) {
+            MOR_TRY(mor_avro_plan_decode(delta->plan, record + 4, size, rows->columns, NULL, err));
+            rows->row_count++;
+            bytes += size;
+        }
         delta->content_at += 4 + (size_t)size;
         delta->records_left--;
     }
@@ -353,11 +374,22 @@ static enum mor_status next_rows(struct hudi_delta *delta, struct mor_error *err
 {
     if (!delta->parquet)
         return next_records(delta, err);
-    MOR_TRY(mor_parquet_reader_next(delta->parquet, BATCH_ROWS_MAX, delta->rows, NULL, err));
-    if (delta->rows->row_count == 0) {
+    if (!delta->parquet_rows)
+        delta->parquet_rows = mor_batch_new(delta->wanted, delta->delta.table->budget);
+    MOR_TRY(
+        mor_parquet_reader_next(delta->parquet, BATCH_ROWS_MAX, delta->parquet_rows, NULL, err));
+    if (delta->parquet_rows->row_count == 0) {
         mor_parquet_reader_free(delta->parquet);
         delta->parquet = NULL;
     }
+    uint32_t taken[BATCH_ROWS_MAX];
+    size_t count = 0;
+    for (uint32_t row = 0; row < delta->parquet_rows->row_count; row++) {
+        if (take_turn(delta))
+            taken[count++] = row;
+    }
+    mor_batch_reset(delta->rows);
+    mor_batch_append_rows(delta->rows, delta->parquet_rows, taken, count);
     return MOR_OK;
 }
 

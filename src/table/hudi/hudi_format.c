@@ -18,10 +18,13 @@ const struct mor_table_ops mor_table_hudi_ops = {
     .write_free = hudi_write_free,
     .history = hudi_history,
     .slices = hudi_slices,
+    .version_at = hudi_version_at,
     .describe = hudi_describe,
+    .audit = hudi_audit,
     .merge_rule = hudi_merge_rule,
     .column = hudi_column,
     .delta_open = hudi_delta_open,
     .delta_next = hudi_delta_next,
+    .delta_select = hudi_delta_select,
     .delta_free = hudi_delta_free,
 };

@@ -77,6 +77,31 @@ enum mor_status hudi_slices(struct mor_table *head, const char *version, struct 
     return MOR_OK;
 }
 
+enum mor_status hudi_version_at(struct mor_table *head, int64_t time_ms, char ret_version[64],
+                                struct mor_error *err)
+{
+    struct hudi_table *table = hudi_of(head);
+    if (!table->lock)
+        MOR_TRY(hudi_timeline_load(&table->timeline, head->store, table->layout, err));
+    const struct hudi_instant *oldest = NULL;
+    for (size_t i = table->timeline.count; i-- > 0;) {
+        const struct hudi_instant *instant = &table->timeline.instants[i];
+        if (!hudi_action_writes(instant->completed))
+            continue;
+        oldest = instant;
+        // a write that began earlier and ended later is not seen by a version that stops here
+        if (hudi_time_parse(instant->completion) > time_ms)
+            continue;
+        memcpy(ret_version, instant->time, sizeof instant->time);
+        return MOR_OK;
+    }
+    return oldest ? mor_error_set(err, MOR_NOT_FOUND,
+                                  "the oldest version that the table knows is '%s', which is "
+                                  "younger",
+                                  oldest->time)
+                  : mor_error_set(err, MOR_NOT_FOUND, "the table has no versions yet");
+}
+
 // ---- history ------------------------------------------------------------------------------------
 
 static void sum_stats(const json_t *json, struct mor_commit_info *info)

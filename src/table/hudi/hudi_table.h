@@ -11,6 +11,7 @@
 
 #define HUDI_META_COLUMNS    5
 #define HUDI_KEY_COLUMN      "_hoodie_record_key"
+#define HUDI_COMMIT_COLUMN   "_hoodie_commit_time"
 #define HUDI_LOCK_KEY        ".hoodie/moraine/lock"
 #define HUDI_COMMIT_LOCK_KEY ".hoodie/moraine/commit.lock"
 #define HUDI_PARTITION_FILE  ".hoodie_partition_metadata"
@@ -202,8 +203,15 @@ enum mor_status hudi_history(struct mor_table *table, struct mor_arena *arena,
 enum mor_status hudi_slices(struct mor_table *table, const char *version, struct mor_arena *arena,
                             struct mor_slice **ret_slices, size_t *ret_count,
                             struct mor_error *err) MOR_CHECKED;
+enum mor_status hudi_version_at(struct mor_table *table, int64_t time_ms, char ret_version[64],
+                                struct mor_error *err) MOR_CHECKED;
 enum mor_status hudi_describe(struct mor_table *table, struct mor_buffer *ret_json,
                               struct mor_error *err) MOR_CHECKED;
+
+// ---- hudi_audit.c -------------------------------------------------------------------------------
+
+enum mor_status hudi_audit(struct mor_table *table, struct mor_arena *arena,
+                           struct mor_table_audit *ret_audit, struct mor_error *err) MOR_CHECKED;
 
 // ---- hudi_delta.c -------------------------------------------------------------------------------
 
@@ -215,6 +223,7 @@ enum mor_status hudi_delta_open(struct mor_table *table, const struct mor_slice 
 enum mor_status hudi_delta_next(struct mor_delta *delta, enum mor_delta_kind *ret_kind,
                                 const struct mor_batch **ret_batch,
                                 struct mor_error *err) MOR_CHECKED;
+void hudi_delta_select(struct mor_delta *delta, const uint8_t *row_bits, uint64_t row_count);
 void hudi_delta_free(struct mor_delta *delta);
 
 #endif

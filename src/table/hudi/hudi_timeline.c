@@ -168,7 +168,7 @@ static bool parse_name(int layout, const char *name, struct parsed_name *ret_par
     return true;
 }
 
-static bool is_write(enum hudi_action action)
+bool hudi_action_writes(enum hudi_action action)
 {
     switch (action) {
     case HUDI_ACTION_COMMIT:
@@ -258,7 +258,7 @@ enum mor_status hudi_timeline_load(struct hudi_timeline *timeline, struct mor_st
     for (size_t i = 0; i < fresh.count; i++) {
         const struct hudi_instant *instant = &fresh.instants[i];
         mor_map_put_text(&fresh.by_time, instant->time, NULL)->value.number = (int64_t)i;
-        if (!*fresh.start && (is_write(instant->completed) || is_write(instant->pending)))
+        if (!*fresh.start && (hudi_action_writes(instant->completed) || hudi_action_writes(instant->pending)))
             memcpy(fresh.start, instant->time, sizeof fresh.start);
     }
     hudi_timeline_done(timeline);

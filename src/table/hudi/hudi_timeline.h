@@ -28,6 +28,8 @@ enum hudi_action {
 };
 
 const char *hudi_action_name(enum hudi_action action);
+// True for actions that bring rows.
+bool hudi_action_writes(enum hudi_action action);
 
 struct hudi_instant {
     char time[HUDI_TIME_SIZE];
