@@ -27,6 +27,7 @@ struct commit_work {
     struct mor_write *write;
     struct mor_ledger base, after;
     struct mor_buffer property;
+    const char *step; // what is being done
     // what came of it
     int64_t fenced;
     bool went_back;
@@ -35,6 +36,12 @@ struct commit_work {
 static void tell(struct mor_committer *committer, const char *step, const struct mor_error *trouble)
 {
     committer->step(committer->context, step, trouble);
+}
+
+static void enter(struct commit_work *work, const char *step)
+{
+    work->step = step;
+    tell(work->committer, step, NULL);
 }
 
 static void pause_ms(int64_t ms)
@@ -408,7 +415,7 @@ static enum mor_status write_one_group(void *context, size_t index, struct mor_e
 static enum mor_status write_files(struct commit_work *work, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
-    tell(committer, "encode", NULL);
+    enter(work, "upload");
     MOR_TRY(mor_fault("commit.begun", err));
     if (work->changes.set.group_count > 0)
         MOR_TRY(mor_crew_run(committer->crew, work->changes.set.group_count, write_one_group, work,
@@ -443,10 +450,10 @@ static enum mor_status publish(struct commit_work *work, struct mor_commit_resul
         {LEDGER_PROPERTY, (const char *)work->property.data},
         {MOR_PROPERTY_CHECKPOINT, (const char *)checkpoint.data}};
     if (work->range_count > 0) {
-        tell(committer, "confirm", NULL);
+        enter(work, "fetch");
         MOR_TRY(committer->confirm(committer->context, err));
     }
-    tell(committer, "commit", NULL);
+    enter(work, "commit");
     MOR_TRY(mor_fault("commit.before_publish", err));
     MOR_TRY(mor_write_commit(work->write, properties, sizeof properties / sizeof properties[0],
                              NULL, NULL, ret_result, err));
@@ -456,6 +463,7 @@ static enum mor_status publish(struct commit_work *work, struct mor_commit_resul
 static enum mor_status attempt(struct commit_work *work, struct mor_commit_result *ret_result,
                                struct mor_error *err)
 {
+    enter(work, "commit");
     MOR_TRY(mor_write_begin(work->committer->table, &work->facts.batch_id, &work->write, err));
     enum mor_status status = read_base(work, err);
     if (status == MOR_OK)
@@ -483,7 +491,7 @@ static enum mor_status commit_until_known(struct commit_work *work,
         enum mor_status status = attempt(work, ret_result, err);
         if (status == MOR_OK || status == MOR_FATAL || status == MOR_DATA)
             return status;
-        tell(committer, "commit", err);
+        tell(committer, work->step, err);
         bool landed = false;
         struct mor_error question = MOR_ERROR_INIT;
         enum mor_status known =
@@ -518,7 +526,7 @@ static enum mor_status until_done(struct commit_work *work, follow_up *what, con
         enum mor_status status = what(work, version, err);
         if (status != MOR_RETRY || committer->give_up(committer->context))
             return status;
-        tell(committer, "state", err);
+        tell(committer, "index", err);
         pause_ms(RETRY_PAUSE_MAX_MS / 10);
     }
 }
@@ -600,7 +608,9 @@ static enum mor_status prepare(struct commit_work *work, struct mor_error *err)
         MOR_TRY(mor_committer_load(committer->table, &work->base, &property, err));
         fence(work, &work->base);
     }
+    enter(work, "index");
     MOR_TRY(settle_ids(work, err));
+    enter(work, "encode");
     return build_changes(work, err);
 }
 
@@ -620,7 +630,7 @@ static bool is_due(struct commit_work *work, enum mor_commit_reason reason)
 static enum mor_status drop_cut(struct commit_work *work, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
-    tell(committer, "commit", err);
+    tell(committer, work->step, err);
     if (err->status == MOR_DATA && committer->dedup != NULL)
         atomic_store(&committer->dedup->damaged, true);
     struct mor_error again = MOR_ERROR_INIT;
@@ -660,6 +670,7 @@ enum mor_status mor_committer_run(struct mor_committer *committer, enum mor_comm
     struct commit_work work = {.committer = committer,
                                .oldest_ms = MOR_TIMESTAMP_NONE,
                                .event_time = {.highest_ms = NO_WATERMARK},
+                               .step = "commit",
                                .facts = {.batch_id = mor_uuid_v7(),
                                          .instance = committer->instance,
                                          .topic = committer->topic}};

@@ -30,6 +30,7 @@ struct mor_lane {
     struct mor_lane_batch *spare;
     pthread_mutex_t trouble_mutex; // a status page must not wait for a chunk
     char trouble[256];
+    int64_t trouble_since_ms;
     // scratch of one chunk, the lane's thread only
     bool *keys_only;
     uint32_t *record_of_row;
@@ -138,6 +139,8 @@ struct chunk_work {
 static void set_trouble(struct mor_lane *lane, const char *text)
 {
     MOR_LOCKED(&lane->trouble_mutex);
+    if (*text == '\0' || lane->trouble[0] == '\0')
+        lane->trouble_since_ms = *text != '\0' ? mor_clock_wall_ms() : 0;
     (void)snprintf(lane->trouble, sizeof lane->trouble, "%.*s", (int)sizeof lane->trouble - 1,
                    text);
 }
@@ -601,10 +604,11 @@ bool mor_lane_is_idle(struct mor_lane *lane)
     return atomic_load(&lane->pending) == 0;
 }
 
-void mor_lane_trouble(struct mor_lane *lane, char *ret_text, size_t capacity)
+int64_t mor_lane_trouble(struct mor_lane *lane, char *ret_text, size_t capacity)
 {
     MOR_LOCKED(&lane->trouble_mutex);
     (void)snprintf(ret_text, capacity, "%s", lane->trouble);
+    return lane->trouble_since_ms;
 }
 
 void mor_lane_free(struct mor_lane *lane)

@@ -52,6 +52,7 @@ struct mor_pipeline {
     atomic_bool paused; // by an operator
     atomic_llong deadline_ms;
     atomic_llong consumed_records, consumed_bytes;
+    atomic_llong alive_ms; // of the committer
     pthread_mutex_t mutex; // status, identity, and `source` for whoever reads lag
     struct mor_pipeline_status status;
     struct mor_source_identity identity; // "" until the table or Kafka has told
@@ -68,10 +69,17 @@ static void set_step(struct mor_pipeline *pipeline, const char *step)
     pipeline->status.step_since_ms = mor_clock_wall_ms();
 }
 
-static void set_trouble(struct mor_pipeline *pipeline, const char *text)
+// `text` "" = all is well again.
+static void set_trouble(struct mor_pipeline *pipeline, const char *step, const char *text)
 {
     MOR_LOCKED(&pipeline->mutex);
-    (void)snprintf(pipeline->status.trouble, sizeof pipeline->status.trouble, "%s", text);
+    struct mor_pipeline_status *status = &pipeline->status;
+    if (*text == '\0')
+        status->trouble_since_ms = 0;
+    else if (status->trouble_since_ms == 0)
+        status->trouble_since_ms = mor_clock_wall_ms();
+    (void)snprintf(status->trouble_step, sizeof status->trouble_step, "%s", step);
+    (void)snprintf(status->trouble, sizeof status->trouble, "%s", text);
 }
 
 static void set_state(struct mor_pipeline *pipeline, enum mor_pipeline_state state)
@@ -83,11 +91,12 @@ static void set_state(struct mor_pipeline *pipeline, enum mor_pipeline_state sta
 static void on_step(void *context, const char *step, const struct mor_error *trouble)
 {
     struct mor_pipeline *pipeline = context;
+    atomic_store(&pipeline->alive_ms, mor_clock_mono_ms());
     set_step(pipeline, step != NULL ? step : "fetch");
     if (trouble != NULL) {
-        set_trouble(pipeline, trouble->message);
+        set_trouble(pipeline, step != NULL ? step : "commit", trouble->message);
         MOR_LOG(WARN, "commit_retry", MOR_STR("topic", pipeline->topic->topic),
-                MOR_STR("class", mor_status_name(trouble->status)),
+                MOR_STR("step", step), MOR_STR("class", mor_status_name(trouble->status)),
                 MOR_STR("msg", trouble->message));
     }
 }
@@ -173,6 +182,7 @@ static void note_commit(struct mor_pipeline *pipeline, const struct mor_commit_r
         for (size_t i = 0; i <= MOR_PIPELINE_LATENESS; i++)
             status->lateness[i] += report->event_time.lateness[i];
         status->trouble[0] = '\0';
+        status->trouble_since_ms = 0;
         memcpy(status->last_version, report->result.version, sizeof status->last_version);
     }
     MOR_LOG(INFO, "commit_done", MOR_STR("topic", pipeline->topic->topic),
@@ -595,14 +605,15 @@ static enum mor_status open_all(struct mor_pipeline *pipeline, struct mor_error 
         set_step(pipeline, steps[i].name);
         enum mor_status status;
         while ((status = steps[i].open(pipeline, err)) == MOR_RETRY) {
-            set_trouble(pipeline, err->message);
+            set_trouble(pipeline, steps[i].name, err->message);
+            atomic_store(&pipeline->alive_ms, mor_clock_mono_ms());
             MOR_LOG(WARN, "open_retry", MOR_STR("topic", pipeline->topic->topic),
                     MOR_STR("step", steps[i].name), MOR_STR("msg", err->message));
             if (!wait_to_retry(pipeline))
                 return MOR_OK;
         }
         MOR_TRY(status);
-        set_trouble(pipeline, "");
+        set_trouble(pipeline, "", "");
         if (atomic_load(&pipeline->stopping))
             return MOR_OK;
     }
@@ -640,6 +651,9 @@ static enum mor_status commit_once(struct mor_pipeline *pipeline, struct mor_com
                 MOR_INT("partitions", report.fenced),
                 MOR_STR("msg", "another writer moved these partitions in the table; their records "
                                "were dropped and are read again from the table's offsets"));
+        set_trouble(pipeline, "commit",
+                    "fenced: another writer moved partitions of this instance in the table; they "
+                    "are read again from there");
         MOR_LOCKED(&pipeline->mutex);
         pipeline->status.fenced += report.fenced;
     }
@@ -661,7 +675,7 @@ static enum mor_status look_around(struct mor_pipeline *pipeline, struct mor_com
     enum mor_status status = mor_committer_sync(committer, err);
     if (status != MOR_RETRY)
         return status;
-    on_step(pipeline, "state", err);
+    on_step(pipeline, "index", err);
     return MOR_OK;
 }
 
@@ -729,6 +743,7 @@ static enum mor_status run(struct mor_pipeline *pipeline, struct mor_error *err)
     while (!atomic_load(&pipeline->stopping)) {
         bool due =
             mor_gate_wait(&pipeline->gate, pipeline->topic->commit.interval_ms, WAIT_SLICE_MS);
+        atomic_store(&pipeline->alive_ms, mor_clock_mono_ms());
         if (mor_gate_failure(&pipeline->gate, err))
             return err->status;
         MOR_TRY(look_around(pipeline, &committer, err));
@@ -778,7 +793,7 @@ static void *pipeline_main(void *argument)
         status = run(pipeline, &err);
     if (status != MOR_OK) {
         mor_config_redact(pipeline->config, err.message);
-        set_trouble(pipeline, err.message);
+        set_trouble(pipeline, pipeline->status.step, err.message);
         MOR_LOG(ERROR, "topic_failed", MOR_STR("topic", pipeline->topic->topic),
                 MOR_STR("class", mor_status_name(status)), MOR_STR("msg", err.message));
     }
@@ -789,6 +804,17 @@ static void *pipeline_main(void *argument)
 }
 
 // ---- public -------------------------------------------------------------------------------------
+
+static size_t gather_bytes(const struct mor_config_topic *topic, size_t share_bytes)
+{
+    return at_most(at_most((size_t)topic->commit.max_bytes, share_bytes / GATHER_SHARE),
+                   GATHER_BYTES_MAX);
+}
+
+void mor_pipeline_set_share(struct mor_pipeline *pipeline, size_t budget_share_bytes)
+{
+    mor_gate_set_bytes(&pipeline->gate, gather_bytes(pipeline->topic, budget_share_bytes));
+}
 
 enum mor_status mor_pipeline_start(const struct mor_pipeline_options *options,
                                    struct mor_pipeline **ret_pipeline, struct mor_error *err)
@@ -805,14 +831,14 @@ enum mor_status mor_pipeline_start(const struct mor_pipeline_options *options,
     pipeline->budget_share_bytes = options->budget_share_bytes;
     mor_ledger_init(&pipeline->ledger);
     pthread_mutex_init(&pipeline->mutex, NULL);
-    size_t gather = at_most((size_t)options->topic->commit.max_bytes,
-                            options->budget_share_bytes / GATHER_SHARE);
     mor_gate_init(&pipeline->gate, (size_t)options->topic->commit.max_rows,
-                  at_most(gather, GATHER_BYTES_MAX));
+                  gather_bytes(options->topic, options->budget_share_bytes));
     (void)snprintf(pipeline->status.topic, sizeof pipeline->status.topic, "%s",
                    options->topic->topic);
     pipeline->status.watermark_ms = NO_WATERMARK;
     pipeline->status.last_freshness_ms = INT64_MIN;
+    pipeline->status.state_entries = pipeline->status.state_bytes = -1;
+    atomic_store(&pipeline->alive_ms, mor_clock_mono_ms());
     enum mor_status status =
         mor_thread_start(&pipeline->thread, "committer", pipeline_main, pipeline, err);
     if (status != MOR_OK) {
@@ -845,8 +871,7 @@ void mor_pipeline_stop(struct mor_pipeline *pipeline, int64_t deadline_ms)
 static void fill_lag(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
 {
     struct mor_source_lag rows[MOR_PIPELINE_LAG_MAX];
-    status->partition_count =
-        pipeline->source != NULL ? mor_source_lag(pipeline->source, rows, MOR_PIPELINE_LAG_MAX) : 0;
+    status->partition_count = mor_source_lag(pipeline->source, rows, MOR_PIPELINE_LAG_MAX);
     for (size_t i = 0; i < status->partition_count; i++) {
         struct mor_pipeline_lag *lag = &status->partitions[i];
         *lag = (struct mor_pipeline_lag){.partition = rows[i].partition,
@@ -866,14 +891,34 @@ static void fill_lag(struct mor_pipeline *pipeline, struct mor_pipeline_status *
     }
 }
 
-// A lane that waits (for the registry) is the step that is stuck, unless the commit is.
-static void fill_lane_trouble(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
+// A lane that waits (for the registry) or a source without brokers is the trouble, unless the
+// commit has one.
+static void fill_trouble(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
 {
     for (size_t i = 0; i < pipeline->lane_count && status->trouble[0] == '\0'; i++) {
-        mor_lane_trouble(pipeline->lanes[i], status->trouble, sizeof status->trouble);
-        if (status->trouble[0] != '\0')
-            (void)snprintf(status->step, sizeof status->step, "decode");
+        status->trouble_since_ms =
+            mor_lane_trouble(pipeline->lanes[i], status->trouble, sizeof status->trouble);
+        if (status->trouble[0] == '\0')
+            continue;
+        (void)snprintf(status->step, sizeof status->step, "decode");
+        (void)snprintf(status->trouble_step, sizeof status->trouble_step, "decode");
     }
+    if (status->trouble[0] != '\0')
+        return;
+    status->trouble_since_ms =
+        mor_source_down_since(pipeline->source, status->trouble, sizeof status->trouble);
+    if (status->trouble_since_ms != 0)
+        (void)snprintf(status->trouble_step, sizeof status->trouble_step, "fetch");
+}
+
+static void fill_state(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
+{
+    if (pipeline->dedup == NULL)
+        return;
+    struct mor_state_status state;
+    mor_state_status(pipeline->dedup->state, &state);
+    status->state_entries = (int64_t)(state.dedup_entries + state.index_entries);
+    status->state_bytes = (int64_t)state.memory_bytes;
 }
 
 void mor_pipeline_status(struct mor_pipeline *pipeline, struct mor_pipeline_status *ret_status)
@@ -883,11 +928,15 @@ void mor_pipeline_status(struct mor_pipeline *pipeline, struct mor_pipeline_stat
     ret_status->paused = atomic_load(&pipeline->paused);
     ret_status->consumed_records = atomic_load(&pipeline->consumed_records);
     ret_status->consumed_bytes = atomic_load(&pipeline->consumed_bytes);
-    if (pipeline->status.state != MOR_PIPELINE_RUNNING)
+    ret_status->alive_ms = atomic_load(&pipeline->alive_ms);
+    if (pipeline->status.state != MOR_PIPELINE_RUNNING || pipeline->source == NULL)
         return;
+    int64_t source_alive_ms = mor_source_alive_ms(pipeline->source);
+    if (source_alive_ms < ret_status->alive_ms)
+        ret_status->alive_ms = source_alive_ms;
     fill_lag(pipeline, ret_status);
-    if (pipeline->source != NULL)
-        fill_lane_trouble(pipeline, ret_status);
+    fill_state(pipeline, ret_status);
+    fill_trouble(pipeline, ret_status);
 }
 
 bool mor_pipeline_has_ended(struct mor_pipeline *pipeline)
