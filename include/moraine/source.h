@@ -168,6 +168,23 @@ enum mor_status mor_source_reader_read(
 // False when it does not say.
 bool mor_source_reader_is_compacted(struct mor_source_reader *reader);
 
+// ---- producing ----------------------------------------------------------------------------------
+
+// An idempotent producer for one topic; one thread. The properties are those of the consumer, what
+// only a consumer knows is passed over.
+struct mor_producer;
+enum mor_status mor_producer_open(const struct mor_source_property *properties,
+                                  size_t property_count, const char *topic,
+                                  struct mor_producer **ret_producer,
+                                  struct mor_error *err) MOR_CHECKED;
+// Copies key, value and headers of the record. RETRY when the queue stays full for timeout_ms.
+enum mor_status mor_producer_send(struct mor_producer *producer, const struct mor_record *record,
+                                  int64_t timeout_ms, struct mor_error *err) MOR_CHECKED;
+// Waits until the broker has taken every record. RETRY: not all of them; those may come again.
+enum mor_status mor_producer_flush(struct mor_producer *producer, int64_t timeout_ms,
+                                   struct mor_error *err) MOR_CHECKED;
+void mor_producer_free(struct mor_producer *producer); // NULL is fine
+
 // ---- embedded broker ----------------------------------------------------------------------------
 
 // librdkafka's mock cluster: in memory, about 5 MiB or 100,000 batches kept per partition.

@@ -20,7 +20,8 @@ struct commit_work {
     struct mor_commit_facts facts;
     struct mor_event_time_facts event_time; // of the taken runs, like all below
     int64_t oldest_ms, dead_keys;
-    struct mor_buffer letters; // dead letters
+    struct mor_letter_rows *letters; // dead letters
+    size_t letters_count;
     struct mor_state_batch *ids;
     struct mor_buffer attachment; // of the ids
     // of the current attempt
@@ -319,8 +320,12 @@ static void take_run(struct commit_work *work, struct mor_lane_batch *batch, str
     work->dead_keys += run->dead_keys;
     if (run->oldest_ms < work->oldest_ms)
         work->oldest_ms = run->oldest_ms;
-    mor_buffer_append(&work->letters, batch->dead_letters.data + run->letters_first,
-                      run->letters_size);
+    if (run->letters_count == 0)
+        return;
+    work->letters =
+        mor_realloc(work->letters, (work->letters_count + 1) * sizeof *work->letters);
+    work->letters[work->letters_count++] =
+        (struct mor_letter_rows){batch->dead_letters, run->letters_first, run->letters_count};
 }
 
 static enum mor_status build_changes(struct commit_work *work, struct mor_error *err)
@@ -360,7 +365,7 @@ static void finish(struct commit_work *work)
     mor_changes_done(&work->changes);
     mor_ledger_done(&work->base);
     mor_ledger_done(&work->after);
-    mor_buffer_done(&work->letters);
+    free(work->letters);
     mor_buffer_done(&work->attachment);
     mor_buffer_done(&work->property);
 }
@@ -428,14 +433,9 @@ static enum mor_status write_files(struct commit_work *work, struct mor_error *e
 
 static enum mor_status write_letters(struct commit_work *work, struct mor_error *err)
 {
-    struct mor_committer *committer = work->committer;
-    if (committer->letters == NULL)
-        return MOR_OK;
-    int64_t bytes = mor_dead_letters_bytes(committer->letters);
-    if (work->letters.size_bytes > 0)
-        MOR_TRY(mor_dead_letters_write(committer->letters, &work->letters, &bytes, err));
-    mor_ledger_set_letters(&work->after, committer->instance, bytes);
-    return MOR_OK;
+    struct mor_letter_sink *sink = work->committer->letters;
+    return sink->ops->write(sink, work->letters, work->letters_count, work->ranges,
+                            work->range_count, &work->after, err);
 }
 
 static enum mor_status publish(struct commit_work *work, struct mor_commit_result *ret_result,
@@ -555,9 +555,7 @@ static enum mor_status catch_up_after(struct commit_work *work, const char *vers
 static enum mor_status adopt(struct commit_work *work, const char *version, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
-    if (committer->letters != NULL)
-        mor_dead_letters_committed(committer->letters,
-                                   mor_ledger_letters(&work->after, committer->instance));
+    committer->letters->ops->committed(committer->letters, &work->after);
     mor_ledger_copy(committer->ledger, &work->after);
     enum mor_status status = MOR_OK;
     if (work->ids != NULL) {
@@ -657,7 +655,6 @@ static void report_on(const struct commit_work *work, struct mor_commit_report *
         return;
     report->outcomes = work->facts.outcomes;
     report->event_time = work->event_time;
-    report->dead_letter_bytes = (int64_t)work->letters.size_bytes;
     report->dead_keys = work->dead_keys;
     report->oldest_ms = work->oldest_ms;
 }

@@ -37,7 +37,8 @@ struct mor_pipeline {
     struct mor_topic_schema schema;
     struct mor_table *table;
     struct mor_ledger ledger;
-    struct mor_dead_letters *letters;
+    struct mor_letter_sink *letters;
+    struct mor_schema *letter_schema;
     struct mor_positions positions;
     struct mor_dedup *dedup; // NULL = none
     struct mor_gate gate;
@@ -194,7 +195,7 @@ static void note_commit(struct mor_pipeline *pipeline, const struct mor_commit_r
             MOR_INT("bytes", report->result.bytes_written), MOR_INT("ms", report->duration_ms));
     if (rows->dead > 0)
         MOR_LOG(WARN, "dead_letters", MOR_STR("topic", pipeline->topic->topic),
-                MOR_INT("records", rows->dead), MOR_INT("bytes", report->dead_letter_bytes));
+                MOR_INT("records", rows->dead));
 }
 
 // ---- the source's callbacks ---------------------------------------------------------------------
@@ -407,10 +408,9 @@ static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_erro
 
 static enum mor_status open_letters(struct mor_pipeline *pipeline, struct mor_error *err)
 {
-    MOR_TRY(mor_dead_letters_open(
-        pipeline->config->state_dir, pipeline->topic->topic,
-        mor_ledger_letters(&pipeline->ledger, pipeline->config->instance), &pipeline->letters,
-        err));
+    MOR_TRY(mor_letter_sink_open(pipeline->config, pipeline->topic, &pipeline->ledger,
+                                 pipeline->budget, &pipeline->letters, err));
+    pipeline->letter_schema = mor_dead_letter_schema();
     mor_positions_init(&pipeline->positions, &pipeline->ledger);
     pipeline->positions_made = true;
     MOR_LOCKED(&pipeline->mutex);
@@ -503,6 +503,7 @@ static void make_plan(struct mor_pipeline *pipeline)
         .event_time = {.column = schema->event_time_column,
                        .factor = schema->event_time_factor,
                        .divisor = schema->event_time_divisor,
+                       .format = topic->event_time.format,
                        .max_lateness_ms = topic->event_time.max_lateness_ms,
                        .max_future_ms = topic->event_time.max_future_ms,
                        .late = (enum mor_late_policy)topic->event_time.late},
@@ -514,7 +515,8 @@ static void make_plan(struct mor_pipeline *pipeline)
         .queue_bytes_max = pipeline->budget_share_bytes / LANE_QUEUE_SHARE / pipeline->lane_count,
         .budget = pipeline->budget,
         .gate = &pipeline->gate,
-        .positions = &pipeline->positions};
+        .positions = &pipeline->positions,
+        .letters = pipeline->letter_schema};
 }
 
 static enum mor_status start_lanes(struct mor_pipeline *pipeline, struct mor_error *err)
@@ -777,7 +779,9 @@ static void close_all(struct mor_pipeline *pipeline)
     mor_crew_free(pipeline->crew);
     if (pipeline->positions_made)
         mor_positions_done(&pipeline->positions);
-    mor_dead_letters_free(pipeline->letters);
+    if (pipeline->letters != NULL)
+        pipeline->letters->ops->free(pipeline->letters);
+    mor_schema_free(pipeline->letter_schema);
     mor_dedup_free(pipeline->dedup);
     mor_table_free(pipeline->table);
     mor_ledger_done(&pipeline->ledger);

@@ -238,6 +238,7 @@ static enum mor_status check_event_time(const struct mor_config_topic *topic,
                         &schema->event_time_column, err));
     switch (schema->rows->root.children[schema->event_time_column].type) {
     case MOR_TYPE_TIMESTAMP_MILLIS:
+    case MOR_TYPE_STRING:
         return MOR_OK;
     case MOR_TYPE_TIMESTAMP_MICROS:
         schema->event_time_divisor = 1000;
@@ -255,7 +256,8 @@ static enum mor_status check_event_time(const struct mor_config_topic *topic,
     default:
         return mor_error_set(
             err, MOR_FATAL,
-            "%s: event_time.field: column '%s' is neither a timestamp, a date nor an integer",
+            "%s: event_time.field: column '%s' is neither a timestamp, a date, an integer nor a "
+            "text",
             topic->path, topic->event_time.field);
     }
 }

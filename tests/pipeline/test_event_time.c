@@ -65,6 +65,36 @@ static void facts_of_runs_add_up(void **state)
     assert_int_equal(sum.lateness[3], 4);
 }
 
+static int64_t time_of(const struct mor_event_time_plan *reading, const struct mor_batch *rows,
+                       size_t row)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    int64_t ms;
+    assert_ok(mor_event_time_of(reading, &rows->columns[0], row, &ms, &err));
+    return ms;
+}
+
+static void texts_are_read_by_their_format(void **state)
+{
+    (void)state;
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_schema *schema = mor_schema_new("t");
+    mor_schema_add(schema, NULL, "at", MOR_TYPE_STRING, true);
+    struct mor_batch *rows = mor_batch_new(schema, NULL);
+    static const char *const texts[] = {"2026-01-02T03:04:05.678Z", "02/01/2026 03:04:05", "soon"};
+    for (size_t i = 0; i < 3; i++)
+        mor_vector_append_bytes(&rows->columns[0], texts[i], strlen(texts[i]));
+    const struct mor_event_time_plan iso = {0}, formatted = {.format = "%d/%m/%Y %H:%M:%S"};
+    assert_int_equal(time_of(&iso, rows, 0), 1767323045678);
+    assert_int_equal(time_of(&formatted, rows, 1), 1767323045000);
+    int64_t ms;
+    assert_fails(mor_event_time_of(&iso, &rows->columns[0], 2, &ms, &err), MOR_DATA, "soon");
+    err = MOR_ERROR_INIT;
+    assert_fails(mor_event_time_of(&formatted, &rows->columns[0], 0, &ms, &err), MOR_DATA, "%d/%m");
+    mor_batch_free(rows);
+    mor_schema_free(schema);
+}
+
 static void units_become_milliseconds_rounded_down(void **state)
 {
     (void)state;
@@ -77,10 +107,10 @@ static void units_become_milliseconds_rounded_down(void **state)
     mor_vector_append_null(&rows->columns[0]);
     const struct mor_event_time_plan micros = {.factor = 1, .divisor = 1000};
     const struct mor_event_time_plan seconds = {.factor = 1000, .divisor = 1};
-    assert_int_equal(mor_event_time_of(&micros, &rows->columns[0], 0), 1);
-    assert_int_equal(mor_event_time_of(&micros, &rows->columns[0], 1), -2);
-    assert_true(mor_event_time_of(&seconds, &rows->columns[0], 2) == INT64_MAX);
-    assert_true(mor_event_time_of(&seconds, &rows->columns[0], 3) == NO_EVENT_TIME);
+    assert_int_equal(time_of(&micros, rows, 0), 1);
+    assert_int_equal(time_of(&micros, rows, 1), -2);
+    assert_true(time_of(&seconds, rows, 2) == INT64_MAX);
+    assert_true(time_of(&seconds, rows, 3) == NO_EVENT_TIME);
     mor_batch_free(rows);
     mor_schema_free(schema);
 }
@@ -92,6 +122,7 @@ int main(void)
         cmocka_unit_test(a_time_too_far_in_the_future_moves_nothing),
         cmocka_unit_test(the_ends_of_time_do_no_harm),
         cmocka_unit_test(facts_of_runs_add_up),
+        cmocka_unit_test(texts_are_read_by_their_format),
         cmocka_unit_test(units_become_milliseconds_rounded_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
