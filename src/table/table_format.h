@@ -78,6 +78,20 @@ struct mor_table_ops {
                                     const char *fence_value, struct mor_commit_result *ret_result,
                                     struct mor_error *err);
     void (*write_free)(struct mor_write *write);
+    const char *(*base_property)(const struct mor_write *write, const char *key);
+    const char *(*base_version)(const struct mor_write *write);
+    bool (*base_went_back)(const struct mor_write *write);
+    enum mor_status (*attach)(struct mor_write *write, const char *kind, const void *bytes,
+                              size_t size_bytes, struct mor_error *err);
+    enum mor_status (*has_batch)(struct mor_table *table, const struct mor_uuid *batch_id,
+                                 bool *ret_has, struct mor_error *err);
+    enum mor_status (*attachments)(struct mor_table *table, const char *kind,
+                                   const char *after_version, struct mor_arena *arena,
+                                   struct mor_attachment **ret_attachments, size_t *ret_count,
+                                   struct mor_error *err);
+    enum mor_status (*attachment_drop)(struct mor_table *table,
+                                       const struct mor_attachment *attachment,
+                                       struct mor_error *err);
     enum mor_status (*history)(struct mor_table *table, struct mor_arena *arena,
                                struct mor_commit_info **ret_commits, size_t *ret_count,
                                struct mor_error *err);
@@ -115,7 +129,7 @@ struct mor_table_ops {
     enum mor_status (*rewrite_file_append)(struct mor_rewrite_file *file,
                                            const struct mor_batch *batch, struct mor_error *err);
     int64_t (*rewrite_file_size_bytes)(const struct mor_rewrite_file *file);
-    enum mor_status (*rewrite_file_finish)(struct mor_rewrite_file *file,
+    enum mor_status (*rewrite_file_finish)(struct mor_rewrite_file *take_file,
                                            const struct mor_rewrite_counts *counts,
                                            struct mor_error *err);
     void (*rewrite_file_free)(struct mor_rewrite_file *file);
