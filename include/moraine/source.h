@@ -61,6 +61,7 @@ struct mor_source_options {
     const struct mor_source_property *properties; // handed to librdkafka as they are
     size_t property_count;
     enum mor_source_start start; // for partitions without an offset in the table
+    bool headers;                // records come with their headers
     struct mor_budget *budget;   // intake stops above pause_percent of it
     int32_t pause_percent;       // 0 = 80
     size_t queue_bytes_max;      // librdkafka's own queue
@@ -138,6 +139,27 @@ void mor_source_free(struct mor_source *source);
 size_t mor_source_missing_protections(const char *ret_lines[], size_t capacity);
 // "librdkafka 2.15.1 (built from ...)".
 const char *mor_source_library_version(void);
+
+// ---- before a deployment ------------------------------------------------------------------------
+
+enum mor_source_right { MOR_RIGHT_UNKNOWN, MOR_RIGHT_GRANTED, MOR_RIGHT_MISSING };
+struct mor_source_probe {
+    int32_t partition_count;
+    int32_t partitions_without_answer; // no leader, or no right to describe
+    int64_t records;                   // in Kafka now, gaps included
+    int64_t records_of_last_hour;      // -1 = not known
+    enum mor_source_right read_topic;
+    enum mor_source_right read_group; // not known also when there is no such group yet
+};
+// Whether librdkafka knows the properties and exactly-once allows them; asks nobody. FATAL: it does
+// not.
+enum mor_status mor_source_check_properties(const struct mor_source_options *options,
+                                            struct mor_error *err) MOR_CHECKED;
+// Asks a broker about a topic without joining its group; uses topic, group_id and properties. Takes
+// some seconds when nobody answers. FATAL and RETRY as mor_source_open.
+enum mor_status mor_source_probe(const struct mor_source_options *options,
+                                 struct mor_source_probe *ret_probe,
+                                 struct mor_error *err) MOR_CHECKED;
 
 // ---- reading again ------------------------------------------------------------------------------
 

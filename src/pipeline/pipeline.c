@@ -556,6 +556,8 @@ static enum mor_status open_source(struct mor_pipeline *pipeline, struct mor_err
         .budget = pipeline->budget,
         .queue_bytes_max =
             at_most(pipeline->budget_share_bytes / KAFKA_QUEUE_SHARE, KAFKA_QUEUE_MAX),
+        .headers = pipeline->topic->dead_letter.location != NULL ||
+                   pipeline->topic->dead_letter.topic != NULL,
         .context = pipeline,
         .identity = on_identity,
         .assign = on_assign,

@@ -229,8 +229,11 @@ void mor_source_error_callback(rd_kafka_t *kafka, int code, const char *reason, 
     struct mor_source *source = context;
     (void)kafka;
     pthread_mutex_lock(&source->mutex);
-    source->last_error_code = (rd_kafka_resp_err_t)code;
-    snprintf(source->last_error, sizeof source->last_error, "%s", reason);
+    // that all brokers are down follows from what was said before
+    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || source->last_error[0] == '\0') {
+        source->last_error_code = (rd_kafka_resp_err_t)code;
+        snprintf(source->last_error, sizeof source->last_error, "%s", reason);
+    }
     pthread_mutex_unlock(&source->mutex);
     if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && atomic_load(&source->down_since_ms) == 0)
         atomic_store(&source->down_since_ms, mor_clock_wall_ms());
