@@ -57,8 +57,7 @@ struct mor_lane_plan {
     const uint32_t *column_of_table; // for each column of the table, its index in rows
     size_t absent_first;             // columns that get null: only the table has them
     bool keyed;
-    int32_t partition_column; // provenance, -1 = off
-    int32_t offset_column;
+    int32_t offset_column; // provenance, -1 = off
     int32_t delete_column; // -1 = no delete_when
     const char *delete_text;
     const int32_t *required_columns; // ordering and partition columns: a delete without one of them

@@ -343,23 +343,12 @@ static void make_plan(struct mor_pipeline *pipeline)
     pipeline->plan = (struct mor_lane_plan){
         .topic = topic->topic,
         .table = pipeline->table,
-        .decoder = {.format = topic->value.format == MOR_CONFIG_FORMAT_AVRO ? MOR_PAYLOAD_AVRO
-                                                                            : MOR_PAYLOAD_JSON,
-                    .schema = schema->rows,
-                    .source_schema = schema->source,
-                    .column_count = schema->payload_column_count,
-                    .registry =
-                        topic->value.wire == MOR_CONFIG_WIRE_CONFLUENT ? pipeline->registry : NULL,
-                    .writer_schema = schema->writer_schema,
-                    .key_format = (enum mor_key_format)topic->message_key.format,
-                    .key_columns = topic->key.items,
-                    .key_column_count = topic->key.count},
+        .decoder = mor_topic_decoder_options(topic, schema, pipeline->registry),
         .rows = schema->rows,
         .column_of_table = schema->column_of_table,
         .absent_first = schema->absent_first,
         .keyed = topic->key.count > 0,
-        .partition_column = schema->partition_column,
-        .offset_column = schema->offset_column,
+        .offset_column = schema->columns.offset_column,
         .delete_column = schema->delete_column,
         .delete_text = topic->delete_when.equals,
         .required_columns = schema->required_columns,
@@ -408,6 +397,7 @@ static enum mor_status open_source(struct mor_pipeline *pipeline, struct mor_err
         .property_count = config->kafka_count,
         .start = pipeline->topic->start == MOR_CONFIG_START_LATEST ? MOR_START_LATEST
                                                                    : MOR_START_EARLIEST,
+        .headers = mor_topic_columns_want_headers(&pipeline->schema.columns),
         .budget = pipeline->budget,
         .queue_bytes_max =
             at_most(pipeline->budget_share_bytes / KAFKA_QUEUE_SHARE, KAFKA_QUEUE_MAX),
