@@ -235,7 +235,10 @@ void mor_source_error_callback(rd_kafka_t *kafka, int code, const char *reason, 
         snprintf(source->last_error, sizeof source->last_error, "%s", reason);
     }
     pthread_mutex_unlock(&source->mutex);
-    source->brokers_down = source->brokers_down || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        source->brokers_down = true;
+        mor_source_suspect_identity(source); // the answer tells when one is back
+    }
     if (code == RD_KAFKA_RESP_ERR__FATAL)
         fatal_error(source);
     else

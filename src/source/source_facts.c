@@ -321,6 +321,7 @@ void mor_source_publish_lag(struct mor_source *source)
     struct mor_source_lag *old = source->lag;
     source->lag = rows;
     source->lag_count = source->part_count;
+    source->cut_off = source->brokers_down;
     pthread_mutex_unlock(&source->mutex);
     free(old);
 }

@@ -104,6 +104,7 @@ struct mor_source {
     pthread_mutex_t mutex; // what follows
     pthread_cond_t changed;
     bool stopped, quit, delivering;
+    bool cut_off; // brokers_down, for others
     // Questions for the identity by mor_source_confirm_identity, numbered: the newest wanted, and
     // the newest that has a good answer.
     int64_t confirm_wanted, confirm_done;
