@@ -51,8 +51,9 @@ struct mor_pipeline_status {
     enum mor_pipeline_state state;
     char step[64]; // what is being done, or waited for
     int64_t step_since_ms;
-    char trouble[1024]; // the last thing that went wrong and was not mended since; "" = nothing
-    bool paused;        // by mor_pipeline_pause
+    char trouble[1024];    // the last thing that went wrong and was not mended since; "" = nothing
+    char trouble_step[64]; // in which step that was: "fetch", "decode", "upload", "commit", ...
+    bool paused;           // by mor_pipeline_pause
     int64_t consumed_records, consumed_bytes; // taken from Kafka since start, committed or not
     // committed since start
     int64_t read, inserted, updated, deleted, duplicate, late_dropped, dead, filtered, gap;

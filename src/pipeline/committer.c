@@ -23,6 +23,7 @@ struct commit_work {
     struct mor_buffer letters; // dead letters of the taken runs
     struct mor_buffer property;
     struct mor_write *write; // of the current attempt
+    const char *failing;     // the step that an error of the attempt would be of
 };
 
 static void tell(struct mor_committer *committer, const char *step, const struct mor_error *trouble)
@@ -166,6 +167,7 @@ static enum mor_status write_and_publish(struct commit_work *work,
 {
     struct mor_committer *committer = work->committer;
     tell(committer, "encode", NULL);
+    work->failing = "upload"; // encoding itself does not fail for a while
     MOR_TRY(mor_fault("commit.begun", err));
     MOR_TRY(
         mor_crew_run(committer->crew, work->changes.set.group_count, write_one_group, work, err));
@@ -183,8 +185,10 @@ static enum mor_status write_and_publish(struct commit_work *work,
         {LEDGER_PROPERTY, (const char *)work->property.data},
         {MOR_PROPERTY_CHECKPOINT, (const char *)checkpoint.data}};
     tell(committer, "confirm", NULL);
+    work->failing = "fetch"; // Kafka did not answer
     MOR_TRY(committer->confirm(committer->context, err));
     tell(committer, "commit", NULL);
+    work->failing = "commit";
     MOR_TRY(mor_fault("commit.before_publish", err));
     MOR_TRY(mor_write_commit(work->write, properties, sizeof properties / sizeof properties[0],
                              LEDGER_PROPERTY, *committer->property, ret_result, err));
@@ -194,6 +198,7 @@ static enum mor_status write_and_publish(struct commit_work *work,
 static enum mor_status attempt(struct commit_work *work, struct mor_commit_result *ret_result,
                                struct mor_error *err)
 {
+    work->failing = "commit";
     MOR_TRY(mor_write_begin(work->committer->table, &work->facts.batch_id, &work->write, err));
     enum mor_status status = write_and_publish(work, ret_result, err);
     mor_write_free(work->write);
@@ -256,7 +261,7 @@ static enum mor_status commit_until_known(struct commit_work *work,
         enum mor_status status = attempt(work, ret_result, err);
         if (status == MOR_OK || status == MOR_FATAL || status == MOR_DATA)
             return status;
-        tell(committer, "commit", err);
+        tell(committer, work->failing, err);
         bool landed = false;
         struct mor_error question = MOR_ERROR_INIT;
         enum mor_status known = find_out(work, &landed, &question);

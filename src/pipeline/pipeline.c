@@ -67,10 +67,12 @@ static void set_step(struct mor_pipeline *pipeline, const char *step)
     pipeline->status.step_since_ms = mor_clock_wall_ms();
 }
 
-static void set_trouble(struct mor_pipeline *pipeline, const char *text)
+static void set_trouble(struct mor_pipeline *pipeline, const char *step, const char *text)
 {
     MOR_LOCKED(&pipeline->mutex);
-    (void)snprintf(pipeline->status.trouble, sizeof pipeline->status.trouble, "%s", text);
+    struct mor_pipeline_status *status = &pipeline->status;
+    (void)snprintf(status->trouble_step, sizeof status->trouble_step, "%s", step);
+    (void)snprintf(status->trouble, sizeof status->trouble, "%s", text);
 }
 
 static void set_state(struct mor_pipeline *pipeline, enum mor_pipeline_state state)
@@ -84,7 +86,7 @@ static void on_step(void *context, const char *step, const struct mor_error *tro
     struct mor_pipeline *pipeline = context;
     set_step(pipeline, step != NULL ? step : "fetch");
     if (trouble != NULL) {
-        set_trouble(pipeline, trouble->message);
+        set_trouble(pipeline, step, trouble->message);
         MOR_LOG(WARN, "commit_retry", MOR_STR("topic", pipeline->topic->topic),
                 MOR_STR("class", mor_status_name(trouble->status)),
                 MOR_STR("msg", trouble->message));
@@ -449,14 +451,14 @@ static enum mor_status open_all(struct mor_pipeline *pipeline, struct mor_error 
         set_step(pipeline, steps[i].name);
         enum mor_status status;
         while ((status = steps[i].open(pipeline, err)) == MOR_RETRY) {
-            set_trouble(pipeline, err->message);
+            set_trouble(pipeline, steps[i].name, err->message);
             MOR_LOG(WARN, "open_retry", MOR_STR("topic", pipeline->topic->topic),
                     MOR_STR("step", steps[i].name), MOR_STR("msg", err->message));
             if (!wait_to_retry(pipeline))
                 return MOR_OK;
         }
         MOR_TRY(status);
-        set_trouble(pipeline, "");
+        set_trouble(pipeline, "", "");
         if (atomic_load(&pipeline->stopping))
             return MOR_OK;
     }
@@ -513,10 +515,10 @@ static enum mor_status commit_once(struct mor_pipeline *pipeline, struct mor_com
         hint_offsets(pipeline);
     }
     if (report.fenced) {
-        MOR_LOG(WARN, "fenced", MOR_STR("topic", pipeline->topic->topic),
-                MOR_STR("msg", "another writer moved the table; the batch was dropped and its "
-                               "partitions start from the "
-                               "table again"));
+        static const char words[] = "another writer moved the table; the batch was dropped and its "
+                                    "partitions start from the table again";
+        MOR_LOG(WARN, "fenced", MOR_STR("topic", pipeline->topic->topic), MOR_STR("msg", words));
+        set_trouble(pipeline, "commit", words);
         MOR_LOCKED(&pipeline->mutex);
         pipeline->status.fenced++;
     }
@@ -608,7 +610,8 @@ static void *pipeline_main(void *argument)
         status = run(pipeline, &err);
     if (status != MOR_OK) {
         mor_config_redact(pipeline->config, err.message);
-        set_trouble(pipeline, err.message);
+        MOR_AUTO_FREE char *step = mor_strdup(pipeline->status.step); // written by this thread only
+        set_trouble(pipeline, step, err.message);
         MOR_LOG(ERROR, "topic_failed", MOR_STR("topic", pipeline->topic->topic),
                 MOR_STR("class", mor_status_name(status)), MOR_STR("msg", err.message));
     }
@@ -702,8 +705,17 @@ static void fill_lane_trouble(struct mor_pipeline *pipeline, struct mor_pipeline
     for (size_t i = 0; i < pipeline->lane_count && status->trouble[0] == '\0'; i++) {
         mor_lane_trouble(pipeline->lanes[i], status->trouble, sizeof status->trouble);
         if (status->trouble[0] != '\0')
-            (void)snprintf(status->step, sizeof status->step, "decode");
+            (void)snprintf(status->trouble_step, sizeof status->trouble_step, "decode");
     }
+}
+
+static void fill_source_trouble(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
+{
+    char why[512];
+    if (status->trouble[0] != '\0' || !mor_source_is_cut_off(pipeline->source, why, sizeof why))
+        return;
+    (void)snprintf(status->trouble, sizeof status->trouble, "no broker answers: %s", why);
+    (void)snprintf(status->trouble_step, sizeof status->trouble_step, "fetch");
 }
 
 void mor_pipeline_status(struct mor_pipeline *pipeline, struct mor_pipeline_status *ret_status)
@@ -716,8 +728,10 @@ void mor_pipeline_status(struct mor_pipeline *pipeline, struct mor_pipeline_stat
     if (pipeline->status.state != MOR_PIPELINE_RUNNING)
         return;
     fill_lag(pipeline, ret_status);
-    if (pipeline->source != NULL)
-        fill_lane_trouble(pipeline, ret_status);
+    if (pipeline->source == NULL)
+        return;
+    fill_lane_trouble(pipeline, ret_status);
+    fill_source_trouble(pipeline, ret_status);
 }
 
 bool mor_pipeline_has_ended(struct mor_pipeline *pipeline)
