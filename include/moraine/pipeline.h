@@ -56,12 +56,10 @@ struct mor_pipeline_status {
     enum mor_pipeline_state state;
     char step[64]; // what is being done, or waited for
     int64_t step_since_ms;
-    char trouble[1024]; // the last thing that went wrong and was not mended since; "" = nothing
-    char trouble_step[32];    // where: fetch, decode, index, encode, upload, commit
-    int64_t trouble_since_ms; // wall clock: since when there is trouble, 0 = none
-    int64_t alive_ms;         // monotonic clock: when the slowest of the topic's threads (committer,
-                              // source) last came round
-    bool paused;        // by mor_pipeline_pause
+    char trouble[1024];    // the last thing that went wrong and was not mended since; "" = nothing
+    char trouble_step[64]; // where: fetch, decode, index, encode, upload, commit
+    int64_t alive_ms;      // monotonic clock: when the slower of committer and source last came round
+    bool paused;           // by mor_pipeline_pause
     int64_t consumed_records, consumed_bytes; // taken from Kafka since start, committed or not
     // committed since start
     int64_t read, inserted, updated, deleted, duplicate, late_dropped, dead, filtered, gap;

@@ -9,9 +9,10 @@
 #include "moraine/base/thread.h"
 
 // A topic is stuck when records wait and nothing was committed for some of its commit intervals and
-// the time that slow storage may take.
-#define STUCK_INTERVALS 3
-#define STUCK_GRACE_MS  60000
+// the time that a commit may take, or when something went wrong and did not pass at once.
+#define STUCK_INTERVALS  3
+#define STUCK_GRACE_MS   5000
+#define TROUBLE_AFTER_MS 3000
 
 static const char *const format_names[] = {[MOR_CONFIG_TABLE_HUDI] = "hudi",
                                            [MOR_CONFIG_TABLE_ICEBERG] = "iceberg",
@@ -108,6 +109,7 @@ static void fill_config(struct mor_serve_snapshot *snapshot, struct mor_serve_to
     topic->format = format_names[config->table.format];
     topic->commit_interval_ms = config->commit.interval_ms;
     topic->stuck_after_ms = config->commit.interval_ms * STUCK_INTERVALS + STUCK_GRACE_MS;
+    topic->trouble_after_ms = TROUBLE_AFTER_MS;
 }
 
 static void fill_topic(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
@@ -120,6 +122,7 @@ static void fill_topic(struct mor_serve_snapshot *snapshot, struct mor_serve_top
     char *trouble = mor_arena_strdup(arena, status->trouble);
     mor_config_redact(from->generation->config, trouble); // libraries quote what they were given
     topic->trouble = trouble;
+    topic->trouble_step = mor_arena_strdup(arena, status->trouble_step);
     topic->version = mor_arena_strdup(arena, status->last_version);
     fill_facts(&topic->facts, status);
     topic->commit_duration = histogram_of(snapshot, &status->commit_duration);

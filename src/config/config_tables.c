@@ -80,12 +80,25 @@ static const struct mor_option_choice formats[] = {
     {"avro", MOR_CONFIG_FORMAT_AVRO, false},
     {"json", MOR_CONFIG_FORMAT_JSON, false},
     {"protobuf", MOR_CONFIG_FORMAT_PROTOBUF, true},
-    {"raw", MOR_CONFIG_FORMAT_RAW, true},
+    {"raw", MOR_CONFIG_FORMAT_RAW, false},
     {NULL, 0, false},
 };
 static const struct mor_option_choice envelopes[] = {
     {"none", MOR_CONFIG_ENVELOPE_NONE, false},
-    {"debezium", MOR_CONFIG_ENVELOPE_DEBEZIUM, true},
+    {"debezium", MOR_CONFIG_ENVELOPE_DEBEZIUM, false},
+    {NULL, 0, false}};
+static const struct mor_option_choice truncates[] = {{"ignore", MOR_CONFIG_TRUNCATE_IGNORE, false},
+                                                     {"stop", MOR_CONFIG_TRUNCATE_STOP, false},
+                                                     {NULL, 0, false}};
+static const struct mor_option_choice unavailables[] = {
+    {"null", MOR_CONFIG_UNAVAILABLE_NULL, false},
+    {"keep", MOR_CONFIG_UNAVAILABLE_KEEP, false},
+    {"dead_letter", MOR_CONFIG_UNAVAILABLE_DEAD_LETTER, false},
+    {NULL, 0, false}};
+static const struct mor_option_choice decimal_texts[] = {
+    {"auto", MOR_CONFIG_DECIMALS_AUTO, false},
+    {"text", MOR_CONFIG_DECIMALS_TEXT, false},
+    {"base64", MOR_CONFIG_DECIMALS_BASE64, false},
     {NULL, 0, false}};
 static const struct mor_option_choice wires[] = {{"confluent", MOR_CONFIG_WIRE_CONFLUENT, false},
                                                  {"bare", MOR_CONFIG_WIRE_BARE, false},
@@ -147,13 +160,27 @@ const struct mor_option mor_topic_options[] = {
      "added later "
      "begin at their first record."},
     {"value.format", MOR_OPTION_CHOICE, TOPIC(value.format), NULL, 0, 0, formats,
-     MOR_OPTION_REQUIRED, "Encoding of record values."},
+     MOR_OPTION_REQUIRED, "Encoding of record values. `raw` reads nothing of them."},
     {"value.envelope", MOR_OPTION_CHOICE, TOPIC(value.envelope), "none", 0, 0, envelopes, 0,
-     "Change-event envelope around the row."},
+     "Change-event envelope around the row; see below."},
     {"value.wire", MOR_OPTION_CHOICE, TOPIC(value.wire), NULL, 0, 0, wires, 0,
      "Avro: `confluent` = five bytes with the schema's id come first, `bare` = they do not. "
      "Default: `confluent` with "
      "`schema: registry`, else `bare`."},
+    {"value.decimals", MOR_OPTION_CHOICE, TOPIC(value.decimals), "auto", 0, 0, decimal_texts, 0,
+     "JSON: what a decimal given as a string is: `text` = digits, `base64` = Kafka Connect's bytes "
+     "(Debezium's `precise`). `auto`: `base64` with an envelope, else `text`."},
+    {"value.debezium.truncate", MOR_OPTION_CHOICE, TOPIC(value.debezium.truncate), "stop", 0, 0,
+     truncates, 0,
+     "What a truncated source table does to the topic: `stop` with an error, or `ignore` it "
+     "(counted "
+     "as filtered). Deleting every row is not possible."},
+    {"value.debezium.unavailable", MOR_OPTION_CHOICE, TOPIC(value.debezium.unavailable),
+     "dead_letter", 0, 0, unavailables, 0,
+     "A column whose value Debezium did not get because it is unchanged and stored out of line "
+     "(`__debezium_unavailable_value`): `dead_letter`, write `null`, or `keep` the marker as the "
+     "value. The old value cannot be kept: rows are written without reading them. "
+     "`REPLICA IDENTITY FULL` avoids it."},
     {"message_key.format", MOR_OPTION_CHOICE, TOPIC(message_key.format), "auto", 0, 0, key_formats,
      0,
      "How the keys of tombstones are read; `auto` goes by the value's format and the key columns."},
@@ -163,6 +190,15 @@ const struct mor_option mor_topic_options[] = {
      "An Avro schema file, relative to this file."},
     {"schema.fields", MOR_OPTION_FIELDS, TOPIC(schema.fields), NULL, 0, 0, NULL, 0,
      "The columns: a list of `{name: id, type: long, nullable: false}`; see below."},
+    {"columns", MOR_OPTION_COLUMNS, TOPIC(columns), NULL, 0, 0, NULL, 0,
+     "Columns chosen by hand: fields of the payload, Kafka headers, constants, coordinates; see "
+     "below."},
+    {"limits.value_size", MOR_OPTION_SIZE, TOPIC(limits.value_size_bytes), "32MiB", 1 * KIB,
+     1 * GIB, NULL, 0, "Longest value or message key; no text, list or map in it can be longer."},
+    {"limits.depth", MOR_OPTION_COUNT, TOPIC(limits.depth), "64", 1, 64, NULL, 0,
+     "Deepest nesting of a JSON value."},
+    {"limits.elements", MOR_OPTION_COUNT, TOPIC(limits.elements), "1000000", 1, 1000000000, NULL, 0,
+     "Elements of one list or map, and headers of one record."},
     {"event_time.field", MOR_OPTION_TEXT, TOPIC(event_time.field), NULL, 0, 0, NULL, 0,
      "Column with the event's time. Default: Kafka's timestamp."},
     {"event_time.unit", MOR_OPTION_CHOICE, TOPIC(event_time.unit), "ms", 0, 0, time_units, 0,

@@ -321,6 +321,7 @@ void mor_source_publish_lag(struct mor_source *source)
     struct mor_source_lag *old = source->lag;
     source->lag = rows;
     source->lag_count = source->part_count;
+    source->cut_off = source->brokers_down;
     pthread_mutex_unlock(&source->mutex);
     free(old);
 }
@@ -331,8 +332,8 @@ void mor_source_facts(struct mor_source *source, int64_t now_ms)
 {
     rd_kafka_event_t *event;
     while ((event = rd_kafka_queue_poll(source->answer_queue, 0)) != NULL) {
-        if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR)
-            atomic_store(&source->down_since_ms, 0);
+        source->brokers_down =
+            source->brokers_down && rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR;
 #if RD_KAFKA_VERSION >= MOR_RDKAFKA_2_3
         if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT)
             take_description(source, event);

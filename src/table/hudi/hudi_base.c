@@ -159,7 +159,7 @@ static void see(struct hudi_table *table)
     table->seen_slot = table->head.number;
 }
 
-static enum mor_status follow(struct hudi_table *table, struct mor_error *err)
+enum mor_status hudi_base_follow(struct hudi_table *table, struct mor_error *err)
 {
     if (head_is_gone(table)) {
         MOR_TRY(put_follow(table, err));
@@ -224,7 +224,7 @@ static enum mor_status update_groups(struct hudi_table *table, struct mor_error 
 enum mor_status hudi_base_load(struct hudi_table *table, struct mor_error *err)
 {
     MOR_TRY(hudi_base_settle(table, NULL, err));
-    MOR_TRY(follow(table, err));
+    MOR_TRY(hudi_base_follow(table, err));
     return update_groups(table, err);
 }
 

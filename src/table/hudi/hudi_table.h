@@ -247,6 +247,8 @@ enum mor_status hudi_staging_clear(struct hudi_table *table, struct mor_error *e
 // program go into `failed` (NULL: they are RETRY); RETRY when another writer's is pending.
 enum mor_status hudi_base_settle(struct hudi_table *table, struct mor_map *failed,
                                  struct mor_error *err) MOR_CHECKED;
+// After settling: notices that the table was taken back, and says so in the chain.
+enum mor_status hudi_base_follow(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;
 // What the next commit builds on: head, timeline and file groups, after a look at whether the table
 // was taken back.
 enum mor_status hudi_base_load(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;

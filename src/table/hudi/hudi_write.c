@@ -356,7 +356,8 @@ static void adopt(struct hudi_table *table, struct hudi_write *write, json_t *ex
     hudi_base_advance(table, &write->change.slot);
     struct mor_error ignored = MOR_ERROR_INIT;
     if (table->head.number % CLEAN_EVERY == 0 &&
-        hudi_chain_clean(table->table.store, table->head.number, &ignored) != MOR_OK)
+        hudi_chain_clean(table->table.store, table->head.number, HUDI_SLOTS_KEPT, &ignored) !=
+            MOR_OK)
         return; // tried again after some more commits
 }
 
