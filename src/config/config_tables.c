@@ -216,8 +216,8 @@ const struct mor_option mor_topic_options[] = {
      3650 * DAY, NULL, 0,
      "Event times further ahead of the clock than this do not move the watermark; they are "
      "counted."},
-    {"event_time.watermark_interval", MOR_OPTION_DURATION,
-     TOPIC(event_time.watermark_interval_ms), "0s", 0, DAY, NULL, 0,
+    {"event_time.watermark_interval", MOR_OPTION_DURATION, TOPIC(event_time.watermark_interval_ms),
+     "0s", 0, DAY, NULL, 0,
      "How often a commit without records may be made when only the watermark moves, because "
      "partitions turn idle; 0s = never."},
     {"event_time.late", MOR_OPTION_CHOICE, TOPIC(event_time.late), "merge", 0, 0, late_policies, 0,
@@ -236,8 +236,8 @@ const struct mor_option mor_topic_options[] = {
     {"dedup.by", MOR_OPTION_TEXTS, TOPIC(dedup.by), NULL, 0, 0, NULL, 0,
      "Columns that identify an event; a second one within the window is dropped. All copies of an "
      "event must come through one Kafka partition when several instances share the topic."},
-    {"dedup.window", MOR_OPTION_DURATION, TOPIC(dedup.window_ms), "24h", 1 * S, 365 * DAY, NULL,
-     0, "How long an event is remembered, in event time behind the watermark."},
+    {"dedup.window", MOR_OPTION_DURATION, TOPIC(dedup.window_ms), "24h", 1 * S, 365 * DAY, NULL, 0,
+     "How long an event is remembered, in event time behind the watermark."},
     {"table.format", MOR_OPTION_CHOICE, TOPIC(table.format), "hudi", 0, 0, table_formats, 0,
      "Table format."},
     {"table.location", MOR_OPTION_TEXT, TOPIC(table.location), NULL, 0, 0, NULL,

@@ -140,8 +140,7 @@ static enum mor_status cut(struct commit_work *work, struct mor_error *err)
 }
 
 // Calls visit for every run that the commit takes in, in the order of its lane.
-typedef void visit_run(struct commit_work *work, struct mor_lane_batch *batch,
-                       struct mor_run *run);
+typedef void visit_run(struct commit_work *work, struct mor_lane_batch *batch, struct mor_run *run);
 
 static void for_each_taken(struct commit_work *work, visit_run *visit)
 {
@@ -157,11 +156,10 @@ static struct mor_range *range_of(struct commit_work *work, int32_t partition)
         if (work->ranges[i].partition == partition)
             return &work->ranges[i];
     work->ranges = mor_realloc(work->ranges, (work->range_count + 1) * sizeof *work->ranges);
-    work->ranges[work->range_count] =
-        (struct mor_range){.partition = partition,
-                           .start = MOR_OFFSET_NONE,
-                           .leader_epoch = -1,
-                           .highest_ms = NO_WATERMARK};
+    work->ranges[work->range_count] = (struct mor_range){.partition = partition,
+                                                         .start = MOR_OFFSET_NONE,
+                                                         .leader_epoch = -1,
+                                                         .highest_ms = NO_WATERMARK};
     return &work->ranges[work->range_count++];
 }
 
@@ -270,9 +268,9 @@ static void correct_rows(const struct id_runs *ids, const struct mor_dedup_corre
                          size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        uint8_t *flags = &ids->batches[corrections[i].run]
-                              ->flags[ids->runs[corrections[i].run]->row_first +
-                                      corrections[i].row];
+        uint8_t *flags =
+            &ids->batches[corrections[i].run]
+                 ->flags[ids->runs[corrections[i].run]->row_first + corrections[i].row];
         *flags &= (uint8_t)~ROW_LEFT_OUT;
         if (corrections[i].verdict != MOR_DEDUP_NEW)
             *flags |= ROW_DUPLICATE;
@@ -322,8 +320,7 @@ static void take_run(struct commit_work *work, struct mor_lane_batch *batch, str
         work->oldest_ms = run->oldest_ms;
     if (run->letters_count == 0)
         return;
-    work->letters =
-        mor_realloc(work->letters, (work->letters_count + 1) * sizeof *work->letters);
+    work->letters = mor_realloc(work->letters, (work->letters_count + 1) * sizeof *work->letters);
     work->letters[work->letters_count++] =
         (struct mor_letter_rows){batch->dead_letters, run->letters_first, run->letters_count};
 }
@@ -382,12 +379,12 @@ static enum mor_status make_ledger(struct commit_work *work, struct mor_error *e
     for (size_t i = 0; i < work->range_count; i++) {
         const struct mor_range *range = &work->ranges[i];
         if (!continues(range, &work->base))
-            return mor_error_set(err, MOR_FENCED,
-                                 "partition %d: another writer moved the table from offset %lld to "
-                                 "%lld",
-                                 range->partition, (long long)range->start,
-                                 (long long)mor_ledger_find(&work->base, range->partition)
-                                     ->next_offset);
+            return mor_error_set(
+                err, MOR_FENCED,
+                "partition %d: another writer moved the table from offset %lld to "
+                "%lld",
+                range->partition, (long long)range->start,
+                (long long)mor_ledger_find(&work->base, range->partition)->next_offset);
         mor_ledger_follow(&work->after, range, committer->plan->event_time.max_lateness_ms);
     }
     if (committer->look_at_idle(committer->context, &work->after))

@@ -30,8 +30,7 @@ enum mor_letter_column {
 struct mor_schema *mor_dead_letter_schema(void);
 // Appends the row of a record; any thread that owns the batch.
 void mor_dead_letter_append(struct mor_batch *letters, const char *topic,
-                            const struct mor_record *record, const char *stage,
-                            const char *reason);
+                            const struct mor_record *record, const char *stage, const char *reason);
 
 // Letters of one commit: rows [first, first + count) of a batch.
 struct mor_letter_rows {

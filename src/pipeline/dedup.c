@@ -8,11 +8,11 @@
 // An attachment: this head, then `count` ids of 24 bytes, all little-endian:
 //   0 magic "MORIDS01" | 8 count | 16 latest event time (ms) | 24 hash of the ids' bytes (low half)
 //   id: low half of the hash, high half, event time (ms, the end of its bucket)
-#define HEAD_BYTES        32
-#define ID_BYTES          24
-#define LOAD_IDS          4096
+#define HEAD_BYTES           32
+#define ID_BYTES             24
+#define LOAD_IDS             4096
 #define ATTACHMENT_BYTES_MAX ((size_t)4 << 30)
-#define TIDY_INTERVAL_MS  300000
+#define TIDY_INTERVAL_MS     300000
 static const char magic[8] = {'M', 'O', 'R', 'I', 'D', 'S', '0', '1'};
 
 // ---- ids ----------------------------------------------------------------------------------------
@@ -174,8 +174,7 @@ static enum mor_status load_attachment(struct mor_dedup *dedup, const char *key,
                                        struct mor_error *err)
 {
     MOR_AUTO_BUFFER bytes = {0};
-    MOR_TRY(
-        mor_store_get(mor_table_store(dedup->table), key, ATTACHMENT_BYTES_MAX, &bytes, err));
+    MOR_TRY(mor_store_get(mor_table_store(dedup->table), key, ATTACHMENT_BYTES_MAX, &bytes, err));
     MOR_TRY(check_attachment(key, &bytes, err));
     MOR_AUTO_FREE struct mor_hash128 *ids = mor_alloc(LOAD_IDS * sizeof *ids);
     MOR_AUTO_FREE int64_t *times = mor_alloc(LOAD_IDS * sizeof *times);
@@ -192,8 +191,8 @@ static enum mor_status load_attachment(struct mor_dedup *dedup, const char *key,
 }
 
 static enum mor_status load_all(struct mor_dedup *dedup, const struct mor_attachment *attachments,
-                                size_t count, const struct mor_ledger *ledger,
-                                const char *property, struct mor_error *err)
+                                size_t count, const struct mor_ledger *ledger, const char *property,
+                                struct mor_error *err)
 {
     MOR_TRY(mor_state_load_begin(dedup->state, ledger->watermark_ms, err));
     for (size_t i = 0; i < count; i++) {
@@ -296,8 +295,7 @@ enum mor_status mor_dedup_tidy(struct mor_dedup *dedup, int64_t watermark_ms, st
     enum mor_status status = mor_table_attachments(dedup->table, DEDUP_ATTACHMENT, NULL, &arena,
                                                    &attachments, &count, err);
     if (status == MOR_OK)
-        status =
-            drop_past(dedup, attachments, count, watermark_ms - 2 * dedup->window_ms, err);
+        status = drop_past(dedup, attachments, count, watermark_ms - 2 * dedup->window_ms, err);
     mor_arena_done(&arena);
     return status;
 }

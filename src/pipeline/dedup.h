@@ -36,7 +36,7 @@ struct mor_dedup {
     struct mor_table *table; // borrowed
     uint64_t salt;
     int64_t window_ms;
-    int64_t tidy_at_ms; // monotonic: when attachments are looked through again
+    int64_t tidy_at_ms;  // monotonic: when attachments are looked through again
     atomic_bool damaged; // a lane found the state unusable
 };
 

@@ -351,17 +351,16 @@ static enum mor_status judge_ids(struct chunk_work *work, struct mor_error *err)
         return MOR_OK;
     for (size_t i = 0; i < run->row_count; i++) {
         size_t row = run->row_first + i;
-        bool judge = (batch->flags[row] & ROW_TOMBSTONE) == 0 &&
-                     batch->groups[row] != MOR_GROUP_INVALID;
+        bool judge =
+            (batch->flags[row] & ROW_TOMBSTONE) == 0 && batch->groups[row] != MOR_GROUP_INVALID;
         lane->verdicts[i] = judge ? MOR_DEDUP_ASK : MOR_DEDUP_SKIP;
         if (lane->event_times_ms[i] == NO_EVENT_TIME)
             lane->event_times_ms[i] = work->chunk->records[lane->record_of_row[i]].timestamp_ms;
     }
     mor_dedup_hash(batch->rows, plan->dedup_columns, plan->dedup_column_count, plan->dedup->salt,
                    run->row_first, run->row_count, lane->verdicts, lane->ids);
-    enum mor_status status =
-        mor_state_dedup(plan->dedup->state, lane->ids, lane->event_times_ms, lane->verdicts,
-                        run->row_count, &run->dedup, err);
+    enum mor_status status = mor_state_dedup(plan->dedup->state, lane->ids, lane->event_times_ms,
+                                             lane->verdicts, run->row_count, &run->dedup, err);
     if (status == MOR_DATA) { // the committer starts the state anew; then this chunk comes again
         atomic_store(&plan->dedup->damaged, true);
         mor_gate_poke(plan->gate);

@@ -318,7 +318,8 @@ void mor_ledger_format(const struct mor_ledger *after, const struct mor_commit_f
         "\"digest\":{",
         (long long)rows->read, (long long)rows->inserted, (long long)rows->updated,
         (long long)rows->deleted, (long long)rows->duplicate, (long long)rows->late_dropped,
-        (long long)rows->dead, (long long)rows->filtered, (long long)rows->gap, (long long)facts->late);
+        (long long)rows->dead, (long long)rows->filtered, (long long)rows->gap,
+        (long long)facts->late);
     for (size_t i = 0; i < facts->range_count; i++)
         mor_buffer_printf(json, "%s\"%d\":\"%016llx%016llx\"", i > 0 ? "," : "",
                           facts->ranges[i].partition,

@@ -60,7 +60,7 @@ struct mor_ledger {
     int64_t watermark_ms;
     struct mor_letters_mark *letters;
     size_t letters_count;
-    uint64_t dedup_salt; // 0 = none yet
+    uint64_t dedup_salt;               // 0 = none yet
     char batch_id[MOR_UUID_TEXT_SIZE]; // of the commit that was read, "" before the first
 };
 

@@ -384,8 +384,7 @@ static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_erro
                                         .instance = pipeline->config->instance,
                                         .budget = pipeline->budget};
     MOR_TRY(mor_table_open_write(&options, &pipeline->table, err));
-    enum mor_status status =
-        mor_committer_load(pipeline->table, &pipeline->ledger, NULL, err);
+    enum mor_status status = mor_committer_load(pipeline->table, &pipeline->ledger, NULL, err);
     if (status == MOR_OK)
         status = mor_topic_schema_bind(&pipeline->schema, mor_table_schema(pipeline->table), err);
     if (status != MOR_OK) {
@@ -441,8 +440,7 @@ static enum mor_status open_state(struct mor_pipeline *pipeline, struct mor_erro
                                         .window_ms = topic->dedup.window_ms,
                                         .salt = pipeline->ledger.dedup_salt,
                                         .budget = pipeline->budget,
-                                        .share_bytes =
-                                            pipeline->budget_share_bytes / STATE_SHARE};
+                                        .share_bytes = pipeline->budget_share_bytes / STATE_SHARE};
     struct mor_state_outcome outcome;
     MOR_TRY(mor_dedup_open(&options, pipeline->table, &pipeline->dedup, &outcome, err));
     if (outcome.condition == MOR_STATE_SET_ASIDE)
@@ -583,12 +581,9 @@ static bool wait_to_retry(struct mor_pipeline *pipeline)
 // meanwhile.
 static enum mor_status open_all(struct mor_pipeline *pipeline, struct mor_error *err)
 {
-    static const struct open_step steps[] = {{"schema", open_schema},
-                                             {"table", open_table},
-                                             {"dead_letters", open_letters},
-                                             {"state", open_state},
-                                             {"catch_up", catch_up},
-                                             {"lanes", start_lanes},
+    static const struct open_step steps[] = {{"schema", open_schema},        {"table", open_table},
+                                             {"dead_letters", open_letters}, {"state", open_state},
+                                             {"catch_up", catch_up},         {"lanes", start_lanes},
                                              {"kafka", open_source}};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         set_step(pipeline, steps[i].name);
@@ -714,8 +709,7 @@ static enum mor_status drain(struct mor_pipeline *pipeline, struct mor_committer
 // What cannot be dropped now is dropped later.
 static enum mor_status tidy(struct mor_pipeline *pipeline, struct mor_error *err)
 {
-    enum mor_status status =
-        mor_dedup_tidy(pipeline->dedup, pipeline->ledger.watermark_ms, err);
+    enum mor_status status = mor_dedup_tidy(pipeline->dedup, pipeline->ledger.watermark_ms, err);
     if (status == MOR_FATAL)
         return status;
     *err = MOR_ERROR_INIT;

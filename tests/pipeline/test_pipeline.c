@@ -59,9 +59,8 @@ static void write_config(const struct rig *rig, const char *more)
 static void set_up(struct rig *rig, const char *more)
 {
     struct mor_error err = MOR_ERROR_INIT;
-    *rig = (struct rig){.folder = check_folder(),
-                        .status = mor_calloc(1, sizeof *rig->status),
-                        .instance = "test"};
+    *rig = (struct rig){
+        .folder = check_folder(), .status = mor_calloc(1, sizeof *rig->status), .instance = "test"};
     rig->table = mor_asprintf("%s/table", rig->folder);
     mor_budget_init(&rig->budget, 64u << 20);
     assert_ok(mor_demo_broker_start("events", PARTITIONS, &rig->broker, &err));
@@ -387,8 +386,8 @@ static void produce_event(struct rig *rig, int64_t id, int64_t version, int64_t 
 {
     char value[128];
     (void)snprintf(value, sizeof value,
-                   "{\"id\":%lld,\"version\":%lld,\"op\":\"e%lld\",\"day\":\"d\"}",
-                   (long long)id, (long long)version, (long long)event);
+                   "{\"id\":%lld,\"version\":%lld,\"op\":\"e%lld\",\"day\":\"d\"}", (long long)id,
+                   (long long)version, (long long)event);
     produce(rig, id, value);
 }
 
