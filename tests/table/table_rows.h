@@ -26,17 +26,16 @@ static inline enum mor_status table_read_object(void *context, int64_t offset, v
     return mor_reader_read(context, offset, ret_bytes, size_bytes, err);
 }
 
-static inline void table_visit_base(struct mor_table *table, const char *key,
-                                    table_visit_fn *visit, void *context, struct mor_error *err)
+static inline void table_visit_base(struct mor_table *table, const char *key, table_visit_fn *visit,
+                                    void *context, struct mor_error *err)
 {
     struct mor_reader *object = NULL;
     struct mor_parquet_reader *reader = NULL;
     const struct mor_schema *schema = mor_table_schema(table);
     if (mor_store_open_object(mor_table_store(table), key, &object, err) != MOR_OK)
         fail_msg("%s", err->message);
-    struct mor_byte_source source = {.context = object,
-                                     .size_bytes = mor_reader_size_bytes(object),
-                                     .read = table_read_object};
+    struct mor_byte_source source = {
+        .context = object, .size_bytes = mor_reader_size_bytes(object), .read = table_read_object};
     if (mor_parquet_reader_open(&source, NULL, &reader, err) != MOR_OK ||
         mor_parquet_reader_project(reader, schema, err) != MOR_OK)
         fail_msg("%s: %s", key, err->message);

@@ -30,9 +30,9 @@ static void assert_attached(struct table_fixture *fixture, const char *kind, con
     struct mor_attachment *found = NULL;
     size_t count = 0;
     MOR_AUTO_BUFFER text = {0};
-    assert_int_equal(mor_table_attachments(fixture->table, kind, after, &arena, &found, &count,
-                                           &fixture->err),
-                     MOR_OK);
+    assert_int_equal(
+        mor_table_attachments(fixture->table, kind, after, &arena, &found, &count, &fixture->err),
+        MOR_OK);
     for (size_t i = 0; i < count; i++) {
         size_t before = text.size_bytes;
         assert_int_equal(mor_store_get(mor_table_store(fixture->table), found[i].key, 1000, &text,
@@ -100,9 +100,9 @@ static void dropped_and_abandoned_attachments_are_gone(void **state)
     mor_arena_init(&arena, 0, NULL);
     struct mor_attachment *found = NULL;
     size_t count = 0;
-    assert_int_equal(mor_table_attachments(fixture->table, "keys", NULL, &arena, &found, &count,
-                                           &fixture->err),
-                     MOR_OK);
+    assert_int_equal(
+        mor_table_attachments(fixture->table, "keys", NULL, &arena, &found, &count, &fixture->err),
+        MOR_OK);
     assert_int_equal(count, 2);
     assert_int_equal(mor_table_attachment_drop(fixture->table, &found[0], &fixture->err), MOR_OK);
     mor_arena_done(&arena);

@@ -59,9 +59,8 @@ static void take_back(struct table_fixture *fixture, int count)
 {
     char command[512];
     const char *timeline = fixture->options.hudi_table_version == 6 ? "." : "timeline";
-    snprintf(command, sizeof command,
-             "cd '%s/.hoodie/%s' && rm $(ls -d *.deltacommit* | tail -%d)", fixture->location,
-             timeline, 3 * count);
+    snprintf(command, sizeof command, "cd '%s/.hoodie/%s' && rm $(ls -d *.deltacommit* | tail -%d)",
+             fixture->location, timeline, 3 * count);
     assert_int_equal(system(command), 0);
 }
 
@@ -103,8 +102,8 @@ static void files_of_other_instances_are_taken_in_without_a_listing(void **state
     assert_base(&other, "1", false);
     table_must_commit(fixture, second_rows, 2, "1", "2");
     // unreadable folders would fail a listing
-    struct hudi_group *known = hudi_group_find(
-        hudi_of(other.table), "created_at_day=2026-01-01", "00000000-0000-0000-0000-000000000000-0");
+    struct hudi_group *known = hudi_group_find(hudi_of(other.table), "created_at_day=2026-01-01",
+                                               "00000000-0000-0000-0000-000000000000-0");
     if (!known)
         known = hudi_group_find(hudi_of(other.table), "created_at_day=2026-01-01",
                                 "00000001-0000-0000-0000-000000000000-0");

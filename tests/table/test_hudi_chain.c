@@ -162,9 +162,9 @@ static void damaged_slot_is_fatal(void **state)
         struct hudi_slot head = {0};
         assert_int_equal(hudi_chain_head(store, &head, &fixture->err), MOR_FATAL);
         assert_non_null(strstr(fixture->err.message, "damaged"));
-        assert_int_equal(mor_store_delete(store, HUDI_SLOTS_PREFIX "/00000000000000000001", true,
-                                          &fixture->err),
-                         MOR_OK);
+        assert_int_equal(
+            mor_store_delete(store, HUDI_SLOTS_PREFIX "/00000000000000000001", true, &fixture->err),
+            MOR_OK);
     }
     mor_store_free(store);
 }
@@ -303,10 +303,9 @@ static void assert_done(struct table_fixture *fixture, struct mor_store *store)
 static void help_is_finished_by_others_wherever_it_ended(void **state)
 {
     struct table_fixture *fixture = *state;
-    static const char *const points[] = {"hudi.help=kill",      "storage.move=kill@1",
-                                         "storage.move=kill@2", "hudi.renamed=kill",
-                                         "storage.delete=kill", "storage.move=kill@3",
-                                         "hudi.published=kill"};
+    static const char *const points[] = {
+        "hudi.help=kill",      "storage.move=kill@1", "storage.move=kill@2", "hudi.renamed=kill",
+        "storage.delete=kill", "storage.move=kill@3", "hudi.published=kill"};
     for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
         struct mor_store *store = open_store(fixture);
         struct hudi_slot slot = slot_with_files();

@@ -122,8 +122,8 @@ static void turn_is_free_after_commit_conflict_and_abandonment(void **state)
     for (int i = 0; i < 2; i++) {
         struct mor_write *write = begin(fixture);
         if (i == 0)
-            assert_int_equal(
-                mor_write_commit(write, NULL, 0, NULL, NULL, &result, &fixture->err), MOR_OK);
+            assert_int_equal(mor_write_commit(write, NULL, 0, NULL, NULL, &result, &fixture->err),
+                             MOR_OK);
         mor_write_free(write);
         int64_t start_ms = mor_clock_mono_ms();
         mor_write_free(begin(&other));
@@ -235,8 +235,8 @@ static void renames_that_a_power_failure_took_back_are_done_again_in_order(void 
     struct mor_store *store = mor_table_store(fixture->table);
     assert_int_equal(hudi_chain_read(store, 2, &slot, &fixture->err), MOR_OK);
     for (size_t i = 0; i < slot.move_count; i++)
-        assert_int_equal(
-            mor_store_move(store, slot.moves[i].to, slot.moves[i].from, &fixture->err), MOR_OK);
+        assert_int_equal(mor_store_move(store, slot.moves[i].to, slot.moves[i].from, &fixture->err),
+                         MOR_OK);
     assert_int_equal(mor_store_put_new(store, HUDI_STAGING_PREFIX "/a/20250101000000000-0", "x", 1,
                                        &fixture->err),
                      MOR_OK);

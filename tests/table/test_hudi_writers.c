@@ -80,8 +80,7 @@ static _Noreturn void run_writer(struct table_fixture *fixture, int writer, int 
         enum mor_status status = commit_next(fixture, writer, &id, &number);
         bool has = status == MOR_OK;
         while (status == MOR_UNKNOWN) {
-            enum mor_status known =
-                mor_table_has_batch(fixture->table, &id, &has, &fixture->err);
+            enum mor_status known = mor_table_has_batch(fixture->table, &id, &has, &fixture->err);
             if (known == MOR_OK)
                 break;
             if (known != MOR_RETRY)
