@@ -1,13 +1,16 @@
 // Topics and groups of the rig's broker.
 //
-//   kafka_admin -X name=value... create TOPIC PARTITIONS [config=value...]
-//                                grow TOPIC PARTITIONS                      (the new total)
-//                                delete TOPIC
-//                                delete-records TOPIC PARTITION OFFSET      (records below OFFSET
-//                                go) watermarks TOPIC PARTITION                 (prints low and
-//                                high) group-offsets GROUP TOPIC PARTITIONS       (prints partition
-//                                offset) set-group-offset GROUP TOPIC PARTITION OFFSET delete-group
-//                                GROUP
+//   kafka_admin -X name=value... COMMAND, one of
+//
+//     create TOPIC PARTITIONS [config=value...]
+//     configure TOPIC config=value...
+//     grow TOPIC PARTITIONS                      the new total
+//     delete TOPIC
+//     delete-records TOPIC PARTITION OFFSET      records below OFFSET go
+//     watermarks TOPIC PARTITION                 prints low and high
+//     group-offsets GROUP TOPIC PARTITIONS       prints partition and offset
+//     set-group-offset GROUP TOPIC PARTITION OFFSET
+//     delete-group GROUP
 #include "kafka_client.h"
 
 #include <inttypes.h>
@@ -60,6 +63,32 @@ static void create_topic(rd_kafka_t *client, rd_kafka_queue_t *queue, char **arg
     check_topics(topics, result_count);
     rd_kafka_event_destroy(event);
     rd_kafka_NewTopic_destroy(topic);
+}
+
+static void configure_topic(rd_kafka_t *client, rd_kafka_queue_t *queue, char **args, int count)
+{
+    rd_kafka_ConfigResource_t *topic =
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, args[0]);
+    for (int i = 1; i < count; i++) {
+        char *equals = strchr(args[i], '=');
+        if (equals == NULL)
+            give_up("'%s' is not name=value", args[i]);
+        *equals = '\0';
+        rd_kafka_error_t *error = rd_kafka_ConfigResource_add_incremental_config(
+            topic, args[i], RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, equals + 1);
+        if (error != NULL)
+            give_up("%s: %s", args[i], rd_kafka_error_string(error));
+    }
+    rd_kafka_IncrementalAlterConfigs(client, &topic, 1, NULL, queue);
+    rd_kafka_event_t *event = wait_answer(queue, "configure");
+    size_t result_count;
+    const rd_kafka_ConfigResource_t **results = rd_kafka_IncrementalAlterConfigs_result_resources(
+        rd_kafka_event_IncrementalAlterConfigs_result(event), &result_count);
+    for (size_t i = 0; i < result_count; i++)
+        if (rd_kafka_ConfigResource_error(results[i]) != RD_KAFKA_RESP_ERR_NO_ERROR)
+            give_up("%s: %s", args[0], rd_kafka_ConfigResource_error_string(results[i]));
+    rd_kafka_event_destroy(event);
+    rd_kafka_ConfigResource_destroy(topic);
 }
 
 static void grow_topic(rd_kafka_t *client, rd_kafka_queue_t *queue, char **args)
@@ -196,6 +225,8 @@ static bool run_command(rd_kafka_t *client, rd_kafka_queue_t *queue, char **args
     const char *command = args[0];
     if (strcmp(command, "create") == 0 && count >= 3)
         create_topic(client, queue, args + 1, count - 1);
+    else if (strcmp(command, "configure") == 0 && count >= 3)
+        configure_topic(client, queue, args + 1, count - 1);
     else if (strcmp(command, "grow") == 0 && count == 3)
         grow_topic(client, queue, args + 1);
     else if (strcmp(command, "delete") == 0 && count == 2)

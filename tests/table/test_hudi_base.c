@@ -54,14 +54,19 @@ static void assert_base(struct table_fixture *fixture, const char *state, bool w
     mor_write_free(write);
 }
 
-// What a restore to an older commit does: the files of the newest `count` commits go.
-static void take_back(struct table_fixture *fixture, int count)
+static void run_shell(const struct table_fixture *fixture, const char *text)
 {
     char command[512];
-    const char *timeline = fixture->options.hudi_table_version == 6 ? "." : "timeline";
-    snprintf(command, sizeof command, "cd '%s/.hoodie/%s' && rm $(ls -d *.deltacommit* | tail -%d)",
-             fixture->location, timeline, 3 * count);
+    snprintf(command, sizeof command, "cd '%s' && %s", fixture->location, text);
     assert_int_equal(system(command), 0);
+}
+
+// What a restore to the commit before does: the files of the newest instant go.
+static void take_back(const struct table_fixture *fixture)
+{
+    run_shell(fixture, fixture->options.hudi_table_version == 6
+                           ? "cd .hoodie && rm $(ls -d *.deltacommit* | tail -3)"
+                           : "cd .hoodie/timeline && rm $(ls -d *.deltacommit* | tail -3)");
 }
 
 // ---- other instances ----------------------------------------------------------------------------
@@ -207,6 +212,29 @@ static void commit_with_fewer_properties_carries_the_others_on(void **state)
     assert_base(fixture, "1", false);
 }
 
+static void columns_that_another_instance_added_stay(void **state)
+{
+    struct table_fixture *fixture = *state;
+    struct table_fixture other = *fixture;
+    table_open(fixture);
+    table_must_commit(fixture, first_rows, 2, NULL, "1");
+    other.schema = mor_schema_copy(fixture->schema);
+    mor_schema_add(other.schema, NULL, "added", MOR_TYPE_STRING, true);
+    other.options.schema = other.schema;
+    other.options.instance = "other";
+    table_open(&other);
+    table_must_commit(&other, second_rows, 2, "1", "2");
+    table_must_commit(fixture, second_rows, 2, "2", "3");
+    table_must_commit(fixture, second_rows, 2, "3", "4");
+    table_close(&other);
+    mor_schema_free(other.schema);
+    struct mor_table *reader = NULL;
+    assert_int_equal(mor_table_open_read(fixture->location, NULL, &reader, &fixture->err), MOR_OK);
+    assert_int_equal(mor_table_schema(reader)->root.child_count, 5);
+    assert_int_equal(mor_schema_find(mor_table_schema(reader), "added"), 4);
+    mor_table_free(reader);
+}
+
 // ---- taken back ---------------------------------------------------------------------------------
 
 static void table_that_was_taken_back_is_followed_and_told_once(void **state)
@@ -224,7 +252,7 @@ static void table_that_was_taken_back_is_followed_and_told_once(void **state)
         table_must_commit(fixture, second_rows, 2, "1", "2");
         table_must_commit(fixture, second_rows, 2, "2", "3");
         assert_base(&other, "3", false);
-        take_back(fixture, 1);
+        take_back(fixture);
         assert_base(fixture, "2", true);
         assert_base(fixture, "2", false);
         // others are told when they look, also after somebody went on
@@ -239,6 +267,22 @@ static void table_that_was_taken_back_is_followed_and_told_once(void **state)
     }
 }
 
+static void archived_commits_are_not_taken_for_commits_that_were_taken_back(void **state)
+{
+    struct table_fixture *fixture = *state;
+    struct table_fixture early;
+    table_open(fixture);
+    table_must_commit(fixture, first_rows, 2, NULL, "1");
+    table_must_commit(fixture, second_rows, 2, "1", "2");
+    open_other(fixture, "early", &early);
+    table_must_commit(fixture, second_rows, 2, "2", "3");
+    // the second commit leaves the timeline, the first stays
+    run_shell(fixture, "cd .hoodie && rm $(ls -d *.deltacommit* | tail -6 | head -3)");
+    assert_base(fixture, "3", false);
+    assert_base(&early, "3", false);
+    table_close(&early);
+}
+
 static void commit_on_what_was_taken_back_is_a_conflict(void **state)
 {
     struct table_fixture *fixture = *state;
@@ -249,7 +293,7 @@ static void commit_on_what_was_taken_back_is_a_conflict(void **state)
     open_other(fixture, "other", &other);
     struct mor_write *write = begin(fixture);
     struct mor_write *late = begin(&other);
-    take_back(fixture, 1);
+    take_back(fixture);
     assert_int_equal(finish(fixture, write, "3"), MOR_CONFLICT);
     assert_base(fixture, "1", true);
     assert_int_equal(finish(&other, late, "3"), MOR_CONFLICT);
@@ -261,7 +305,7 @@ static void table_that_was_emptied_begins_anew(void **state)
     struct table_fixture *fixture = *state;
     table_open(fixture);
     table_must_commit(fixture, first_rows, 2, NULL, "1");
-    take_back(fixture, 1);
+    take_back(fixture);
     assert_base(fixture, NULL, true);
     table_must_commit(fixture, first_rows, 2, NULL, "1");
     assert_base(fixture, "1", false);
@@ -271,16 +315,12 @@ static void table_of_an_older_version_starts_the_chain(void **state)
 {
     struct table_fixture *fixture = *state;
     struct table_fixture other;
-    char command[256];
     table_open(fixture);
     table_must_commit(fixture, first_rows, 2, NULL, "1");
     table_must_commit(fixture, second_rows, 2, "1", "2");
     table_close(fixture);
     // such a version has no slots and does not say who committed
-    snprintf(command, sizeof command,
-             "cd '%s' && rm -r .hoodie/moraine && sed -i /moraine.instance/d .hoodie/*.deltacommit",
-             fixture->location);
-    assert_int_equal(system(command), 0);
+    run_shell(fixture, "rm -r .hoodie/moraine && sed -i /moraine.instance/d .hoodie/*.deltacommit");
     table_open(fixture);
     assert_base(fixture, "2", false);
     table_must_commit(fixture, second_rows, 2, "2", "3");
@@ -300,6 +340,8 @@ int main(void)
         TEST(batch_is_told_from_others),
         TEST(property_is_told_to_any_thread_during_commits),
         TEST(commit_with_fewer_properties_carries_the_others_on),
+        TEST(columns_that_another_instance_added_stay),
+        TEST(archived_commits_are_not_taken_for_commits_that_were_taken_back),
         TEST(table_that_was_taken_back_is_followed_and_told_once),
         TEST(commit_on_what_was_taken_back_is_a_conflict),
         TEST(table_that_was_emptied_begins_anew),
