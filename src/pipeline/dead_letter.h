@@ -12,20 +12,13 @@
 #include "moraine/base/record.h"
 #include "moraine/column.h"
 #include "moraine/config.h"
+#include "moraine/dead_letters.h"
 
-enum mor_letter_column {
-    LETTER_TOPIC,
-    LETTER_PARTITION,
-    LETTER_OFFSET,
-    LETTER_TIMESTAMP,
-    LETTER_TIME,
-    LETTER_STAGE,
-    LETTER_REASON,
-    LETTER_SCHEMA_ID,
-    LETTER_KEY,
-    LETTER_VALUE,
-    LETTER_HEADERS,
-};
+// Stages of rows that are no letters but marks on one with the same coordinates: it was taken for
+// another try by the batch that `reason` names; that batch is in the table.
+#define LETTER_REDRIVE  "redrive"
+#define LETTER_REDRIVEN "redriven"
+
 // The caller frees.
 struct mor_schema *mor_dead_letter_schema(void);
 // Appends the row of a record; any thread that owns the batch.

@@ -9,6 +9,7 @@
 #include "moraine/base/clock.h"
 #include "moraine/base/fault.h"
 #include "moraine/base/log.h"
+#include "moraine/dead_letters.h"
 #include "moraine/merge.h"
 #include "moraine/pipeline.h"
 #include "moraine/source.h"
@@ -526,6 +527,21 @@ static void dead_letters_land_in_their_table_once(void **state)
     wait_for(&rig, 2);
     stop(&rig);
     assert_int_equal(count_rows(letters), 11);
+    struct mor_dead_letters *waiting;
+    assert_ok(mor_dead_letters_open(letters, "partition = 1 and stage = 'decode'", &waiting, &err));
+    struct mor_batch *batch = mor_batch_new(mor_dead_letters_schema(waiting), NULL);
+    int64_t count = 0;
+    do {
+        assert_ok(mor_dead_letters_next(waiting, batch, &err));
+        for (size_t row = 0; row < batch->row_count; row++)
+            assert_int_equal(mor_vector_i32(&batch->columns[LETTER_PARTITION], row), 1);
+        count += (int64_t)batch->row_count;
+    } while (batch->row_count > 0);
+    assert_int_equal(count, 0); // every third id goes to partition 0
+    mor_batch_free(batch);
+    mor_dead_letters_free(waiting);
+    assert_fails(mor_dead_letters_open(rig.table, NULL, &waiting, &err), MOR_FATAL,
+                 "no dead letters");
     tear_down(&rig);
 }
 
