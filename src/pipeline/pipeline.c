@@ -39,7 +39,7 @@ struct mor_pipeline {
     struct mor_ledger ledger;
     struct mor_dead_letters *letters;
     struct mor_positions positions;
-    struct mor_dedup *dedup; // NULL = none
+    struct mor_local_state *local; // NULL = none
     struct mor_gate gate;
     struct mor_lane_plan plan;
     struct mor_lane **lanes;
@@ -336,7 +336,7 @@ static struct mor_committer make_committer(struct mor_pipeline *pipeline)
                                   .crew = pipeline->crew,
                                   .letters = pipeline->letters,
                                   .positions = &pipeline->positions,
-                                  .dedup = pipeline->dedup,
+                                  .local = pipeline->local,
                                   .ledger = &pipeline->ledger,
                                   .identify = on_identify,
                                   .look_at_idle = on_look_at_idle,
@@ -439,7 +439,7 @@ static enum mor_status open_state(struct mor_pipeline *pipeline, struct mor_erro
                                         .share_bytes =
                                             pipeline->budget_share_bytes / STATE_SHARE};
     struct mor_state_outcome outcome;
-    MOR_TRY(mor_dedup_open(&options, pipeline->table, &pipeline->dedup, &outcome, err));
+    MOR_TRY(mor_dedup_open(&options, pipeline->table, &pipeline->local, &outcome, err));
     if (outcome.condition == MOR_STATE_SET_ASIDE)
         MOR_LOG(WARN, "state_set_aside", MOR_STR("topic", topic->topic),
                 MOR_STR("msg", outcome.reason));
@@ -452,9 +452,9 @@ static enum mor_status catch_up(struct mor_pipeline *pipeline, struct mor_error 
     struct mor_committer committer = make_committer(pipeline);
     int64_t started = mor_clock_mono_ms();
     MOR_TRY(mor_committer_sync(&committer, err));
-    if (pipeline->dedup != NULL) {
+    if (pipeline->local != NULL) {
         struct mor_state_status state;
-        mor_state_status(pipeline->dedup->state, &state);
+        mor_state_status(pipeline->local->state, &state);
         MOR_LOG(INFO, "state_ready", MOR_STR("topic", pipeline->topic->topic),
                 MOR_INT("ids", (int64_t)state.dedup_entries),
                 MOR_INT("ms", mor_clock_mono_ms() - started));
@@ -496,7 +496,7 @@ static void make_plan(struct mor_pipeline *pipeline)
                        .max_lateness_ms = topic->event_time.max_lateness_ms,
                        .max_future_ms = topic->event_time.max_future_ms,
                        .late = (enum mor_late_policy)topic->event_time.late},
-        .dedup = pipeline->dedup,
+        .local = pipeline->local,
         .dedup_columns = schema->dedup_columns,
         .dedup_column_count = topic->dedup.by.count,
         .stop_on_error = topic->on_error == MOR_CONFIG_ON_ERROR_STOP,
@@ -655,7 +655,7 @@ static enum mor_status commit_once(struct mor_pipeline *pipeline, struct mor_com
 static enum mor_status look_around(struct mor_pipeline *pipeline, struct mor_committer *committer,
                                    struct mor_error *err)
 {
-    bool damaged = pipeline->dedup != NULL && atomic_load(&pipeline->dedup->damaged);
+    bool damaged = pipeline->local != NULL && atomic_load(&pipeline->local->damaged);
     if (mor_positions_sync_wanted(&pipeline->positions) == 0 && !damaged)
         return MOR_OK;
     enum mor_status status = mor_committer_sync(committer, err);
@@ -713,7 +713,7 @@ static enum mor_status drain(struct mor_pipeline *pipeline, struct mor_committer
 static enum mor_status tidy(struct mor_pipeline *pipeline, struct mor_error *err)
 {
     enum mor_status status =
-        mor_dedup_tidy(pipeline->dedup, pipeline->ledger.watermark_ms, err);
+        mor_local_state_tidy(pipeline->local, &pipeline->ledger, err);
     if (status == MOR_FATAL)
         return status;
     *err = MOR_ERROR_INIT;
@@ -735,7 +735,7 @@ static enum mor_status run(struct mor_pipeline *pipeline, struct mor_error *err)
         enum mor_commit_reason reason = reason_for(pipeline, due, &watermark_at_ms);
         if (due || reason == MOR_COMMIT_WATERMARK)
             MOR_TRY(commit_once(pipeline, &committer, reason, err));
-        if (pipeline->dedup != NULL)
+        if (pipeline->local != NULL)
             MOR_TRY(tidy(pipeline, err));
     }
     return drain(pipeline, &committer, err);
@@ -763,7 +763,7 @@ static void close_all(struct mor_pipeline *pipeline)
     if (pipeline->positions_made)
         mor_positions_done(&pipeline->positions);
     mor_dead_letters_free(pipeline->letters);
-    mor_dedup_free(pipeline->dedup);
+    mor_local_state_free(pipeline->local);
     mor_table_free(pipeline->table);
     mor_ledger_done(&pipeline->ledger);
     mor_topic_schema_done(&pipeline->schema);

@@ -122,8 +122,11 @@ static struct mor_changes build(struct fixture *fixture)
 {
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_changes changes;
-    assert_ok(mor_changes_build(fixture->table, &fixture->plan, VERSION, fixture->parts, LANES,
-                                fixture->crew, &changes, &err));
+    const struct mor_changes_options options = {.table = fixture->table,
+                                                .plan = &fixture->plan,
+                                                .ordering_column = VERSION,
+                                                .crew = fixture->crew};
+    assert_ok(mor_changes_build(&options, fixture->parts, LANES, &changes, &err));
     return changes;
 }
 
@@ -148,19 +151,19 @@ static void the_highest_version_wins_and_ties_go_to_the_later_offset(void **stat
         int64_t id = (int64_t)(random >> 33) % KEYS, version = (int64_t)(random >> 50) % 20;
         bool remove = (random >> 20) % 10 == 0;
         add_row(&fixture.batches[0], id, version, "x", offset, remove ? ROW_DELETE : 0);
-        if (remove) {
-            model[id].alive = false;
-            model[id].seen = true;
-            model[id].version = version;
+        bool older = model[id].seen && version < model[id].version;
+        if (remove)
             deleted++;
-        } else if ((!model[id].alive && !model[id].seen) || version >= model[id].version) {
-            model[id].alive ? updated++ : inserted++;
-            model[id].alive = true;
-            model[id].version = version;
-            model[id].offset = offset;
-        } else {
-            updated++; // an older version that loses, against a row or against its delete
-        }
+        else if (older || model[id].alive)
+            updated++;
+        else
+            inserted++;
+        if (older)
+            continue;
+        model[id].alive = !remove;
+        model[id].seen = true;
+        model[id].version = version;
+        model[id].offset = offset;
     }
     close_batch(&fixture, 0);
     close_batch(&fixture, 1);
