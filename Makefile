@@ -6,6 +6,7 @@
 #   make integration  real Kafka, registry, Spark, hudi-rs        make lint      format, clang, clang-tidy
 #   make              the program                                 make install   to PREFIX (default /usr/local)
 #   make package      a Debian package                            make fuzz      SECONDS=60 for each target
+#   make crash        KILLS=100 SEED=1: kills against exactly-once make soak      the same for HOURS=8
 #   make clean        removes the build folders
 #
 # JOBS=2 limits parallel compilation, CMAKE_FLAGS="-D..." reaches CMake,
@@ -17,9 +18,12 @@ JOBS        ?= $(shell nproc)
 CMAKE_FLAGS ?=
 DEMO_SECONDS ?= 15
 SECONDS      ?= 60
+KILLS        ?= 100
+SEED         ?= 1
+HOURS        ?= 8
 
 .DEFAULT_GOAL := all
-.PHONY: all configure demo test integration lint fuzz install package clean
+.PHONY: all configure demo test integration crash soak lint fuzz install package clean
 
 all: configure
 	@cmake --build $(BUILD) --parallel $(JOBS)
@@ -39,6 +43,16 @@ test: all
 
 integration: all
 	@integration/run
+
+# SECONDS=n bounds them; INSTANCES=1|3 and FORMAT=hudi6|hudi9 choose (default: all)
+crash soak: SECONDS =
+crash: all
+	@integration/crash/run KILLS=$(KILLS) SEED=$(SEED) SECONDS=$(SECONDS) INSTANCES=$(INSTANCES) FORMAT=$(FORMAT) \
+	  LATE_AFTER_DELETE=$(LATE_AFTER_DELETE)
+
+soak: all
+	@integration/crash/run HOURS=$(HOURS) SEED=$(SEED) INSTANCES=$(INSTANCES) FORMAT=$(FORMAT) \
+	  LATE_AFTER_DELETE=$(LATE_AFTER_DELETE)
 
 lint:
 	@.ci/lint

@@ -19,7 +19,8 @@ install(CODE [[
   file(READ "${_source}/systemd/moraine.service" _unit)
   string(REPLACE "/usr/bin/moraine" "${CMAKE_INSTALL_PREFIX}/bin/moraine" _unit "${_unit}")
   string(REPLACE "/usr/share/doc" "${CMAKE_INSTALL_PREFIX}/share/doc" _unit "${_unit}")
-  string(REPLACE "--config /etc/moraine" "--config ${_etc}/moraine" _unit "${_unit}")
+  string(REPLACE "/etc/moraine/" "${_etc}/moraine/" _unit "${_unit}")
+  string(REPLACE "secret:/etc/moraine" "secret:${_etc}/moraine" _unit "${_unit}")
   file(WRITE "${_scratch}/moraine.service" "${_unit}")
   file(INSTALL "${_scratch}/moraine.service" DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/systemd/system")
   file(INSTALL "${_source}/systemd/moraine.sysusers" DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/sysusers.d"
@@ -27,7 +28,8 @@ install(CODE [[
   if(NOT EXISTS "$ENV{DESTDIR}${_etc}/moraine/moraine.yaml") # never over the operator's own
     file(INSTALL "${_source}/conf/moraine.yaml" DESTINATION "${_etc}/moraine")
   endif()
-  file(MAKE_DIRECTORY "$ENV{DESTDIR}${_etc}/moraine/topics")
+  file(MAKE_DIRECTORY "$ENV{DESTDIR}${_etc}/moraine/topics" "$ENV{DESTDIR}${_etc}/moraine/secrets")
+  file(CHMOD "$ENV{DESTDIR}${_etc}/moraine/secrets" PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
 ]])
 
 # The topic file is a sample beside the documents: below /etc it would be a topic that nobody has.

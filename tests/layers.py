@@ -18,8 +18,9 @@ BELOW = {
     "source": ["base", "config"],
     "decode": ["avro", "column", "net"],
     "pipeline": ["decode", "source", "state", "maintain", "merge", "table", "config"],
+    "verify": ["pipeline"],
     "serve": ["base"],
-    "cli": ["pipeline", "serve"],
+    "cli": ["verify", "pipeline", "serve"],
 }
 
 

@@ -126,6 +126,7 @@ struct mor_config_topic {
     struct {
         const char *field;              // NULL = Kafka's timestamp
         enum mor_config_time_unit unit; // of integer fields
+        const char *format;             // of text fields, NULL = ISO 8601
         int64_t max_lateness_ms;
         int64_t idle_after_ms;
         int64_t max_future_ms;

@@ -1,13 +1,70 @@
-// Merge on read: the rows of a table as its readers see them.
+// Merge on read: the rows of a table as its readers see them, of one file group or of all.
 #ifndef MORAINE_MERGE_H
 #define MORAINE_MERGE_H
 
 #include "moraine/table.h"
 
+// ---- conditions on rows -------------------------------------------------------------------------
+
+// A condition such as: country in ('de', 'fr') and amount >= 10.5 and not (note is null)
+//
+//   or, and, not, ( )           = != <> < <= > >=          [not] between A and B
+//   [not] in (A, B, ...)        is [not] null              a boolean column by itself
+//   [not] like 'a%_b'
+//
+// Columns are names of the table, quoted with "..." when they need it; literals are numbers, texts
+// in '...' ('' is one quote) and true or false, and are read as values of the column's type: dates
+// '2026-01-31', timestamps '2026-01-31T05:06:07Z'. As in SQL, a row stands when the condition is
+// true, and comparing with null is neither true nor false.
+struct mor_filter;
+// DATA with the place in the text when it is no condition on columns of the table. The columns are
+// copied; the table may go.
+enum mor_status mor_filter_parse(const struct mor_table *table, const char *text,
+                                 struct mor_filter **ret_filter, struct mor_error *err) MOR_CHECKED;
+void mor_filter_free(struct mor_filter *filter); // NULL allowed
+
+// ---- one file group -----------------------------------------------------------------------------
+
+struct mor_slice_options {
+    const struct mor_schema *wanted; // columns of the rows; borrowed for the reader's life
+    const struct mor_filter *filter; // only rows for which it is true; NULL = all; borrowed
+    const char *after_version;       // only rows that a later commit wrote; NULL = all; borrowed
+    size_t index_bytes_max;          // memory for the keys of changed rows; 0 = 64 MiB
+    struct mor_budget *budget;
+};
+
+// The rows of one slice, in memory that does not depend on its size: base and changed rows are
+// streamed, only the keys of changed rows are held. When those take more than index_bytes_max, the
+// slice is read several times, each time for a part of the keys.
+struct mor_slice_reader;
+// One thread per reader, several readers of one table at once.
+enum mor_status mor_slice_reader_open(struct mor_table *table, const struct mor_slice *slice,
+                                      const struct mor_slice_options *options,
+                                      struct mor_slice_reader **ret_reader,
+                                      struct mor_error *err) MOR_CHECKED;
+// Replaces the rows of `batch` (made with the wanted schema); row_count 0 = end.
+enum mor_status mor_slice_reader_next(struct mor_slice_reader *reader, struct mor_batch *batch,
+                                      struct mor_error *err) MOR_CHECKED;
+// What was read so far; complete at the end.
+struct mor_slice_counts {
+    int64_t base_rows;
+    int64_t delta_rows, delta_deletes; // as the deltas hold them
+    int64_t updated_rows;              // rows of deltas that stand
+    int64_t passes;
+};
+struct mor_slice_counts mor_slice_reader_counts(const struct mor_slice_reader *reader);
+void mor_slice_reader_free(struct mor_slice_reader *reader); // NULL allowed
+
+// ---- a whole table ------------------------------------------------------------------------------
+
 struct mor_scan_options {
     const char *const *columns; // projection, none = all
     size_t column_count;
-    const char *version; // NULL = newest
+    const char *version;             // NULL = newest
+    const char *after_version;       // only rows that a later commit wrote; NULL = all
+    const struct mor_filter *filter; // NULL = all rows; borrowed for the scan's life
+    size_t thread_count;             // file groups read at once; 0 or 1 = by the caller, in order
+    size_t index_bytes_max;          // of each file group, as above
     struct mor_budget *budget;
 };
 

@@ -57,6 +57,10 @@ struct mor_pipeline_status {
     char step[64]; // what is being done, or waited for
     int64_t step_since_ms;
     char trouble[1024]; // the last thing that went wrong and was not mended since; "" = nothing
+    char trouble_step[32];    // where: fetch, decode, index, encode, upload, commit
+    int64_t trouble_since_ms; // wall clock: since when there is trouble, 0 = none
+    int64_t alive_ms;         // monotonic clock: when the slowest of the topic's threads (committer,
+                              // source) last came round
     bool paused;        // by mor_pipeline_pause
     int64_t consumed_records, consumed_bytes; // taken from Kafka since start, committed or not
     // committed since start
@@ -65,7 +69,9 @@ struct mor_pipeline_status {
     int64_t future;    // event times too far in the future to count
     int64_t lateness[MOR_PIPELINE_LATENESS + 1];
     int64_t dead_keys; // of dead: decoded, but without a key or ordering value
-    int64_t commits, fenced;
+    int64_t commits;
+    int64_t fenced; // partitions whose records were dropped because another writer moved them
+    int64_t state_entries, state_bytes; // local state: ids and keys, memory; -1 = there is none
     int64_t rebalances; // assignments and revocations
     int64_t files_written, bytes_written;
     int64_t delta_files_written; // of files_written
@@ -90,6 +96,9 @@ enum mor_status mor_pipeline_start(const struct mor_pipeline_options *options,
 void mor_pipeline_flush(struct mor_pipeline *pipeline);
 // Any thread: take in nothing more from Kafka until it is resumed; what was taken in is committed.
 void mor_pipeline_pause(struct mor_pipeline *pipeline, bool pause);
+// Any thread: this topic's part of the budget, when topics come and go. Taken up by the next
+// gathering.
+void mor_pipeline_set_share(struct mor_pipeline *pipeline, size_t budget_share_bytes);
 // Any thread: take in nothing more, commit what was taken in, end by `deadline_ms` (monotonic
 // clock).
 void mor_pipeline_stop(struct mor_pipeline *pipeline, int64_t deadline_ms);

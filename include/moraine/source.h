@@ -61,6 +61,7 @@ struct mor_source_options {
     const struct mor_source_property *properties; // handed to librdkafka as they are
     size_t property_count;
     enum mor_source_start start; // for partitions without an offset in the table
+    bool headers;                // records come with their headers
     struct mor_budget *budget;   // intake stops above pause_percent of it
     int32_t pause_percent;       // 0 = 80
     size_t queue_bytes_max;      // librdkafka's own queue
@@ -122,6 +123,11 @@ void mor_source_commit_hint(struct mor_source *source,
 // Any thread. Returns the number of rows written to ret_lag, at most `capacity`. The rows are
 // brought up to date a few times per second; low and high of paused partitions every 10 s.
 size_t mor_source_lag(struct mor_source *source, struct mor_source_lag *ret_lag, size_t capacity);
+// Any thread: since when (wall clock) every broker is down, and in words what librdkafka said last;
+// 0 = one answers, as far as is known.
+int64_t mor_source_down_since(struct mor_source *source, char *ret_reason, size_t capacity);
+// Any thread: when the source's loop last came round (monotonic clock).
+int64_t mor_source_alive_ms(struct mor_source *source);
 // Any thread: no more chunks are delivered after it returns; partitions stay assigned. Must not be
 // called while holding a lock that `deliver` waits for.
 void mor_source_stop(struct mor_source *source);
@@ -133,6 +139,27 @@ void mor_source_free(struct mor_source *source);
 size_t mor_source_missing_protections(const char *ret_lines[], size_t capacity);
 // "librdkafka 2.15.1 (built from ...)".
 const char *mor_source_library_version(void);
+
+// ---- before a deployment ------------------------------------------------------------------------
+
+enum mor_source_right { MOR_RIGHT_UNKNOWN, MOR_RIGHT_GRANTED, MOR_RIGHT_MISSING };
+struct mor_source_probe {
+    int32_t partition_count;
+    int32_t partitions_without_answer; // no leader, or no right to describe
+    int64_t records;                   // in Kafka now, gaps included
+    int64_t records_of_last_hour;      // -1 = not known
+    enum mor_source_right read_topic;
+    enum mor_source_right read_group; // not known also when there is no such group yet
+};
+// Whether librdkafka knows the properties and exactly-once allows them; asks nobody. FATAL: it does
+// not.
+enum mor_status mor_source_check_properties(const struct mor_source_options *options,
+                                            struct mor_error *err) MOR_CHECKED;
+// Asks a broker about a topic without joining its group; uses topic, group_id and properties. Takes
+// some seconds when nobody answers. FATAL and RETRY as mor_source_open.
+enum mor_status mor_source_probe(const struct mor_source_options *options,
+                                 struct mor_source_probe *ret_probe,
+                                 struct mor_error *err) MOR_CHECKED;
 
 // ---- reading again ------------------------------------------------------------------------------
 
@@ -162,6 +189,23 @@ enum mor_status mor_source_reader_read(
 // Whether the broker removes superseded records of the topic, so that some are missing by right.
 // False when it does not say.
 bool mor_source_reader_is_compacted(struct mor_source_reader *reader);
+
+// ---- producing ----------------------------------------------------------------------------------
+
+// An idempotent producer for one topic; one thread. The properties are those of the consumer, what
+// only a consumer knows is passed over.
+struct mor_producer;
+enum mor_status mor_producer_open(const struct mor_source_property *properties,
+                                  size_t property_count, const char *topic,
+                                  struct mor_producer **ret_producer,
+                                  struct mor_error *err) MOR_CHECKED;
+// Copies key, value and headers of the record. RETRY when the queue stays full for timeout_ms.
+enum mor_status mor_producer_send(struct mor_producer *producer, const struct mor_record *record,
+                                  int64_t timeout_ms, struct mor_error *err) MOR_CHECKED;
+// Waits until the broker has taken every record. RETRY: not all of them; those may come again.
+enum mor_status mor_producer_flush(struct mor_producer *producer, int64_t timeout_ms,
+                                   struct mor_error *err) MOR_CHECKED;
+void mor_producer_free(struct mor_producer *producer); // NULL is fine
 
 // ---- embedded broker ----------------------------------------------------------------------------
 

@@ -46,6 +46,11 @@ enum mor_status mor_store_put_new_deferred(struct mor_store *store, const char *
 // Makes every name durable that any thread published deferred before the call, and every deletion
 // that was not `durable`. Names whose directory could not be made durable stay pending.
 enum mor_status mor_store_sync(struct mor_store *store, struct mor_error *err) MOR_CHECKED;
+// Gives an object another key, once: of several calls at the same time one is OK. NOT_FOUND when
+// `from` is absent, CONFLICT when `to` exists. In all three cases the name `to` is durable with the
+// next mor_store_sync.
+enum mor_status mor_store_move(struct mor_store *store, const char *from, const char *to,
+                               struct mor_error *err) MOR_CHECKED;
 // Deletes; absent is success. Durable when `durable`, else with the next mor_store_sync.
 enum mor_status mor_store_delete(struct mor_store *store, const char *key, bool durable,
                                  struct mor_error *err) MOR_CHECKED;

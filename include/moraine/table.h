@@ -288,6 +288,7 @@ struct mor_table_audit {
     size_t file_count;
     struct mor_audit_remark *remarks;
     size_t remark_count;
+    bool is_whole; // every commit since the table's first is still there: none was archived
 };
 // Compares what the table's commits state of its files with the files that are there; opens none
 // but for names. Everything lives in the arena. Only for tables opened for reading; commits that
@@ -295,6 +296,96 @@ struct mor_table_audit {
 enum mor_status mor_table_audit(struct mor_table *table, struct mor_arena *arena,
                                 struct mor_table_audit *ret_audit,
                                 struct mor_error *err) MOR_CHECKED;
+
+// ---- rewriting ----------------------------------------------------------------------------------
+
+// The same rows in other files: base and deltas of a file group become one new base (merging), or
+// many small file groups become few (clustering). Readers see the same rows before, during and
+// after; what the table says of itself (properties, commit columns of rows) is carried on.
+//
+// Life: mor_rewrite_begin -> slices -> mor_rewrite_file_open, append, finish (several files side by
+// side) -> mor_rewrite_commit.
+
+// Opens whatever table is at `location` for rewriting, expiring and deleting, under an instance
+// name of its own. NOT_FOUND when there is none. RETRY: an instance of that name has it open.
+enum mor_status mor_table_open_rewrite(const char *location, const char *instance,
+                                       struct mor_budget *budget, struct mor_table **ret_table,
+                                       struct mor_error *err) MOR_CHECKED;
+
+enum mor_rewrite_kind { MOR_REWRITE_MERGE, MOR_REWRITE_CLUSTER };
+// One rewrite at a time per open table, and one thread, unless said otherwise.
+struct mor_rewrite;
+enum mor_status mor_rewrite_begin(struct mor_table *table, enum mor_rewrite_kind kind,
+                                  struct mor_rewrite **ret_rewrite,
+                                  struct mor_error *err) MOR_CHECKED;
+// The slices that may be rewritten, of the snapshot that the rewrite builds on: those of file
+// groups that another engine plans to rewrite are left out. Live as long as the rewrite.
+void mor_rewrite_slices(const struct mor_rewrite *rewrite, const struct mor_slice **ret_slices,
+                        size_t *ret_count);
+// Stored columns, format-internal ones included: of the rows to read and to append.
+const struct mor_schema *mor_rewrite_schema(const struct mor_rewrite *rewrite);
+
+struct mor_rewrite_counts {
+    int64_t base_rows, delta_rows, delta_deletes, updated_rows; // what went into a file
+};
+// A new file. Merging: of the file group of slices[0] (count 1). Clustering: a new file group that
+// takes rows of these slices, all of one table partition; several files may name the same slices.
+// Slices are of mor_rewrite_slices. Any thread.
+struct mor_rewrite_file;
+enum mor_status mor_rewrite_file_open(struct mor_rewrite *rewrite,
+                                      const struct mor_slice *const *slices, size_t slice_count,
+                                      size_t row_group_bytes_max,
+                                      struct mor_rewrite_file **ret_file,
+                                      struct mor_error *err) MOR_CHECKED;
+// Appends the rows of a batch of mor_rewrite_schema. One thread per file.
+enum mor_status mor_rewrite_file_append(struct mor_rewrite_file *file,
+                                        const struct mor_batch *batch,
+                                        struct mor_error *err) MOR_CHECKED;
+int64_t mor_rewrite_file_size_bytes(const struct mor_rewrite_file *file); // so far
+// Durable but invisible; now it belongs to the rewrite. A file without rows is one, too.
+enum mor_status mor_rewrite_file_finish(struct mor_rewrite_file *file,
+                                        const struct mor_rewrite_counts *counts,
+                                        struct mor_error *err) MOR_CHECKED;
+void mor_rewrite_file_free(
+    struct mor_rewrite_file *file); // NULL allowed; removes what is unfinished
+
+struct mor_rewrite_result {
+    char version[64];
+    int64_t file_count, bytes_written;
+    int64_t left_out; // files whose slices somebody else rewrote meanwhile
+};
+// Publishes the finished files, atomically. Changes that came in meanwhile stay. CONFLICT: nothing
+// fits the table any more. RETRY, UNKNOWN: as in mor_write_commit.
+enum mor_status mor_rewrite_commit(struct mor_rewrite *rewrite,
+                                   struct mor_rewrite_result *ret_result,
+                                   struct mor_error *err) MOR_CHECKED;
+void mor_rewrite_free(struct mor_rewrite *rewrite); // removes what was not published
+
+// Which snapshots a table keeps. Newer than `age_ms`, and at least `min_snapshots`, whatever their
+// age; what readers began before that stays readable.
+struct mor_retention {
+    int64_t age_ms;
+    int64_t min_snapshots;
+    int64_t orphan_age_ms; // files that no commit names: not before they are so old
+};
+struct mor_expired_file {
+    const char *key;
+    int64_t size_bytes;
+};
+struct mor_expiry {
+    const char *oldest_version; // that is kept
+    struct mor_expired_file *files;
+    size_t file_count;
+    int64_t bytes;
+    const char **versions; // commits that leave the timeline
+    size_t version_count;
+};
+// Removes the files that no kept snapshot needs and the commits that nothing refers to any more. A
+// dry run only tells. The result lives in the arena. Files are removed after the table says so;
+// what a crash leaves is found by the next call.
+enum mor_status mor_table_expire(struct mor_table *table, const struct mor_retention *retention,
+                                 bool dry_run, struct mor_arena *arena,
+                                 struct mor_expiry *ret_expiry, struct mor_error *err) MOR_CHECKED;
 
 // ---- reading one slice --------------------------------------------------------------------------
 

@@ -10,13 +10,14 @@ PASSWORD = "not-a-secret"
 
 
 class Broker:
-    """Starts on construction and is ready when that returns. secured=True adds a SASL_SSL listener."""
+    """Starts on construction and is ready when that returns. secured=True adds a SASL_SSL listener; proxied=PORT adds one
+    (its port: proxied_port) that sends its clients to PORT; further settings with _ for dots."""
 
-    def __init__(self, scenario, secured=False):
+    def __init__(self, scenario, secured=False, proxied=None, **more):
         self.scenario = scenario
         self.folder = scenario.folder / "kafka"
         self.folder.mkdir()
-        self.port, controller_port, self.secured_port = rig.free_ports(3)
+        self.port, controller_port, self.secured_port, self.proxied_port = rig.free_ports(4)
         self.address = f"127.0.0.1:{self.port}"
         listeners = [f"PLAINTEXT://{self.address}"]
         settings = {
@@ -35,13 +36,19 @@ class Broker:
             "share.coordinator.state.topic.min.isr": 1,
             "group.initial.rebalance.delay.ms": 0,
             "message.max.bytes": 16 << 20,
+            **{name.replace("_", "."): value for name, value in more.items()},
         }
         if secured:
             listeners.append(f"SASL_SSL://127.0.0.1:{self.secured_port}")
             settings.update(self.make_security())
-        settings["advertised.listeners"] = ",".join(listeners)
+        advertised = list(listeners)
+        if proxied:
+            listeners.append(f"PROXIED://127.0.0.1:{self.proxied_port}")
+            advertised.append(f"PROXIED://127.0.0.1:{proxied}")
+        settings["advertised.listeners"] = ",".join(advertised)
         settings["listeners"] = ",".join([*listeners, f"CONTROLLER://127.0.0.1:{controller_port}"])
-        settings["listener.security.protocol.map"] = "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL"
+        settings["listener.security.protocol.map"] = (
+            "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SASL_SSL:SASL_SSL,PROXIED:PLAINTEXT")
         self.properties = self.folder / "server.properties"
         self.properties.write_text("".join(f"{k}={v}\n" for k, v in settings.items()))
         format_args = ["kafka.tools.StorageTool", "format", "-t", "bW9yYWluZS1yaWctMDAwMA", "-c", self.properties]
@@ -55,8 +62,13 @@ class Broker:
                 "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", str(classes)]
 
     def start(self):
+        self.launch()
+        self.wait_ready()
+
+    def launch(self):
         self.process = self.scenario.process("broker", self.java("512m") + ["kafka.Kafka", self.properties])
 
+    def wait_ready(self):
         def ready():
             self.process.expect_running()
             return subprocess.run([str(TOOLS / "kafka_admin"), "-X", f"bootstrap.servers={self.address}", "-X",

@@ -32,13 +32,19 @@ def commits(table):
     return [(instant, action, read_commit(path)) for instant, action, path in sorted(found)]
 
 
+def ledger(metadata):
+    """The `moraine` property of a commit, None when it has none."""
+    text = (metadata.get("extraMetadata") or {}).get("moraine")
+    return json.loads(text) if text else None
+
+
 def progress(table):
     """[(instant, the `moraine` property)] of the deltacommits, oldest first."""
     states = []
     for instant, action, metadata in commits(table) if (pathlib.Path(table) / ".hoodie").exists() else []:
-        text = (metadata.get("extraMetadata") or {}).get("moraine")
-        if action == "deltacommit" and text:
-            states.append((instant, json.loads(text)))
+        state = ledger(metadata)
+        if action == "deltacommit" and state:
+            states.append((instant, state))
     return states
 
 

@@ -40,10 +40,10 @@ class Service:
         rig.write_json(self.folder / "topics" / f"{name}.yaml", settings)
         return location
 
-    def start(self):
+    def start(self, env=None):
         rig.write_json(self.config, self.settings)
         self.starts += 1
-        self.process = self.scenario.process(self.name, [BINARY, "run", "--config", self.config])
+        self.process = self.scenario.process(self.name, [BINARY, "run", "--config", self.config], env=env)
         return self
 
     def stop(self):

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "moraine/base/clock.h"
 #include "moraine/base/hash.h"
 #include "moraine/merge.h"
 
@@ -14,7 +15,13 @@ static const char *const output_names[] = {"json", "csv", "count", "digest"};
 
 static const struct cli_option options[] = {
     {"columns", "A,B", "only these columns, in this order"},
+    {"where", "EXPR",
+     "only rows for which the condition is true, e.g. \"n > 3 and s in ('a', 'b')\""},
+    {"version", "V", "the table as commit V left it ('moraine history' lists them)"},
+    {"as-of", "TIME", "the table as readers saw it then: 2026-01-31T05:06:07Z, or 2026-01-31"},
+    {"changes-since", "V", "only rows that a commit after V wrote last"},
     {"limit", "N", "stop after N rows"},
+    {"threads", "N", "file groups read at once (the number of processors when not given)"},
     {"output", "FORMAT",
      "json (a row a line, the default), csv, count, or digest (free of row order)"},
 };
@@ -161,6 +168,56 @@ static enum mor_status scan_table(struct mor_table *table,
     return status;
 }
 
+// The version that --version or --as-of names; stays NULL for the newest.
+static enum mor_status find_version(const struct cli_arguments *arguments, struct mor_table *table,
+                                    char found[64], const char **ret_version, struct mor_error *err)
+{
+    *ret_version = cli_value(arguments, "version");
+    const char *text = cli_value(arguments, "as-of");
+    if (text == NULL)
+        return MOR_OK;
+    int64_t us, days;
+    if (mor_parse_date(text, strlen(text), &days))
+        us = days * 86400000000;
+    else if (!mor_parse_timestamp(text, strlen(text), &us))
+        return mor_error_set(err, MOR_DATA, "--as-of: '%s' is no time", text);
+    MOR_TRY(mor_table_version_at(table, us / 1000, found, err));
+    *ret_version = found;
+    return MOR_OK;
+}
+
+static enum mor_status run_on_table(const struct cli_arguments *arguments, struct mor_table *table,
+                                    int64_t threads, struct scan_output *output, bool *ret_written,
+                                    struct mor_error *err)
+{
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    char version[64];
+    struct mor_filter *filter = NULL;
+    struct mor_scan_options scan_options = {
+        .after_version = cli_value(arguments, "changes-since"),
+        // rows of one thread come in the table's order
+        .thread_count = (size_t)threads,
+    };
+    const char *columns = cli_value(arguments, "columns"), *where = cli_value(arguments, "where");
+    if (columns != NULL)
+        scan_options.column_count = cli_split(columns, &arena, &scan_options.columns);
+    const char *any_column = mor_table_schema(table)->root.children[0].name;
+    if (output->kind == OUTPUT_COUNT && columns == NULL) { // rows are counted, not read
+        scan_options.columns = &any_column;
+        scan_options.column_count = 1;
+    }
+    enum mor_status status = find_version(arguments, table, version, &scan_options.version, err);
+    if (status == MOR_OK && where != NULL)
+        status = mor_filter_parse(table, where, &filter, err);
+    scan_options.filter = filter;
+    if (status == MOR_OK)
+        status = scan_table(table, &scan_options, output, ret_written, err);
+    mor_filter_free(filter);
+    mor_arena_done(&arena);
+    return status;
+}
+
 static bool parse_output(const struct cli_arguments *arguments, enum output *ret_output)
 {
     const char *text = cli_value(arguments, "output");
@@ -181,23 +238,20 @@ static int run_scan(int argc, char **argv)
 {
     struct cli_arguments arguments;
     struct scan_output output = {0};
+    int64_t threads;
     if (!cli_parse(&cli_scan_command, argc, argv, &arguments) ||
         !parse_output(&arguments, &output.kind) ||
-        !cli_number(&arguments, "limit", 0, -1, &output.rows_left))
+        !cli_number(&arguments, "limit", 0, -1, &output.rows_left) ||
+        !cli_number(&arguments, "threads", 1, sysconf(_SC_NPROCESSORS_ONLN), &threads))
         return EXIT_USAGE;
+    if (cli_value(&arguments, "version") != NULL && cli_value(&arguments, "as-of") != NULL)
+        return cli_usage(&cli_scan_command, "--version and --as-of exclude each other");
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_table *table;
     if (mor_table_open_read(arguments.positional[0], NULL, &table, &err) != MOR_OK)
         return cli_fail(&err);
-    struct mor_arena arena;
-    mor_arena_init(&arena, 0, NULL);
-    struct mor_scan_options scan_options = {0};
-    if (cli_value(&arguments, "columns") != NULL)
-        scan_options.column_count =
-            cli_split(cli_value(&arguments, "columns"), &arena, &scan_options.columns);
     bool written = false;
-    enum mor_status status = scan_table(table, &scan_options, &output, &written, &err);
-    mor_arena_done(&arena);
+    enum mor_status status = run_on_table(&arguments, table, threads, &output, &written, &err);
     mor_table_free(table);
     mor_buffer_done(&output.text);
     mor_buffer_done(&output.row);

@@ -8,6 +8,7 @@
 static const struct cli_command *const commands[] = {
     &cli_run_command,     &cli_check_command,    &cli_demo_command,    &cli_scan_command,
     &cli_history_command, &cli_describe_command, &cli_parquet_command, &cli_status_command,
+    &cli_verify_command,  &cli_wait_for_command,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

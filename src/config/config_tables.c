@@ -173,6 +173,9 @@ const struct mor_option mor_topic_options[] = {
      "Column with the event's time. Default: Kafka's timestamp."},
     {"event_time.unit", MOR_OPTION_CHOICE, TOPIC(event_time.unit), "ms", 0, 0, time_units, 0,
      "Unit of that column when it is a plain integer."},
+    {"event_time.format", MOR_OPTION_TEXT, TOPIC(event_time.format), NULL, 0, 0, NULL, 0,
+     "How that column is read when it is a text, as strptime(3) has it (`%d/%m/%Y %H:%M:%S`), in "
+     "UTC. Default: ISO 8601."},
     {"event_time.max_lateness", MOR_OPTION_DURATION, TOPIC(event_time.max_lateness_ms), "10m", 0,
      3650 * DAY, NULL, 0, "How far the watermark stays behind the newest event."},
     {"event_time.idle_after", MOR_OPTION_DURATION, TOPIC(event_time.idle_after_ms), "1m", 1 * S,
@@ -247,13 +250,13 @@ const struct mor_option mor_topic_options[] = {
      NULL, MOR_OPTION_IDLE, "Snapshots younger than this stay readable."},
     {"retention.min_snapshots", MOR_OPTION_COUNT, TOPIC(retention.min_snapshots), "10", 1, 1000000,
      NULL, MOR_OPTION_IDLE, "So many newest snapshots stay readable whatever their age."},
-    {"dead_letter.location", MOR_OPTION_TEXT, TOPIC(dead_letter.location), NULL, 0, 0, NULL,
-     MOR_OPTION_IDLE,
-     "Folder of the dead letters: `file:///path` or an absolute path. Until it has an effect they "
-     "are in "
+    {"dead_letter.location", MOR_OPTION_TEXT, TOPIC(dead_letter.location), NULL, 0, 0, NULL, 0,
+     "Folder of a table for the dead letters: `file:///path` or an absolute path; of the topic's "
+     "table format, append-only, exactly once. Default: the local file "
      "`<state_dir>/dead_letters/<topic>.jsonl`."},
-    {"dead_letter.topic", MOR_OPTION_TEXT, TOPIC(dead_letter.topic), NULL, 0, 0, NULL,
-     MOR_OPTION_UNSUPPORTED, "Instead of a location: Kafka topic of the dead letters."},
+    {"dead_letter.topic", MOR_OPTION_TEXT, TOPIC(dead_letter.topic), NULL, 0, 0, NULL, 0,
+     "Instead of a location: Kafka topic for the dead letters. Key and value as they were, "
+     "coordinates and reason as headers `moraine.*`; a letter may come twice after a crash."},
     {"on_error", MOR_OPTION_CHOICE, TOPIC(on_error), "dead_letter", 0, 0, on_errors, 0,
      "What happens to a record that cannot be read: `dead_letter`, or `stop` the topic."},
     {NULL, MOR_OPTION_TEXT, 0, NULL, 0, 0, NULL, 0, NULL},

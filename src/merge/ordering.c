@@ -22,8 +22,8 @@ static int compare_bytes(const struct mor_vector *a_vector, size_t a,
     return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
 }
 
-static int compare(const struct mor_vector *a_vector, size_t a, const struct mor_vector *b_vector,
-                   size_t b)
+int mor_ordering_compare(const struct mor_vector *a_vector, size_t a,
+                         const struct mor_vector *b_vector, size_t b)
 {
     switch (a_vector->field->type) {
     case MOR_TYPE_BOOL: {
@@ -75,5 +75,5 @@ bool mor_ordering_later_wins(const struct mor_vector *later_vector, size_t later
 {
     if (mor_vector_is_null(later_vector, later) || mor_vector_is_null(earlier_vector, earlier))
         return true;
-    return compare(later_vector, later, earlier_vector, earlier) >= 0;
+    return mor_ordering_compare(later_vector, later, earlier_vector, earlier) >= 0;
 }

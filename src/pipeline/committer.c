@@ -21,15 +21,17 @@ struct commit_work {
     struct mor_commit_facts facts;
     struct mor_event_time_facts event_time; // of the taken runs, like all below
     int64_t oldest_ms, dead_keys;
-    struct mor_buffer letters; // dead letters
+    struct mor_letter_rows *letters; // dead letters
+    size_t letters_count;
     struct mor_outcomes gathered; // of the runs, before their rows were looked at
     struct mor_state_batch *state_batch;
-    struct mor_buffer ids, keys;            // to attach: ids and changes of keys
+    struct mor_buffer ids, keys;       // to attach: ids and changes of keys
     char built_on[MOR_UUID_TEXT_SIZE]; // the commit up to which the changes know the table
     // of the current attempt
     struct mor_write *write;
     struct mor_ledger base, after;
     struct mor_buffer property;
+    const char *step; // what is being done
     // what came of it
     int64_t fenced;
     bool went_back;
@@ -38,6 +40,12 @@ struct commit_work {
 static void tell(struct mor_committer *committer, const char *step, const struct mor_error *trouble)
 {
     committer->step(committer->context, step, trouble);
+}
+
+static void enter(struct commit_work *work, const char *step)
+{
+    work->step = step;
+    tell(work->committer, step, NULL);
 }
 
 static void pause_ms(int64_t ms)
@@ -316,8 +324,12 @@ static void take_run(struct commit_work *work, struct mor_lane_batch *batch, str
     work->dead_keys += run->dead_keys;
     if (run->oldest_ms < work->oldest_ms)
         work->oldest_ms = run->oldest_ms;
-    mor_buffer_append(&work->letters, batch->dead_letters.data + run->letters_first,
-                      run->letters_size);
+    if (run->letters_count == 0)
+        return;
+    work->letters =
+        mor_realloc(work->letters, (work->letters_count + 1) * sizeof *work->letters);
+    work->letters[work->letters_count++] =
+        (struct mor_letter_rows){batch->dead_letters, run->letters_first, run->letters_count};
 }
 
 static void take_runs(struct commit_work *work)
@@ -415,7 +427,7 @@ static void finish(struct commit_work *work)
     mor_changes_done(&work->changes);
     mor_ledger_done(&work->base);
     mor_ledger_done(&work->after);
-    mor_buffer_done(&work->letters);
+    free(work->letters);
     mor_buffer_done(&work->ids);
     mor_buffer_done(&work->keys);
     mor_buffer_done(&work->property);
@@ -484,7 +496,7 @@ static enum mor_status attach(struct commit_work *work, const struct mor_attachm
 static enum mor_status write_files(struct commit_work *work, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
-    tell(committer, "encode", NULL);
+    enter(work, "upload");
     MOR_TRY(mor_fault("commit.begun", err));
     if (work->changes.set.group_count > 0)
         MOR_TRY(mor_crew_run(committer->crew, work->changes.set.group_count, write_one_group, work,
@@ -496,14 +508,9 @@ static enum mor_status write_files(struct commit_work *work, struct mor_error *e
 
 static enum mor_status write_letters(struct commit_work *work, struct mor_error *err)
 {
-    struct mor_committer *committer = work->committer;
-    if (committer->letters == NULL)
-        return MOR_OK;
-    int64_t bytes = mor_dead_letters_bytes(committer->letters);
-    if (work->letters.size_bytes > 0)
-        MOR_TRY(mor_dead_letters_write(committer->letters, &work->letters, &bytes, err));
-    mor_ledger_set_letters(&work->after, committer->instance, bytes);
-    return MOR_OK;
+    struct mor_letter_sink *sink = work->committer->letters;
+    return sink->ops->write(sink, work->letters, work->letters_count, work->ranges,
+                            work->range_count, &work->after, err);
 }
 
 static enum mor_status publish(struct commit_work *work, struct mor_commit_result *ret_result,
@@ -518,10 +525,10 @@ static enum mor_status publish(struct commit_work *work, struct mor_commit_resul
         {LEDGER_PROPERTY, (const char *)work->property.data},
         {MOR_PROPERTY_CHECKPOINT, (const char *)checkpoint.data}};
     if (work->range_count > 0) {
-        tell(committer, "confirm", NULL);
+        enter(work, "fetch");
         MOR_TRY(committer->confirm(committer->context, err));
     }
-    tell(committer, "commit", NULL);
+    enter(work, "commit");
     MOR_TRY(mor_fault("commit.before_publish", err));
     MOR_TRY(mor_write_commit(work->write, properties, sizeof properties / sizeof properties[0],
                              NULL, NULL, ret_result, err));
@@ -531,6 +538,7 @@ static enum mor_status publish(struct commit_work *work, struct mor_commit_resul
 static enum mor_status attempt(struct commit_work *work, struct mor_commit_result *ret_result,
                                struct mor_error *err)
 {
+    enter(work, "commit");
     MOR_TRY(mor_write_begin(work->committer->table, &work->facts.batch_id, &work->write, err));
     enum mor_status status = read_base(work, err);
     if (status == MOR_OK)
@@ -560,7 +568,7 @@ static enum mor_status commit_until_known(struct commit_work *work,
         enum mor_status status = attempt(work, ret_result, err);
         if (status == MOR_OK || status == MOR_FATAL || status == MOR_DATA)
             return status;
-        tell(committer, "commit", err);
+        tell(committer, work->step, err);
         bool landed = false;
         struct mor_error question = MOR_ERROR_INIT;
         enum mor_status known =
@@ -595,7 +603,7 @@ static enum mor_status until_done(struct commit_work *work, follow_up *what, con
         enum mor_status status = what(work, version, err);
         if (status != MOR_RETRY || committer->give_up(committer->context))
             return status;
-        tell(committer, "state", err);
+        tell(committer, "index", err);
         pause_ms(RETRY_PAUSE_MAX_MS / 10);
     }
 }
@@ -624,9 +632,7 @@ static enum mor_status catch_up_after(struct commit_work *work, const char *vers
 static enum mor_status adopt(struct commit_work *work, const char *version, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
-    if (committer->letters != NULL)
-        mor_dead_letters_committed(committer->letters,
-                                   mor_ledger_letters(&work->after, committer->instance));
+    committer->letters->ops->committed(committer->letters, &work->after);
     mor_ledger_copy(committer->ledger, &work->after);
     enum mor_status status = MOR_OK;
     if (work->state_batch != NULL) {
@@ -691,6 +697,7 @@ static enum mor_status prepare(struct commit_work *work, struct mor_error *err)
     collect_ranges(work);
     if (work->range_count > 0)
         MOR_TRY(look_at_table(work, err));
+    enter(work, "index");
     MOR_TRY(settle_ids(work, err));
     take_runs(work);
     return work->range_count > 0 ? build_changes(work, &work->base, err) : MOR_OK;
@@ -712,7 +719,7 @@ static bool is_due(struct commit_work *work, enum mor_commit_reason reason)
 static enum mor_status drop_cut(struct commit_work *work, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
-    tell(committer, "commit", err);
+    tell(committer, work->step, err);
     if (err->status == MOR_DATA && committer->local != NULL)
         atomic_store(&committer->local->damaged, true);
     struct mor_error again = MOR_ERROR_INIT;
@@ -739,7 +746,6 @@ static void report_on(const struct commit_work *work, struct mor_commit_report *
         return;
     report->outcomes = work->facts.outcomes;
     report->event_time = work->event_time;
-    report->dead_letter_bytes = (int64_t)work->letters.size_bytes;
     report->dead_keys = work->dead_keys;
     report->oldest_ms = work->oldest_ms;
 }
@@ -752,6 +758,7 @@ enum mor_status mor_committer_run(struct mor_committer *committer, enum mor_comm
     struct commit_work work = {.committer = committer,
                                .oldest_ms = MOR_TIMESTAMP_NONE,
                                .event_time = {.highest_ms = NO_WATERMARK},
+                               .step = "commit",
                                .facts = {.batch_id = mor_uuid_v7(),
                                          .instance = committer->instance,
                                          .topic = committer->topic}};

@@ -20,7 +20,6 @@ struct mor_commit_report {
     struct mor_outcomes outcomes;
     struct mor_event_time_facts event_time;
     int64_t duration_ms;
-    int64_t dead_letter_bytes;
     int64_t dead_keys; // of outcomes.dead
     int64_t oldest_ms; // least Kafka timestamp, MOR_TIMESTAMP_NONE = not known
 };
@@ -36,7 +35,7 @@ struct mor_committer {
     struct mor_lane **lanes;
     size_t lane_count;
     struct mor_crew *crew;
-    struct mor_dead_letters *letters;
+    struct mor_letter_sink *letters;
     struct mor_positions *positions;
     struct mor_local_state *local; // NULL = none
     uint64_t salt;             // for the ledger when it has none; 0 = none wanted

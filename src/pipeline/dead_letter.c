@@ -1,163 +1,118 @@
 #include "dead_letter.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include "moraine/base/base64.h"
 #include "moraine/base/clock.h"
-#include "moraine/base/fault.h"
 
-struct mor_dead_letters {
-    char *path;
-    int fd;
-    int64_t committed_bytes;
-};
-
-static void append_bytes(struct mor_buffer *lines, const char *name, const uint8_t *bytes,
-                         size_t size_bytes)
+struct mor_schema *mor_dead_letter_schema(void)
 {
-    mor_buffer_printf(lines, ",\"%s\":", name);
-    if (bytes == NULL) {
-        mor_buffer_append_text(lines, "null");
-    } else {
-        mor_buffer_append_u8(lines, '"');
-        mor_base64_encode(bytes, size_bytes, lines);
-        mor_buffer_append_u8(lines, '"');
-    }
+    struct mor_schema *schema = mor_schema_new("dead_letter");
+    mor_schema_add(schema, NULL, "topic", MOR_TYPE_STRING, true);
+    mor_schema_add(schema, NULL, "partition", MOR_TYPE_INT32, true);
+    mor_schema_add(schema, NULL, "offset", MOR_TYPE_INT64, true);
+    mor_schema_add(schema, NULL, "timestamp", MOR_TYPE_TIMESTAMP_MICROS, true);
+    mor_schema_add(schema, NULL, "time", MOR_TYPE_TIMESTAMP_MICROS, true);
+    mor_schema_add(schema, NULL, "stage", MOR_TYPE_STRING, true);
+    mor_schema_add(schema, NULL, "reason", MOR_TYPE_STRING, true);
+    mor_schema_add(schema, NULL, "schema_id", MOR_TYPE_INT32, true);
+    mor_schema_add(schema, NULL, "key", MOR_TYPE_BYTES, true);
+    mor_schema_add(schema, NULL, "value", MOR_TYPE_BYTES, true);
+    struct mor_field *headers =
+        mor_schema_add(schema, NULL, "headers", MOR_TYPE_LIST, true);
+    struct mor_field *header = mor_schema_add(schema, headers, "element", MOR_TYPE_STRUCT, true);
+    mor_schema_add(schema, header, "name", MOR_TYPE_STRING, true);
+    mor_schema_add(schema, header, "value", MOR_TYPE_BYTES, true);
+    return schema;
 }
 
-// Reasons quote bytes of the record, so everything outside printable ASCII is written as an escape.
-static void append_reason(struct mor_buffer *lines, const char *reason)
+static void append_text(struct mor_vector *column, const char *text)
 {
-    mor_buffer_append_text(lines, ",\"reason\":\"");
+    mor_vector_append_bytes(column, text, strlen(text));
+}
+
+// Reasons quote bytes of the record; a text column holds UTF-8.
+static void append_reason(struct mor_vector *column, const char *reason)
+{
+    MOR_AUTO_BUFFER clean = {0};
     for (const unsigned char *at = (const unsigned char *)reason; *at != 0; at++) {
-        if (*at == '"' || *at == '\\')
-            mor_buffer_printf(lines, "\\%c", *at);
-        else if (*at < 0x20 || *at >= 0x7F)
-            mor_buffer_printf(lines, "\\u%04x", *at);
+        if (*at < 0x20 || *at >= 0x7F)
+            mor_buffer_printf(&clean, "\\x%02x", *at);
         else
-            mor_buffer_append_u8(lines, *at);
+            mor_buffer_append_u8(&clean, *at);
     }
-    mor_buffer_append_u8(lines, '"');
+    mor_vector_append_bytes(column, clean.data, clean.size_bytes);
 }
 
-void mor_dead_letter_format(struct mor_buffer *lines, const char *topic,
+static void append_bytes(struct mor_vector *column, const uint8_t *bytes, size_t size_bytes)
+{
+    if (bytes == NULL)
+        mor_vector_append_null(column);
+    else
+        mor_vector_append_bytes(column, bytes, size_bytes);
+}
+
+static void append_time(struct mor_vector *column, int64_t ms)
+{
+    int64_t us = ms * 1000;
+    if (ms < 0)
+        mor_vector_append_null(column);
+    else
+        mor_vector_append_fixed(column, &us);
+}
+
+// The number behind the magic byte of a registry's wire format, where there can be one.
+static void append_schema_id(struct mor_vector *column, const struct mor_record *record)
+{
+    const uint8_t *value = record->value;
+    if (value == NULL || record->value_size_bytes < 5 || value[0] != 0) {
+        mor_vector_append_null(column);
+        return;
+    }
+    int32_t id = (int32_t)((uint32_t)value[1] << 24 | (uint32_t)value[2] << 16 |
+                           (uint32_t)value[3] << 8 | value[4]);
+    mor_vector_append_fixed(column, &id);
+}
+
+static void append_headers(struct mor_vector *column, const struct mor_record *record)
+{
+    if (record->header_count == 0) {
+        mor_vector_append_null(column);
+        return;
+    }
+    struct mor_vector *header = &column->children[0];
+    for (size_t i = 0; i < record->header_count; i++) {
+        append_reason(&header->children[0], record->headers[i].name);
+        append_bytes(&header->children[1], record->headers[i].value, record->headers[i].size_bytes);
+        mor_vector_append_end(header);
+    }
+    mor_vector_append_end(column);
+}
+
+void mor_dead_letter_append(struct mor_batch *letters, const char *topic,
                             const struct mor_record *record, const char *stage, const char *reason)
 {
-    char now[48];
-    mor_format_timestamp(mor_clock_wall_ms() * 1000, now, sizeof now);
-    mor_buffer_printf(
-        lines,
-        "{\"topic\":\"%s\",\"partition\":%d,\"offset\":%lld,\"timestamp_ms\":%lld,\"time\":\"%s\","
-        "\"stage\":\"%s\"",
-        topic, record->partition, (long long)record->offset, (long long)record->timestamp_ms, now,
-        stage);
-    append_reason(lines, reason);
-    append_bytes(lines, "key", record->key, record->key_size_bytes);
-    append_bytes(lines, "value", record->value, record->value_size_bytes);
-    mor_buffer_append_text(lines, "}\n");
+    struct mor_vector *columns = letters->columns;
+    append_text(&columns[LETTER_TOPIC], topic);
+    mor_vector_append_fixed(&columns[LETTER_PARTITION], &record->partition);
+    mor_vector_append_fixed(&columns[LETTER_OFFSET], &record->offset);
+    append_time(&columns[LETTER_TIMESTAMP], record->timestamp_ms);
+    append_time(&columns[LETTER_TIME], mor_clock_wall_ms());
+    append_text(&columns[LETTER_STAGE], stage);
+    append_reason(&columns[LETTER_REASON], reason);
+    append_schema_id(&columns[LETTER_SCHEMA_ID], record);
+    append_bytes(&columns[LETTER_KEY], record->key, record->key_size_bytes);
+    append_bytes(&columns[LETTER_VALUE], record->value, record->value_size_bytes);
+    append_headers(&columns[LETTER_HEADERS], record);
+    letters->row_count++;
 }
 
-static enum mor_status make_directory(const char *path, struct mor_error *err)
+enum mor_status mor_letter_sink_open(const struct mor_config *config,
+                                     const struct mor_config_topic *topic,
+                                     const struct mor_ledger *ledger, struct mor_budget *budget,
+                                     struct mor_letter_sink **ret_sink, struct mor_error *err)
 {
-    if (mkdir(path, 0750) != 0 && errno != EEXIST)
-        return mor_error_set_errno(err, errno, "could not make directory '%s'", path);
-    return MOR_OK;
-}
-
-static enum mor_status sync_directory(const char *path, struct mor_error *err)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return mor_error_set_errno(err, errno, "could not open directory '%s'", path);
-    int failed = fsync(fd) != 0 ? errno : 0;
-    close(fd);
-    return failed != 0 ? mor_error_set_errno(err, failed, "could not sync directory '%s'", path)
-                       : MOR_OK;
-}
-
-static enum mor_status cut(struct mor_dead_letters *letters, int64_t size_bytes,
-                           struct mor_error *err)
-{
-    if (ftruncate(letters->fd, size_bytes) != 0)
-        return mor_error_set_errno(err, errno, "could not cut '%s' to %lld bytes", letters->path,
-                                   (long long)size_bytes);
-    return MOR_OK;
-}
-
-enum mor_status mor_dead_letters_open(const char *state_dir, const char *topic,
-                                      int64_t committed_bytes,
-                                      struct mor_dead_letters **ret_letters, struct mor_error *err)
-{
-    MOR_AUTO_FREE char *directory = mor_asprintf("%s/dead_letters", state_dir);
-    MOR_TRY(make_directory(state_dir, err));
-    MOR_TRY(make_directory(directory, err));
-    struct mor_dead_letters *letters = mor_calloc(1, sizeof *letters);
-    letters->path = mor_asprintf("%s/%s.jsonl", directory, topic);
-    letters->fd = open(letters->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-    struct stat facts;
-    enum mor_status status;
-    if (letters->fd < 0 || fstat(letters->fd, &facts) != 0) {
-        status =
-            mor_error_set_errno(err, errno, "could not open the dead letters '%s'", letters->path);
-    } else {
-        bool says = committed_bytes >= 0 && committed_bytes <= facts.st_size;
-        letters->committed_bytes = says ? committed_bytes : facts.st_size;
-        status =
-            says && committed_bytes < facts.st_size ? cut(letters, committed_bytes, err) : MOR_OK;
-        if (status == MOR_OK)
-            status = sync_directory(directory, err);
-    }
-    if (status != MOR_OK) {
-        mor_dead_letters_free(letters);
-        return status;
-    }
-    *ret_letters = letters;
-    return MOR_OK;
-}
-
-void mor_dead_letters_free(struct mor_dead_letters *letters)
-{
-    if (letters == NULL)
-        return;
-    if (letters->fd >= 0)
-        close(letters->fd);
-    free(letters->path);
-    free(letters);
-}
-
-int64_t mor_dead_letters_bytes(const struct mor_dead_letters *letters)
-{
-    return letters->committed_bytes;
-}
-
-enum mor_status mor_dead_letters_write(struct mor_dead_letters *letters,
-                                       const struct mor_buffer *lines, int64_t *ret_bytes,
-                                       struct mor_error *err)
-{
-    MOR_TRY(mor_fault("dead_letter.write", err));
-    MOR_TRY(cut(letters, letters->committed_bytes, err));
-    size_t done = 0;
-    while (done < lines->size_bytes) {
-        ssize_t wrote = pwrite(letters->fd, lines->data + done, lines->size_bytes - done,
-                               letters->committed_bytes + (int64_t)done);
-        if (wrote < 0 && errno == EINTR)
-            continue;
-        if (wrote <= 0)
-            return mor_error_set_errno(err, wrote < 0 ? errno : ENOSPC, "could not write to '%s'",
-                                       letters->path);
-        done += (size_t)wrote;
-    }
-    if (fdatasync(letters->fd) != 0)
-        return mor_error_set_errno(err, errno, "could not make '%s' durable", letters->path);
-    *ret_bytes = letters->committed_bytes + (int64_t)lines->size_bytes;
-    return MOR_OK;
-}
-
-void mor_dead_letters_committed(struct mor_dead_letters *letters, int64_t bytes)
-{
-    letters->committed_bytes = bytes;
+    if (topic->dead_letter.topic != NULL)
+        return mor_letter_topic_open(config, topic, ret_sink, err);
+    if (topic->dead_letter.location != NULL)
+        return mor_letter_table_open(config, topic, budget, ret_sink, err);
+    return mor_letter_file_open(config->state_dir, config->instance, topic->topic, ledger, ret_sink,
+                                err);
 }

@@ -1,41 +1,89 @@
-// Records that cannot become rows, kept aside: one append-only file of JSON lines per topic under
-// the state directory, made durable before the commit that passes them.
+// Records that cannot become rows, kept aside with everything that came with them, durable before
+// the commit that passes them.
 //
-// A line:
-// {"topic":…,"partition":…,"offset":…,"timestamp_ms":…,"time":"…","stage":"decode","reason":"…",
-//          "key":"<base64>" or null,"value":"<base64>" or null}
-//
-// The commit's ledger states the length of the file, so lines of a commit that never came to be are
-// cut off at start: every dead record stands in the file once.
+// Where they go is a sink: a table of their own (exactly once), a Kafka topic, or a local file of
+// JSON lines. A letter is a row with these columns:
+//   topic, partition, offset, timestamp (Kafka's), time (when it was kept aside),
+//   stage (decode | event_time | key | late), reason, schema_id, key, value, headers
 #ifndef MORAINE_PIPELINE_DEAD_LETTER_H
 #define MORAINE_PIPELINE_DEAD_LETTER_H
 
-#include "moraine/base/memory.h"
+#include "ledger.h"
 #include "moraine/base/record.h"
-#include "moraine/base/status.h"
+#include "moraine/column.h"
+#include "moraine/config.h"
 
-// Appends the line of a record to `lines`.
-void mor_dead_letter_format(struct mor_buffer *lines, const char *topic,
-                            const struct mor_record *record, const char *stage, const char *reason);
+enum mor_letter_column {
+    LETTER_TOPIC,
+    LETTER_PARTITION,
+    LETTER_OFFSET,
+    LETTER_TIMESTAMP,
+    LETTER_TIME,
+    LETTER_STAGE,
+    LETTER_REASON,
+    LETTER_SCHEMA_ID,
+    LETTER_KEY,
+    LETTER_VALUE,
+    LETTER_HEADERS,
+};
+// The caller frees.
+struct mor_schema *mor_dead_letter_schema(void);
+// Appends the row of a record; any thread that owns the batch.
+void mor_dead_letter_append(struct mor_batch *letters, const char *topic,
+                            const struct mor_record *record, const char *stage,
+                            const char *reason);
 
-// The file of one topic; the committer's thread only.
-struct mor_dead_letters;
-// Opens or creates <state_dir>/dead_letters/<topic>.jsonl and cuts it to `committed_bytes` (-1 =
-// the table does not say, nothing is cut; longer than the file = somebody moved it away, start
-// anew).
-enum mor_status mor_dead_letters_open(const char *state_dir, const char *topic,
-                                      int64_t committed_bytes,
-                                      struct mor_dead_letters **ret_letters,
+// Letters of one commit: rows [first, first + count) of a batch.
+struct mor_letter_rows {
+    const struct mor_batch *batch;
+    size_t first, count;
+};
+
+// A sink; the committer's thread only.
+struct mor_letter_sink;
+struct mor_letter_sink_ops {
+    // Makes the letters of a commit durable that leads to `after` (which the sink may mark) by
+    // these ranges. Called again for every attempt of the same commit, also after a crash of an
+    // earlier one.
+    enum mor_status (*write)(struct mor_letter_sink *sink, const struct mor_letter_rows *rows,
+                             size_t count, const struct mor_range *ranges, size_t range_count,
+                             struct mor_ledger *after, struct mor_error *err);
+    // The commit that leads to `after` is in the table.
+    void (*committed)(struct mor_letter_sink *sink, const struct mor_ledger *after);
+    void (*free)(struct mor_letter_sink *sink);
+};
+struct mor_letter_sink {
+    const struct mor_letter_sink_ops *ops;
+};
+
+// The sink that the topic's configuration names. `ledger`: of the table, as it is now. RETRY: what
+// it needs is away.
+enum mor_status mor_letter_sink_open(const struct mor_config *config,
+                                     const struct mor_config_topic *topic,
+                                     const struct mor_ledger *ledger, struct mor_budget *budget,
+                                     struct mor_letter_sink **ret_sink,
+                                     struct mor_error *err) MOR_CHECKED;
+
+// ---- the sinks ----------------------------------------------------------------------------------
+
+// <state_dir>/dead_letters/<topic>.jsonl, one line per letter, key and value in base64. The
+// ledger states its length, so lines of a commit that never came to be are cut off at start: every
+// letter stands in the file once. A file that is shorter was moved away and is started anew.
+enum mor_status mor_letter_file_open(const char *state_dir, const char *instance, const char *topic,
+                                     const struct mor_ledger *ledger,
+                                     struct mor_letter_sink **ret_sink,
+                                     struct mor_error *err) MOR_CHECKED;
+// An append-only table. Its own ledger says up to which offset of each Kafka partition letters were
+// written; letters before it are there already, from an attempt whose commit never came to be.
+enum mor_status mor_letter_table_open(const struct mor_config *config,
+                                      const struct mor_config_topic *topic,
+                                      struct mor_budget *budget, struct mor_letter_sink **ret_sink,
                                       struct mor_error *err) MOR_CHECKED;
-void mor_dead_letters_free(struct mor_dead_letters *letters);
-// Length that the next commit may count on.
-int64_t mor_dead_letters_bytes(const struct mor_dead_letters *letters);
-// Replaces everything after the committed length by `lines` and makes it durable; *ret_bytes is the
-// length then. Calling it again for a repeated attempt of the same commit is right.
-enum mor_status mor_dead_letters_write(struct mor_dead_letters *letters,
-                                       const struct mor_buffer *lines, int64_t *ret_bytes,
-                                       struct mor_error *err) MOR_CHECKED;
-// The commit that counts on `bytes` is in the table.
-void mor_dead_letters_committed(struct mor_dead_letters *letters, int64_t bytes);
+// A Kafka topic: key and value as they were, the rest as headers `moraine.<column>`. A letter comes
+// twice when a commit is tried again after a crash; its coordinates tell.
+enum mor_status mor_letter_topic_open(const struct mor_config *config,
+                                      const struct mor_config_topic *topic,
+                                      struct mor_letter_sink **ret_sink,
+                                      struct mor_error *err) MOR_CHECKED;
 
 #endif

@@ -1,5 +1,11 @@
 #include "event_time.h"
 
+#include <time.h>
+
+#include "moraine/base/clock.h"
+
+#define TEXT_BYTES_MAX 128
+
 const int64_t mor_pipeline_lateness_ms[MOR_PIPELINE_LATENESS] = {
     1000, 10000, 60000, 300000, 900000, 3600000, 6 * 3600000, 24 * 3600000, 7 * 24 * 3600000};
 
@@ -13,17 +19,47 @@ void mor_event_time_add(struct mor_event_time_facts *sum, const struct mor_event
         sum->lateness[i] += more->lateness[i];
 }
 
-int64_t mor_event_time_of(const struct mor_event_time_plan *plan, const struct mor_vector *column,
-                          size_t row)
+static enum mor_status parse_text(const char *format, const struct mor_vector *column, size_t row,
+                                  int64_t *ret_ms, struct mor_error *err)
 {
+    size_t size;
+    const char *bytes = (const char *)mor_vector_bytes_at(column, row, &size);
+    char text[TEXT_BYTES_MAX + 1];
+    int64_t us;
+    if (format == NULL && mor_parse_timestamp(bytes, size, &us)) {
+        *ret_ms = us / 1000 - (us % 1000 < 0);
+        return MOR_OK;
+    }
+    struct tm parts = {0};
+    if (format != NULL && size <= TEXT_BYTES_MAX) {
+        memcpy(text, bytes, size);
+        text[size] = '\0';
+        const char *end = strptime(text, format, &parts);
+        if (end != NULL && *end == '\0') {
+            *ret_ms = ((int64_t)timegm(&parts) - parts.tm_gmtoff) * 1000;
+            return MOR_OK;
+        }
+    }
+    return mor_error_set(err, MOR_DATA, "event time '%.*s' is not %s", (int)(size < 64 ? size : 64),
+                         bytes, format != NULL ? format : "an ISO 8601 time");
+}
+
+enum mor_status mor_event_time_of(const struct mor_event_time_plan *plan,
+                                  const struct mor_vector *column, size_t row, int64_t *ret_ms,
+                                  struct mor_error *err)
+{
+    *ret_ms = NO_EVENT_TIME;
     if (mor_vector_is_null(column, row))
-        return NO_EVENT_TIME;
+        return MOR_OK;
+    if (column->field->type == MOR_TYPE_STRING)
+        return parse_text(plan->format, column, row, ret_ms, err);
     int64_t value = mor_type_width(column->field) == 8 ? mor_vector_i64(column, row)
                                                        : mor_vector_i32(column, row);
     int64_t whole =
         plan->divisor == 1 ? value : value / plan->divisor - (value % plan->divisor < 0);
-    int64_t ms;
-    return __builtin_mul_overflow(whole, plan->factor, &ms) ? INT64_MAX : ms;
+    if (__builtin_mul_overflow(whole, plan->factor, ret_ms))
+        *ret_ms = whole < 0 ? NO_EVENT_TIME + 1 : INT64_MAX;
+    return MOR_OK;
 }
 
 static void note_lateness(struct mor_event_time_facts *facts, int64_t behind_ms)

@@ -21,7 +21,8 @@ enum mor_late_policy { MOR_LATE_MERGE, MOR_LATE_DEAD_LETTER, MOR_LATE_DROP };
 
 struct mor_event_time_plan {
     int32_t column;          // -1 = Kafka's timestamp
-    int64_t factor, divisor; // column / divisor * factor = milliseconds
+    int64_t factor, divisor; // numbers: column / divisor * factor = milliseconds
+    const char *format;      // texts: as strptime(3) reads them in UTC, NULL = ISO 8601
     int64_t max_lateness_ms;
     int64_t max_future_ms; // beyond the wall clock
     enum mor_late_policy late;
@@ -37,9 +38,10 @@ struct mor_event_time_facts {
 };
 void mor_event_time_add(struct mor_event_time_facts *sum, const struct mor_event_time_facts *more);
 
-// Event time of a row, NO_EVENT_TIME when the column is null.
-int64_t mor_event_time_of(const struct mor_event_time_plan *plan, const struct mor_vector *column,
-                          size_t row);
+// Event time of a row, NO_EVENT_TIME when the column is null. DATA: its text is no time.
+enum mor_status mor_event_time_of(const struct mor_event_time_plan *plan,
+                                  const struct mor_vector *column, size_t row, int64_t *ret_ms,
+                                  struct mor_error *err) MOR_CHECKED;
 
 // Where one partition stands, in the order of its records.
 struct mor_event_clock {

@@ -68,6 +68,14 @@ void mor_gate_flush(struct mor_gate *gate)
     pthread_cond_signal(&gate->wake);
 }
 
+void mor_gate_set_bytes(struct mor_gate *gate, size_t bytes_max)
+{
+    MOR_LOCKED(&gate->mutex);
+    gate->bytes_max = bytes_max;
+    pthread_cond_broadcast(&gate->room);
+    pthread_cond_signal(&gate->wake);
+}
+
 void mor_gate_poke(struct mor_gate *gate)
 {
     MOR_LOCKED(&gate->mutex);

@@ -35,6 +35,8 @@ void mor_gate_add(struct mor_gate *gate, size_t rows, size_t bytes);
 void mor_gate_fail(struct mor_gate *gate, const struct mor_error *err);
 // Any thread: asks for a commit now.
 void mor_gate_flush(struct mor_gate *gate);
+// Any thread: another limit for what is gathered.
+void mor_gate_set_bytes(struct mor_gate *gate, size_t bytes_max);
 // Any thread: wakes the committer without a reason to cut.
 void mor_gate_poke(struct mor_gate *gate);
 void mor_gate_close(struct mor_gate *gate);

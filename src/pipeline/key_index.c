@@ -335,8 +335,9 @@ struct rebuild {
 
 static bool is_needed(const struct rebuild *work, const char *name)
 {
-    for (size_t i = 0; i < work->options->column_count; i++)
-        if (strcmp(work->options->columns[i], name) == 0)
+    int32_t column = mor_schema_find(work->options->rows, name);
+    for (size_t i = 0; i < work->options->required_count; i++)
+        if (work->options->required_columns[i] == column)
             return true;
     return mor_table_is_key_column(work->options->table, name);
 }
@@ -370,10 +371,11 @@ static enum mor_status open_scan(struct rebuild *work, struct mor_arena *arena,
     MOR_TRY(mor_scan_open(work->snapshot, &options, &work->scan, err));
     work->rows = mor_batch_new(mor_scan_schema(work->scan), work->options->budget);
     work->router = mor_router_new(work->options->table);
-    work->ordering =
-        work->options->ordering_column != NULL
-            ? mor_schema_find(mor_scan_schema(work->scan), work->options->ordering_column)
-            : -1;
+    int32_t ordering = work->options->ordering_column;
+    work->ordering = ordering >= 0
+                         ? mor_schema_find(mor_scan_schema(work->scan),
+                                           work->options->rows->root.children[ordering].name)
+                         : -1;
     return MOR_OK;
 }
 

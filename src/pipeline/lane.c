@@ -31,6 +31,7 @@ struct mor_lane {
     struct mor_lane_batch *spare;
     pthread_mutex_t trouble_mutex; // a status page must not wait for a chunk
     char trouble[256];
+    int64_t trouble_since_ms;
     // scratch of one chunk, the lane's thread only
     bool *keys_only;
     uint32_t *record_of_row;
@@ -53,7 +54,7 @@ static struct mor_lane_batch *batch_new(const struct mor_lane_plan *plan)
     batch->view.column_count = plan->rows->root.child_count;
     batch->view.columns = mor_calloc(batch->view.column_count, sizeof *batch->view.columns);
     batch->router = mor_router_new(plan->table);
-    mor_buffer_init(&batch->dead_letters, plan->budget);
+    batch->dead_letters = mor_batch_new(plan->letters, plan->budget);
     return batch;
 }
 
@@ -75,7 +76,7 @@ static void batch_free(const struct mor_lane_plan *plan, struct mor_lane_batch *
     mor_batch_free(batch->rows);
     free(batch->view.columns);
     mor_router_free(batch->router);
-    mor_buffer_done(&batch->dead_letters);
+    mor_batch_free(batch->dead_letters);
     mor_budget_give(plan->budget, batch->capacity * BYTES_PER_ROW);
     free(batch->groups);
     free(batch->keys);
@@ -108,7 +109,7 @@ static void batch_reserve(const struct mor_lane_plan *plan, struct mor_lane_batc
 static size_t batch_bytes(const struct mor_lane_batch *batch)
 {
     return mor_batch_bytes(batch->rows) + batch->rows->row_count * BYTES_PER_ROW +
-           batch->dead_letters.size_bytes;
+           mor_batch_bytes(batch->dead_letters);
 }
 
 static struct mor_run *batch_add_run(struct mor_lane_batch *batch)
@@ -139,6 +140,8 @@ struct chunk_work {
 static void set_trouble(struct mor_lane *lane, const char *text)
 {
     MOR_LOCKED(&lane->trouble_mutex);
+    if (*text == '\0' || lane->trouble[0] == '\0')
+        lane->trouble_since_ms = *text != '\0' ? mor_clock_wall_ms() : 0;
     (void)snprintf(lane->trouble, sizeof lane->trouble, "%.*s", (int)sizeof lane->trouble - 1,
                    text);
 }
@@ -152,7 +155,7 @@ static enum mor_status keep_aside(struct chunk_work *work, const struct mor_reco
         return mor_error_wrap(err, "partition %d, offset %lld cannot become a row (on_error: stop)",
                               record->partition, (long long)record->offset);
     }
-    mor_dead_letter_format(&work->batch->dead_letters, work->plan->topic, record, stage,
+    mor_dead_letter_append(work->batch->dead_letters, work->plan->topic, record, stage,
                            err->message);
     work->run->outcomes.dead++;
     return MOR_OK;
@@ -275,6 +278,18 @@ static struct mor_event_clock *find_clock(struct mor_lane *lane, const struct mo
     return clock;
 }
 
+static enum mor_status event_time_of(const struct chunk_work *work, const struct mor_record *record,
+                                     size_t row, int64_t *ret_ms, struct mor_error *err)
+{
+    const struct mor_event_time_plan *plan = &work->plan->event_time;
+    *ret_ms = NO_EVENT_TIME;
+    if (plan->column < 0)
+        *ret_ms = record->timestamp_ms >= 0 ? record->timestamp_ms : NO_EVENT_TIME;
+    else if ((work->batch->flags[row] & ROW_TOMBSTONE) == 0)
+        return mor_event_time_of(plan, &work->batch->rows->columns[plan->column], row, ret_ms, err);
+    return MOR_OK;
+}
+
 // Event time of every row, and what is done with the late ones.
 static enum mor_status look_at_event_time(struct chunk_work *work, struct mor_error *err)
 {
@@ -285,14 +300,17 @@ static enum mor_status look_at_event_time(struct chunk_work *work, struct mor_er
     for (size_t i = 0; i < run->row_count; i++) {
         size_t row = run->row_first + i;
         const struct mor_record *record = &work->chunk->records[work->lane->record_of_row[i]];
-        int64_t time_ms = record->timestamp_ms >= 0 ? record->timestamp_ms : NO_EVENT_TIME;
-        if (plan->column >= 0)
-            time_ms = (batch->flags[row] & ROW_TOMBSTONE) != 0
-                          ? NO_EVENT_TIME
-                          : mor_event_time_of(plan, &batch->rows->columns[plan->column], row);
+        if (batch->groups[row] == MOR_GROUP_INVALID)
+            continue;
+        int64_t time_ms;
+        if (event_time_of(work, record, row, &time_ms, err) != MOR_OK) {
+            batch->groups[row] = MOR_GROUP_INVALID;
+            MOR_TRY(keep_aside(work, record, "event_time", err));
+            continue;
+        }
         work->lane->event_times_ms[i] = time_ms;
         bool late = mor_event_clock_take(work->clock, plan, time_ms, now_ms, &run->event_time);
-        if (!late || plan->late == MOR_LATE_MERGE || batch->groups[row] == MOR_GROUP_INVALID)
+        if (!late || plan->late == MOR_LATE_MERGE)
             continue;
         batch->groups[row] = MOR_GROUP_INVALID;
         if (plan->late == MOR_LATE_DROP) {
@@ -400,7 +418,7 @@ static enum mor_status work_through(struct chunk_work *work, struct mor_error *e
     MOR_TRY(route_chunk(work, err));
     MOR_TRY(look_at_event_time(work, err));
     MOR_TRY(judge_ids(work, err));
-    run->letters_size = batch->dead_letters.size_bytes - run->letters_first;
+    run->letters_count = batch->dead_letters->row_count - run->letters_first;
     return MOR_OK;
 }
 
@@ -416,7 +434,7 @@ static enum mor_status take_in(struct mor_lane *lane, const struct mor_chunk *ch
     run->offset_first = chunk->offset_first;
     run->offset_next = chunk->offset_next;
     run->row_first = batch->rows->row_count;
-    run->letters_first = batch->dead_letters.size_bytes;
+    run->letters_first = batch->dead_letters->row_count;
     run->outcomes.read = (int64_t)chunk->record_count;
     run->outcomes.gap = chunk->offset_next - chunk->offset_first - (int64_t)chunk->record_count;
     MOR_TRY(mor_fault("lane.decode", err));
@@ -440,7 +458,7 @@ static void take_back(struct mor_lane_batch *batch)
     const struct mor_run *run = &batch->runs[--batch->run_count];
     assert(run->dedup == NULL); // judging ids is the last thing that can fail
     mor_batch_truncate(batch->rows, run->row_first);
-    batch->dead_letters.size_bytes = run->letters_first;
+    mor_batch_truncate(batch->dead_letters, run->letters_first);
 }
 
 static enum mor_status try_chunk(struct mor_lane *lane, const struct mor_chunk *chunk,
@@ -555,9 +573,11 @@ static size_t vector_capacity_bytes(const struct mor_vector *vector)
 
 static size_t batch_capacity_bytes(const struct mor_lane_batch *batch)
 {
-    size_t bytes = batch->capacity * BYTES_PER_ROW + batch->dead_letters.capacity_bytes;
+    size_t bytes = batch->capacity * BYTES_PER_ROW;
     for (size_t i = 0; i < batch->rows->column_count; i++)
         bytes += vector_capacity_bytes(&batch->rows->columns[i]);
+    for (size_t i = 0; i < batch->dead_letters->column_count; i++)
+        bytes += vector_capacity_bytes(&batch->dead_letters->columns[i]);
     return bytes;
 }
 
@@ -580,7 +600,7 @@ void mor_lane_return(struct mor_lane *lane, struct mor_lane_batch *batch)
         batch = batch_new(lane->plan);
     } else {
         mor_batch_reset(batch->rows);
-        mor_buffer_reset(&batch->dead_letters);
+        mor_batch_reset(batch->dead_letters);
         batch->run_count = 0;
     }
     MOR_LOCKED(&lane->mutex);
@@ -602,10 +622,11 @@ bool mor_lane_is_idle(struct mor_lane *lane)
     return atomic_load(&lane->pending) == 0;
 }
 
-void mor_lane_trouble(struct mor_lane *lane, char *ret_text, size_t capacity)
+int64_t mor_lane_trouble(struct mor_lane *lane, char *ret_text, size_t capacity)
 {
     MOR_LOCKED(&lane->trouble_mutex);
     (void)snprintf(ret_text, capacity, "%s", lane->trouble);
+    return lane->trouble_since_ms;
 }
 
 void mor_lane_free(struct mor_lane *lane)

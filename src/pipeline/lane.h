@@ -30,7 +30,7 @@ struct mor_run {
     int64_t generation;
     int64_t offset_first, offset_next;
     size_t row_first, row_count;
-    size_t letters_first, letters_size; // bytes in the batch's dead_letters
+    size_t letters_first, letters_count; // rows of the batch's dead letters
     struct mor_outcomes outcomes; // read, dead, gap; what becomes of rows is counted at the cut
     struct mor_hash128 digest;
     struct mor_event_time_facts event_time;
@@ -51,7 +51,7 @@ struct mor_lane_batch {
     size_t capacity;           // of the three
     struct mor_run *runs;
     size_t run_count, run_capacity;
-    struct mor_buffer dead_letters;
+    struct mor_batch *dead_letters; // rows of mor_dead_letter_schema
 };
 
 // How every lane of a topic works; borrowed for their lives.
@@ -79,6 +79,7 @@ struct mor_lane_plan {
     struct mor_budget *budget;
     struct mor_gate *gate;
     struct mor_positions *positions;
+    const struct mor_schema *letters; // mor_dead_letter_schema
 };
 
 // Brings the view up to what `rows` holds now. Whoever changes rows calls it before the table sees
@@ -99,8 +100,8 @@ void mor_lane_hold(struct mor_lane *lane);
 void mor_lane_release(struct mor_lane *lane);
 // True when every chunk that was offered is in a batch.
 bool mor_lane_is_idle(struct mor_lane *lane);
-// What the lane waits for ("registry: …"), "" when it works; copied.
-void mor_lane_trouble(struct mor_lane *lane, char *ret_text, size_t capacity);
+// What the lane waits for ("registry: …"), "" when it works; copied. Returns since when (wall clock).
+int64_t mor_lane_trouble(struct mor_lane *lane, char *ret_text, size_t capacity);
 // Ends the thread; chunks that were not worked on are freed. The gate must be closed or failed.
 void mor_lane_free(struct mor_lane *lane);
 

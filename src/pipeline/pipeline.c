@@ -19,7 +19,8 @@
 #define DRAIN_SLICE_MS     20
 #define GATHER_SHARE                                                                               \
     6 // of the topic's budget: one batch being filled, one being committed, their growth, encoding
-#define STATE_SHARE       4 // ids of the dedup window, before filters take over
+#define STATE_SHARE       4 // ids of the dedup window and keys, before filters take over
+#define GRAVE_MS_MIN      86400000
 #define LANE_QUEUE_SHARE  16
 #define KAFKA_QUEUE_SHARE 16
 #define KAFKA_QUEUE_MAX   (16u << 20)
@@ -37,7 +38,8 @@ struct mor_pipeline {
     struct mor_topic_schema schema;
     struct mor_table *table;
     struct mor_ledger ledger;
-    struct mor_dead_letters *letters;
+    struct mor_letter_sink *letters;
+    struct mor_schema *letter_schema;
     struct mor_positions positions;
     struct mor_local_state *local; // NULL = none
     struct mor_gate gate;
@@ -52,6 +54,7 @@ struct mor_pipeline {
     atomic_bool paused; // by an operator
     atomic_llong deadline_ms;
     atomic_llong consumed_records, consumed_bytes;
+    atomic_llong alive_ms; // of the committer
     pthread_mutex_t mutex; // status, identity, and `source` for whoever reads lag
     struct mor_pipeline_status status;
     struct mor_source_identity identity; // "" until the table or Kafka has told
@@ -68,10 +71,17 @@ static void set_step(struct mor_pipeline *pipeline, const char *step)
     pipeline->status.step_since_ms = mor_clock_wall_ms();
 }
 
-static void set_trouble(struct mor_pipeline *pipeline, const char *text)
+// `text` "" = all is well again.
+static void set_trouble(struct mor_pipeline *pipeline, const char *step, const char *text)
 {
     MOR_LOCKED(&pipeline->mutex);
-    (void)snprintf(pipeline->status.trouble, sizeof pipeline->status.trouble, "%s", text);
+    struct mor_pipeline_status *status = &pipeline->status;
+    if (*text == '\0')
+        status->trouble_since_ms = 0;
+    else if (status->trouble_since_ms == 0)
+        status->trouble_since_ms = mor_clock_wall_ms();
+    (void)snprintf(status->trouble_step, sizeof status->trouble_step, "%s", step);
+    (void)snprintf(status->trouble, sizeof status->trouble, "%s", text);
 }
 
 static void set_state(struct mor_pipeline *pipeline, enum mor_pipeline_state state)
@@ -83,11 +93,12 @@ static void set_state(struct mor_pipeline *pipeline, enum mor_pipeline_state sta
 static void on_step(void *context, const char *step, const struct mor_error *trouble)
 {
     struct mor_pipeline *pipeline = context;
+    atomic_store(&pipeline->alive_ms, mor_clock_mono_ms());
     set_step(pipeline, step != NULL ? step : "fetch");
     if (trouble != NULL) {
-        set_trouble(pipeline, trouble->message);
+        set_trouble(pipeline, step != NULL ? step : "commit", trouble->message);
         MOR_LOG(WARN, "commit_retry", MOR_STR("topic", pipeline->topic->topic),
-                MOR_STR("class", mor_status_name(trouble->status)),
+                MOR_STR("step", step), MOR_STR("class", mor_status_name(trouble->status)),
                 MOR_STR("msg", trouble->message));
     }
 }
@@ -173,6 +184,7 @@ static void note_commit(struct mor_pipeline *pipeline, const struct mor_commit_r
         for (size_t i = 0; i <= MOR_PIPELINE_LATENESS; i++)
             status->lateness[i] += report->event_time.lateness[i];
         status->trouble[0] = '\0';
+        status->trouble_since_ms = 0;
         memcpy(status->last_version, report->result.version, sizeof status->last_version);
     }
     MOR_LOG(INFO, "commit_done", MOR_STR("topic", pipeline->topic->topic),
@@ -184,7 +196,7 @@ static void note_commit(struct mor_pipeline *pipeline, const struct mor_commit_r
             MOR_INT("bytes", report->result.bytes_written), MOR_INT("ms", report->duration_ms));
     if (rows->dead > 0)
         MOR_LOG(WARN, "dead_letters", MOR_STR("topic", pipeline->topic->topic),
-                MOR_INT("records", rows->dead), MOR_INT("bytes", report->dead_letter_bytes));
+                MOR_INT("records", rows->dead));
 }
 
 // ---- the source's callbacks ---------------------------------------------------------------------
@@ -324,13 +336,29 @@ static bool on_look_at_idle(void *context, struct mor_ledger *after)
     return may_move;
 }
 
+static bool wants_index(const struct mor_config_topic *topic)
+{
+    if (topic->table.key_index != MOR_CONFIG_KEY_INDEX_AUTO)
+        return topic->table.key_index == MOR_CONFIG_KEY_INDEX_ON;
+    // otherwise no record is older than one before it, and no key can move
+    return topic->key.count > 0 &&
+           (topic->ordering != NULL || topic->table.partition_field_count > 0);
+}
+
+// What decides between two rows of a key, besides the order in which they come.
+static int32_t configured_ordering(const struct mor_pipeline *pipeline)
+{
+    return pipeline->topic->ordering != NULL ? pipeline->schema.ordering_column : -1;
+}
+
 static struct mor_committer make_committer(struct mor_pipeline *pipeline)
 {
     return (struct mor_committer){.instance = pipeline->config->instance,
                                   .topic = pipeline->topic->topic,
                                   .table = pipeline->table,
                                   .plan = &pipeline->plan,
-                                  .ordering_column = pipeline->schema.ordering_column,
+                                  .ordering_column = configured_ordering(pipeline),
+                                  .index = wants_index(pipeline->topic),
                                   .lanes = pipeline->lanes,
                                   .lane_count = pipeline->lane_count,
                                   .crew = pipeline->crew,
@@ -397,10 +425,9 @@ static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_erro
 
 static enum mor_status open_letters(struct mor_pipeline *pipeline, struct mor_error *err)
 {
-    MOR_TRY(mor_dead_letters_open(
-        pipeline->config->state_dir, pipeline->topic->topic,
-        mor_ledger_letters(&pipeline->ledger, pipeline->config->instance), &pipeline->letters,
-        err));
+    MOR_TRY(mor_letter_sink_open(pipeline->config, pipeline->topic, &pipeline->ledger,
+                                 pipeline->budget, &pipeline->letters, err));
+    pipeline->letter_schema = mor_dead_letter_schema();
     mor_positions_init(&pipeline->positions, &pipeline->ledger);
     pipeline->positions_made = true;
     MOR_LOCKED(&pipeline->mutex);
@@ -422,24 +449,43 @@ static enum mor_status agree_on_salt(struct mor_pipeline *pipeline, struct mor_e
     return mor_committer_run(&committer, MOR_COMMIT_ANYWAY, &report, err);
 }
 
+static struct mor_local_state_options local_state_options(const struct mor_pipeline *pipeline)
+{
+    const struct mor_config_topic *topic = pipeline->topic;
+    const struct mor_topic_schema *schema = &pipeline->schema;
+    int64_t lateness_ms = topic->event_time.max_lateness_ms;
+    return (struct mor_local_state_options){
+        .state_dir = pipeline->config->state_dir,
+        .topic = topic->topic,
+        .location = topic->table.location,
+        .dedup_by = topic->dedup.by.items,
+        .dedup_by_count = topic->dedup.by.count,
+        .window_ms = topic->dedup.window_ms,
+        .salt = topic->dedup.by.count > 0 ? pipeline->ledger.dedup_salt : 0,
+        .index = wants_index(topic),
+        .grave_ms = lateness_ms > GRAVE_MS_MIN / 2 ? 2 * lateness_ms : GRAVE_MS_MIN,
+        .rebuild = {.table = pipeline->table,
+                    .location = topic->table.location,
+                    .rows = schema->rows,
+                    .ordering_column = configured_ordering(pipeline),
+                    .required_columns = schema->required_columns,
+                    .required_count = schema->required_count,
+                    .budget = pipeline->budget,
+                    .topic = topic->topic},
+        .budget = pipeline->budget,
+        .share_bytes = pipeline->budget_share_bytes / STATE_SHARE};
+}
+
 static enum mor_status open_state(struct mor_pipeline *pipeline, struct mor_error *err)
 {
     const struct mor_config_topic *topic = pipeline->topic;
-    if (topic->dedup.by.count == 0)
+    if (topic->dedup.by.count == 0 && !wants_index(topic))
         return MOR_OK;
-    MOR_TRY(agree_on_salt(pipeline, err));
-    struct mor_dedup_options options = {.state_dir = pipeline->config->state_dir,
-                                        .topic = topic->topic,
-                                        .location = topic->table.location,
-                                        .by = topic->dedup.by.items,
-                                        .by_count = topic->dedup.by.count,
-                                        .window_ms = topic->dedup.window_ms,
-                                        .salt = pipeline->ledger.dedup_salt,
-                                        .budget = pipeline->budget,
-                                        .share_bytes =
-                                            pipeline->budget_share_bytes / STATE_SHARE};
+    if (topic->dedup.by.count > 0)
+        MOR_TRY(agree_on_salt(pipeline, err));
+    const struct mor_local_state_options options = local_state_options(pipeline);
     struct mor_state_outcome outcome;
-    MOR_TRY(mor_dedup_open(&options, pipeline->table, &pipeline->local, &outcome, err));
+    MOR_TRY(mor_local_state_open(&options, pipeline->table, &pipeline->local, &outcome, err));
     if (outcome.condition == MOR_STATE_SET_ASIDE)
         MOR_LOG(WARN, "state_set_aside", MOR_STR("topic", topic->topic),
                 MOR_STR("msg", outcome.reason));
@@ -457,6 +503,7 @@ static enum mor_status catch_up(struct mor_pipeline *pipeline, struct mor_error 
         mor_state_status(pipeline->local->state, &state);
         MOR_LOG(INFO, "state_ready", MOR_STR("topic", pipeline->topic->topic),
                 MOR_INT("ids", (int64_t)state.dedup_entries),
+                MOR_INT("keys", (int64_t)state.index_entries),
                 MOR_INT("ms", mor_clock_mono_ms() - started));
     }
     return MOR_OK;
@@ -493,6 +540,7 @@ static void make_plan(struct mor_pipeline *pipeline)
         .event_time = {.column = schema->event_time_column,
                        .factor = schema->event_time_factor,
                        .divisor = schema->event_time_divisor,
+                       .format = topic->event_time.format,
                        .max_lateness_ms = topic->event_time.max_lateness_ms,
                        .max_future_ms = topic->event_time.max_future_ms,
                        .late = (enum mor_late_policy)topic->event_time.late},
@@ -504,7 +552,8 @@ static void make_plan(struct mor_pipeline *pipeline)
         .queue_bytes_max = pipeline->budget_share_bytes / LANE_QUEUE_SHARE / pipeline->lane_count,
         .budget = pipeline->budget,
         .gate = &pipeline->gate,
-        .positions = &pipeline->positions};
+        .positions = &pipeline->positions,
+        .letters = pipeline->letter_schema};
 }
 
 static enum mor_status start_lanes(struct mor_pipeline *pipeline, struct mor_error *err)
@@ -544,6 +593,8 @@ static enum mor_status open_source(struct mor_pipeline *pipeline, struct mor_err
         .budget = pipeline->budget,
         .queue_bytes_max =
             at_most(pipeline->budget_share_bytes / KAFKA_QUEUE_SHARE, KAFKA_QUEUE_MAX),
+        .headers = pipeline->topic->dead_letter.location != NULL ||
+                   pipeline->topic->dead_letter.topic != NULL,
         .context = pipeline,
         .identity = on_identity,
         .assign = on_assign,
@@ -595,14 +646,15 @@ static enum mor_status open_all(struct mor_pipeline *pipeline, struct mor_error 
         set_step(pipeline, steps[i].name);
         enum mor_status status;
         while ((status = steps[i].open(pipeline, err)) == MOR_RETRY) {
-            set_trouble(pipeline, err->message);
+            set_trouble(pipeline, steps[i].name, err->message);
+            atomic_store(&pipeline->alive_ms, mor_clock_mono_ms());
             MOR_LOG(WARN, "open_retry", MOR_STR("topic", pipeline->topic->topic),
                     MOR_STR("step", steps[i].name), MOR_STR("msg", err->message));
             if (!wait_to_retry(pipeline))
                 return MOR_OK;
         }
         MOR_TRY(status);
-        set_trouble(pipeline, "");
+        set_trouble(pipeline, "", "");
         if (atomic_load(&pipeline->stopping))
             return MOR_OK;
     }
@@ -640,6 +692,9 @@ static enum mor_status commit_once(struct mor_pipeline *pipeline, struct mor_com
                 MOR_INT("partitions", report.fenced),
                 MOR_STR("msg", "another writer moved these partitions in the table; their records "
                                "were dropped and are read again from the table's offsets"));
+        set_trouble(pipeline, "commit",
+                    "fenced: another writer moved partitions of this instance in the table; they "
+                    "are read again from there");
         MOR_LOCKED(&pipeline->mutex);
         pipeline->status.fenced += report.fenced;
     }
@@ -661,7 +716,7 @@ static enum mor_status look_around(struct mor_pipeline *pipeline, struct mor_com
     enum mor_status status = mor_committer_sync(committer, err);
     if (status != MOR_RETRY)
         return status;
-    on_step(pipeline, "state", err);
+    on_step(pipeline, "index", err);
     return MOR_OK;
 }
 
@@ -729,6 +784,7 @@ static enum mor_status run(struct mor_pipeline *pipeline, struct mor_error *err)
     while (!atomic_load(&pipeline->stopping)) {
         bool due =
             mor_gate_wait(&pipeline->gate, pipeline->topic->commit.interval_ms, WAIT_SLICE_MS);
+        atomic_store(&pipeline->alive_ms, mor_clock_mono_ms());
         if (mor_gate_failure(&pipeline->gate, err))
             return err->status;
         MOR_TRY(look_around(pipeline, &committer, err));
@@ -762,7 +818,9 @@ static void close_all(struct mor_pipeline *pipeline)
     mor_crew_free(pipeline->crew);
     if (pipeline->positions_made)
         mor_positions_done(&pipeline->positions);
-    mor_dead_letters_free(pipeline->letters);
+    if (pipeline->letters != NULL)
+        pipeline->letters->ops->free(pipeline->letters);
+    mor_schema_free(pipeline->letter_schema);
     mor_local_state_free(pipeline->local);
     mor_table_free(pipeline->table);
     mor_ledger_done(&pipeline->ledger);
@@ -778,7 +836,7 @@ static void *pipeline_main(void *argument)
         status = run(pipeline, &err);
     if (status != MOR_OK) {
         mor_config_redact(pipeline->config, err.message);
-        set_trouble(pipeline, err.message);
+        set_trouble(pipeline, pipeline->status.step, err.message);
         MOR_LOG(ERROR, "topic_failed", MOR_STR("topic", pipeline->topic->topic),
                 MOR_STR("class", mor_status_name(status)), MOR_STR("msg", err.message));
     }
@@ -789,6 +847,17 @@ static void *pipeline_main(void *argument)
 }
 
 // ---- public -------------------------------------------------------------------------------------
+
+static size_t gather_bytes(const struct mor_config_topic *topic, size_t share_bytes)
+{
+    return at_most(at_most((size_t)topic->commit.max_bytes, share_bytes / GATHER_SHARE),
+                   GATHER_BYTES_MAX);
+}
+
+void mor_pipeline_set_share(struct mor_pipeline *pipeline, size_t budget_share_bytes)
+{
+    mor_gate_set_bytes(&pipeline->gate, gather_bytes(pipeline->topic, budget_share_bytes));
+}
 
 enum mor_status mor_pipeline_start(const struct mor_pipeline_options *options,
                                    struct mor_pipeline **ret_pipeline, struct mor_error *err)
@@ -805,14 +874,14 @@ enum mor_status mor_pipeline_start(const struct mor_pipeline_options *options,
     pipeline->budget_share_bytes = options->budget_share_bytes;
     mor_ledger_init(&pipeline->ledger);
     pthread_mutex_init(&pipeline->mutex, NULL);
-    size_t gather = at_most((size_t)options->topic->commit.max_bytes,
-                            options->budget_share_bytes / GATHER_SHARE);
     mor_gate_init(&pipeline->gate, (size_t)options->topic->commit.max_rows,
-                  at_most(gather, GATHER_BYTES_MAX));
+                  gather_bytes(options->topic, options->budget_share_bytes));
     (void)snprintf(pipeline->status.topic, sizeof pipeline->status.topic, "%s",
                    options->topic->topic);
     pipeline->status.watermark_ms = NO_WATERMARK;
     pipeline->status.last_freshness_ms = INT64_MIN;
+    pipeline->status.state_entries = pipeline->status.state_bytes = -1;
+    atomic_store(&pipeline->alive_ms, mor_clock_mono_ms());
     enum mor_status status =
         mor_thread_start(&pipeline->thread, "committer", pipeline_main, pipeline, err);
     if (status != MOR_OK) {
@@ -845,8 +914,7 @@ void mor_pipeline_stop(struct mor_pipeline *pipeline, int64_t deadline_ms)
 static void fill_lag(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
 {
     struct mor_source_lag rows[MOR_PIPELINE_LAG_MAX];
-    status->partition_count =
-        pipeline->source != NULL ? mor_source_lag(pipeline->source, rows, MOR_PIPELINE_LAG_MAX) : 0;
+    status->partition_count = mor_source_lag(pipeline->source, rows, MOR_PIPELINE_LAG_MAX);
     for (size_t i = 0; i < status->partition_count; i++) {
         struct mor_pipeline_lag *lag = &status->partitions[i];
         *lag = (struct mor_pipeline_lag){.partition = rows[i].partition,
@@ -866,14 +934,34 @@ static void fill_lag(struct mor_pipeline *pipeline, struct mor_pipeline_status *
     }
 }
 
-// A lane that waits (for the registry) is the step that is stuck, unless the commit is.
-static void fill_lane_trouble(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
+// A lane that waits (for the registry) or a source without brokers is the trouble, unless the
+// commit has one.
+static void fill_trouble(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
 {
     for (size_t i = 0; i < pipeline->lane_count && status->trouble[0] == '\0'; i++) {
-        mor_lane_trouble(pipeline->lanes[i], status->trouble, sizeof status->trouble);
-        if (status->trouble[0] != '\0')
-            (void)snprintf(status->step, sizeof status->step, "decode");
+        status->trouble_since_ms =
+            mor_lane_trouble(pipeline->lanes[i], status->trouble, sizeof status->trouble);
+        if (status->trouble[0] == '\0')
+            continue;
+        (void)snprintf(status->step, sizeof status->step, "decode");
+        (void)snprintf(status->trouble_step, sizeof status->trouble_step, "decode");
     }
+    if (status->trouble[0] != '\0')
+        return;
+    status->trouble_since_ms =
+        mor_source_down_since(pipeline->source, status->trouble, sizeof status->trouble);
+    if (status->trouble_since_ms != 0)
+        (void)snprintf(status->trouble_step, sizeof status->trouble_step, "fetch");
+}
+
+static void fill_state(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
+{
+    if (pipeline->local == NULL)
+        return;
+    struct mor_state_status state;
+    mor_state_status(pipeline->local->state, &state);
+    status->state_entries = (int64_t)(state.dedup_entries + state.index_entries);
+    status->state_bytes = (int64_t)state.memory_bytes;
 }
 
 void mor_pipeline_status(struct mor_pipeline *pipeline, struct mor_pipeline_status *ret_status)
@@ -883,11 +971,15 @@ void mor_pipeline_status(struct mor_pipeline *pipeline, struct mor_pipeline_stat
     ret_status->paused = atomic_load(&pipeline->paused);
     ret_status->consumed_records = atomic_load(&pipeline->consumed_records);
     ret_status->consumed_bytes = atomic_load(&pipeline->consumed_bytes);
-    if (pipeline->status.state != MOR_PIPELINE_RUNNING)
+    ret_status->alive_ms = atomic_load(&pipeline->alive_ms);
+    if (pipeline->status.state != MOR_PIPELINE_RUNNING || pipeline->source == NULL)
         return;
+    int64_t source_alive_ms = mor_source_alive_ms(pipeline->source);
+    if (source_alive_ms < ret_status->alive_ms)
+        ret_status->alive_ms = source_alive_ms;
     fill_lag(pipeline, ret_status);
-    if (pipeline->source != NULL)
-        fill_lane_trouble(pipeline, ret_status);
+    fill_state(pipeline, ret_status);
+    fill_trouble(pipeline, ret_status);
 }
 
 bool mor_pipeline_has_ended(struct mor_pipeline *pipeline)

@@ -194,6 +194,8 @@ static enum mor_status check_key(const struct mor_config_topic *topic,
 {
     schema->ordering_column = -1;
     if (topic->key.count == 0) {
+        if (topic->table.key_index == MOR_CONFIG_KEY_INDEX_ON)
+            return mor_error_set(err, MOR_FATAL, "%s: table.key_index needs a key", topic->path);
         if (topic->ordering != NULL || topic->delete_when.field != NULL)
             return mor_error_set(err, MOR_FATAL, "%s: ordering and delete_when need a key",
                                  topic->path);
@@ -238,6 +240,7 @@ static enum mor_status check_event_time(const struct mor_config_topic *topic,
                         &schema->event_time_column, err));
     switch (schema->rows->root.children[schema->event_time_column].type) {
     case MOR_TYPE_TIMESTAMP_MILLIS:
+    case MOR_TYPE_STRING:
         return MOR_OK;
     case MOR_TYPE_TIMESTAMP_MICROS:
         schema->event_time_divisor = 1000;
@@ -255,7 +258,8 @@ static enum mor_status check_event_time(const struct mor_config_topic *topic,
     default:
         return mor_error_set(
             err, MOR_FATAL,
-            "%s: event_time.field: column '%s' is neither a timestamp, a date nor an integer",
+            "%s: event_time.field: column '%s' is neither a timestamp, a date, an integer nor a "
+            "text",
             topic->path, topic->event_time.field);
     }
 }

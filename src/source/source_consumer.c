@@ -190,6 +190,7 @@ static void discard(struct mor_source *source, rd_kafka_message_t **messages, si
 static void turn(struct mor_source *source, rd_kafka_message_t **messages)
 {
     int64_t now_ms = mor_clock_mono_ms();
+    atomic_store(&source->alive_ms, now_ms);
     bool idle = is_set(source, &source->stopped) || source->failed;
     struct mor_error ignored = MOR_ERROR_INIT;
     if (mor_fault("source.poll", &ignored) != MOR_OK)
@@ -234,6 +235,7 @@ static bool wait_for_identity(struct mor_source *source)
 {
     while (!source->identity_known && !source->failed && !is_set(source, &source->quit)) {
         mor_source_facts(source, mor_clock_mono_ms());
+        atomic_store(&source->alive_ms, mor_clock_mono_ms());
         rd_kafka_poll(source->kafka, MOR_SOURCE_POLL_MS); // errors, logs
     }
     return source->identity_known && !source->failed;
@@ -404,4 +406,9 @@ void mor_source_free(struct mor_source *source)
     pthread_mutex_unlock(&source->mutex);
     pthread_join(source->thread, NULL);
     free_source(source);
+}
+
+int64_t mor_source_alive_ms(struct mor_source *source)
+{
+    return atomic_load(&source->alive_ms);
 }

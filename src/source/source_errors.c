@@ -229,10 +229,14 @@ void mor_source_error_callback(rd_kafka_t *kafka, int code, const char *reason, 
     struct mor_source *source = context;
     (void)kafka;
     pthread_mutex_lock(&source->mutex);
-    source->last_error_code = (rd_kafka_resp_err_t)code;
-    snprintf(source->last_error, sizeof source->last_error, "%s", reason);
+    // that all brokers are down follows from what was said before
+    if (code != RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN || source->last_error[0] == '\0') {
+        source->last_error_code = (rd_kafka_resp_err_t)code;
+        snprintf(source->last_error, sizeof source->last_error, "%s", reason);
+    }
     pthread_mutex_unlock(&source->mutex);
-    source->brokers_down = source->brokers_down || code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN;
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && atomic_load(&source->down_since_ms) == 0)
+        atomic_store(&source->down_since_ms, mor_clock_wall_ms());
     if (code == RD_KAFKA_RESP_ERR__FATAL)
         fatal_error(source);
     else
@@ -252,4 +256,14 @@ void mor_source_log_callback(const rd_kafka_t *kafka, int level, const char *fac
     // event
     mor_source_notice(source, ours == MOR_LOG_ERROR ? MOR_LOG_WARN : ours, "%s: %s", facility,
                       text);
+}
+
+int64_t mor_source_down_since(struct mor_source *source, char *ret_reason, size_t capacity)
+{
+    int64_t since_ms = atomic_load(&source->down_since_ms);
+    pthread_mutex_lock(&source->mutex);
+    if (since_ms != 0)
+        snprintf(ret_reason, capacity, "no Kafka broker answers: %s", source->last_error);
+    pthread_mutex_unlock(&source->mutex);
+    return since_ms;
 }

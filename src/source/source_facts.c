@@ -23,7 +23,7 @@
 static bool is_authentication(rd_kafka_resp_err_t code)
 {
     return code == RD_KAFKA_RESP_ERR__AUTHENTICATION ||
-           code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED || code == RD_KAFKA_RESP_ERR__SSL;
+           code == RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED;
 }
 
 static enum mor_status no_broker(struct mor_source *source, struct mor_error *err)
@@ -331,8 +331,8 @@ void mor_source_facts(struct mor_source *source, int64_t now_ms)
 {
     rd_kafka_event_t *event;
     while ((event = rd_kafka_queue_poll(source->answer_queue, 0)) != NULL) {
-        source->brokers_down =
-            source->brokers_down && rd_kafka_event_error(event) != RD_KAFKA_RESP_ERR_NO_ERROR;
+        if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR)
+            atomic_store(&source->down_since_ms, 0);
 #if RD_KAFKA_VERSION >= MOR_RDKAFKA_2_3
         if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT)
             take_description(source, event);

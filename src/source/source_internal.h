@@ -89,7 +89,8 @@ struct mor_source {
     bool seen_offset;   // the table knows some partition: others without an offset are new
     bool pressure;      // memory budget nearly spent
     int64_t pressure_since_ms;
-    bool brokers_down; // said so, and nothing came since
+    atomic_llong alive_ms;
+    atomic_llong down_since_ms; // wall clock: all brokers are down and nothing came since; 0 = no
     bool failed;       // the topic as a whole; nothing is read any more
     bool identity_known, identity_asked;
     int64_t identity_at_ms; // when to ask next

@@ -12,7 +12,7 @@
 #include "moraine/base/hash.h"
 #include "store_local.h"
 
-#define LOCK_POLL_MS          20
+#define LOCK_POLL_MS          5 // a look costs some 10 us; what waits here mostly waits for a commit
 #define LOCK_HOLDER_BYTES_MAX 400
 #define FOREIGN_AGE_MS        (24 * 3600 * 1000LL)
 #define CLEAN_DEPTH_MAX       64

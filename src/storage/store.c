@@ -99,6 +99,14 @@ enum mor_status mor_store_sync(struct mor_store *store, struct mor_error *err)
     return store->ops->sync(store, err);
 }
 
+enum mor_status mor_store_move(struct mor_store *store, const char *from, const char *to,
+                               struct mor_error *err)
+{
+    MOR_TRY(mor_store_key_check(from, false, err));
+    MOR_TRY(mor_store_key_check(to, false, err));
+    return store->ops->move(store, from, to, err);
+}
+
 enum mor_status mor_store_delete(struct mor_store *store, const char *key, bool durable,
                                  struct mor_error *err)
 {

@@ -13,6 +13,8 @@ struct mor_store_ops {
     enum mor_status (*put_new)(struct mor_store *store, const char *key, const void *bytes,
                                size_t size_bytes, bool deferred, struct mor_error *err);
     enum mor_status (*sync)(struct mor_store *store, struct mor_error *err);
+    enum mor_status (*move)(struct mor_store *store, const char *from, const char *to,
+                            struct mor_error *err);
     enum mor_status (*remove)(struct mor_store *store, const char *key, bool durable,
                               struct mor_error *err);
     enum mor_status (*clean_temporary)(struct mor_store *store, int64_t *ret_count,

@@ -116,26 +116,75 @@ enum mor_status mor_local_fsync(int fd, const char *what, struct mor_error *err)
     return MOR_OK;
 }
 
+// Gives a name to what lies under another one, unless it is taken; 0 or an errno.
+static int rename_new(int from_fd, const char *from, int to_fd, const char *to)
+{
+    if (renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return errno;
+    // a file system without rename-no-replace: a hard link refuses to replace as well
+    if (linkat(from_fd, from, to_fd, to, 0) != 0)
+        return errno;
+    unlinkat(from_fd, from, 0);
+    return 0;
+}
+
 enum mor_status mor_local_publish(struct mor_store_local *local, int parent_fd, const char *key,
                                   const char *temporary_name, const char *name,
                                   struct mor_error *err)
 {
     MOR_TRY(mor_fault("storage.publish", err));
-    bool published = renameat2(parent_fd, temporary_name, parent_fd, name, RENAME_NOREPLACE) == 0;
-    if (!published && (errno == EINVAL || errno == ENOSYS)) {
-        // a file system without rename-no-replace: a hard link refuses to replace as well
-        published = linkat(parent_fd, temporary_name, parent_fd, name, 0) == 0;
-        if (published)
-            unlinkat(parent_fd, temporary_name, 0);
-    }
-    if (published) {
-        // not before: a sync of another thread in between would take the mark without the name
-        mor_local_mark(local, key);
-        return MOR_OK;
-    }
-    if (errno == EEXIST)
+    int error = rename_new(parent_fd, temporary_name, parent_fd, name);
+    if (error == EEXIST)
         return mor_error_set(err, MOR_CONFLICT, "'%s' exists already", key);
-    return mor_error_set_errno(err, errno, "could not publish '%s'", key);
+    if (error != 0)
+        return mor_error_set_errno(err, error, "could not publish '%s'", key);
+    // not before: a sync of another thread in between would take the mark without the name
+    mor_local_mark(local, key);
+    return MOR_OK;
+}
+
+// Renames when the source is there; 0 or an errno. No directory is made for nothing.
+static enum mor_status move_beneath(struct mor_store_local *local, const char *from, const char *to,
+                                    int *ret_error, struct mor_error *err)
+{
+    char from_name[MOR_LOCAL_NAME_SIZE], to_name[MOR_LOCAL_NAME_SIZE];
+    int from_fd = -1, to_fd = -1;
+    enum mor_status status = mor_local_open_parent(local, from, false, &from_fd, from_name, err);
+    *ret_error = ENOENT;
+    if (status == MOR_NOT_FOUND)
+        return MOR_OK;
+    if (status != MOR_OK)
+        return status;
+    if (faccessat(from_fd, from_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+        status = mor_local_open_parent(local, to, true, &to_fd, to_name, err);
+        if (status == MOR_OK) {
+            *ret_error = rename_new(from_fd, from_name, to_fd, to_name);
+            close(to_fd);
+        }
+    } else {
+        *ret_error = errno;
+    }
+    close(from_fd);
+    return status;
+}
+
+static enum mor_status local_move(struct mor_store *store, const char *from, const char *to,
+                                  struct mor_error *err)
+{
+    struct mor_store_local *local = mor_local_of(store);
+    int error = 0;
+    MOR_TRY(mor_fault("storage.move", err));
+    MOR_TRY(move_beneath(local, from, to, &error, err));
+    // also when somebody else moved it, whose name may not be durable yet
+    if (error == 0 || error == ENOENT || error == EEXIST)
+        mor_local_mark(local, to);
+    if (error == EEXIST)
+        return mor_error_set(err, MOR_CONFLICT, "'%s' exists already", to);
+    if (error != 0)
+        return mor_error_set_errno(err, error, "could not move '%s' to '%s'", from, to);
+    return MOR_OK;
 }
 
 // ---- durability of names ------------------------------------------------------------------------
@@ -428,6 +477,7 @@ static const struct mor_store_ops local_ops = {
     .info = local_info,
     .put_new = local_put_new,
     .sync = mor_local_sync,
+    .move = local_move,
     .remove = local_remove,
     .clean_temporary = mor_local_clean_temporary,
     .list = local_list,

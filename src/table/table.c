@@ -83,10 +83,53 @@ enum mor_status mor_write_commit(struct mor_write *write, const struct mor_prope
                             : mor_error_wrap(err, "could not commit to table '%s'", table->name);
 }
 
+const char *mor_write_base_property(const struct mor_write *write, const char *key)
+{
+    return write->table->ops->base_property(write, key);
+}
+
+const char *mor_write_base_version(const struct mor_write *write)
+{
+    return write->table->ops->base_version(write);
+}
+
+bool mor_write_base_went_back(const struct mor_write *write)
+{
+    return write->table->ops->base_went_back(write);
+}
+
+enum mor_status mor_write_attach(struct mor_write *write, const char *kind, const void *bytes,
+                                 size_t size_bytes, struct mor_error *err)
+{
+    return write->table->ops->attach(write, kind, bytes, size_bytes, err);
+}
+
 void mor_write_free(struct mor_write *write)
 {
     if (write)
         write->table->ops->write_free(write);
+}
+
+enum mor_status mor_table_has_batch(struct mor_table *table, const struct mor_uuid *batch_id,
+                                    bool *ret_has, struct mor_error *err)
+{
+    return table->ops->has_batch(table, batch_id, ret_has, err);
+}
+
+enum mor_status mor_table_attachments(struct mor_table *table, const char *kind,
+                                      const char *after_version, struct mor_arena *arena,
+                                      struct mor_attachment **ret_attachments, size_t *ret_count,
+                                      struct mor_error *err)
+{
+    return table->ops->attachments(table, kind, after_version, arena, ret_attachments, ret_count,
+                                   err);
+}
+
+enum mor_status mor_table_attachment_drop(struct mor_table *table,
+                                          const struct mor_attachment *attachment,
+                                          struct mor_error *err)
+{
+    return table->ops->attachment_drop(table, attachment, err);
 }
 
 enum mor_status mor_table_history(struct mor_table *table, struct mor_arena *arena,

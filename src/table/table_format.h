@@ -40,6 +40,14 @@ struct mor_delta {
     struct mor_table *table;
 };
 
+struct mor_rewrite {
+    struct mor_table *table;
+};
+
+struct mor_rewrite_file {
+    struct mor_rewrite *rewrite;
+};
+
 // Public functions of table.h hand over to these after what is common was done.
 struct mor_table_ops {
     const char *name;
@@ -70,6 +78,20 @@ struct mor_table_ops {
                                     const char *fence_value, struct mor_commit_result *ret_result,
                                     struct mor_error *err);
     void (*write_free)(struct mor_write *write);
+    const char *(*base_property)(const struct mor_write *write, const char *key);
+    const char *(*base_version)(const struct mor_write *write);
+    bool (*base_went_back)(const struct mor_write *write);
+    enum mor_status (*attach)(struct mor_write *write, const char *kind, const void *bytes,
+                              size_t size_bytes, struct mor_error *err);
+    enum mor_status (*has_batch)(struct mor_table *table, const struct mor_uuid *batch_id,
+                                 bool *ret_has, struct mor_error *err);
+    enum mor_status (*attachments)(struct mor_table *table, const char *kind,
+                                   const char *after_version, struct mor_arena *arena,
+                                   struct mor_attachment **ret_attachments, size_t *ret_count,
+                                   struct mor_error *err);
+    enum mor_status (*attachment_drop)(struct mor_table *table,
+                                       const struct mor_attachment *attachment,
+                                       struct mor_error *err);
     enum mor_status (*history)(struct mor_table *table, struct mor_arena *arena,
                                struct mor_commit_info **ret_commits, size_t *ret_count,
                                struct mor_error *err);
@@ -91,6 +113,32 @@ struct mor_table_ops {
                                   const struct mor_batch **ret_batch, struct mor_error *err);
     void (*delta_select)(struct mor_delta *delta, const uint8_t *row_bits, uint64_t row_count);
     void (*delta_free)(struct mor_delta *delta);
+    // Takes the store in every case.
+    enum mor_status (*open_rewrite)(struct mor_store *take_store, const char *instance,
+                                    struct mor_budget *budget, struct mor_table **ret_table,
+                                    struct mor_error *err);
+    enum mor_status (*rewrite_begin)(struct mor_table *table, enum mor_rewrite_kind kind,
+                                     struct mor_rewrite **ret_rewrite, struct mor_error *err);
+    void (*rewrite_slices)(const struct mor_rewrite *rewrite, const struct mor_slice **ret_slices,
+                           size_t *ret_count);
+    const struct mor_schema *(*rewrite_schema)(const struct mor_rewrite *rewrite);
+    enum mor_status (*rewrite_file_open)(struct mor_rewrite *rewrite,
+                                         const struct mor_slice *const *slices, size_t slice_count,
+                                         size_t row_group_bytes_max,
+                                         struct mor_rewrite_file **ret_file, struct mor_error *err);
+    enum mor_status (*rewrite_file_append)(struct mor_rewrite_file *file,
+                                           const struct mor_batch *batch, struct mor_error *err);
+    int64_t (*rewrite_file_size_bytes)(const struct mor_rewrite_file *file);
+    enum mor_status (*rewrite_file_finish)(struct mor_rewrite_file *take_file,
+                                           const struct mor_rewrite_counts *counts,
+                                           struct mor_error *err);
+    void (*rewrite_file_free)(struct mor_rewrite_file *file);
+    enum mor_status (*rewrite_commit)(struct mor_rewrite *rewrite,
+                                      struct mor_rewrite_result *ret_result, struct mor_error *err);
+    void (*rewrite_free)(struct mor_rewrite *rewrite);
+    enum mor_status (*expire)(struct mor_table *table, const struct mor_retention *retention,
+                              bool dry_run, struct mor_arena *arena, struct mor_expiry *ret_expiry,
+                              struct mor_error *err);
 };
 
 extern const struct mor_table_ops mor_table_hudi_ops;

@@ -207,23 +207,47 @@ enum mor_status mor_table_open_write(const struct mor_table_options *options,
     return mor_error_set(err, MOR_FATAL, "this table format is not built in yet");
 }
 
+// The format of what lies in the store; takes the store when there is none.
+static enum mor_status find_format(struct mor_store *store, const char *location,
+                                   const struct mor_table_ops **ret_format, struct mor_error *err)
+{
+    enum mor_status status = MOR_OK;
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0] && status == MOR_OK; i++) {
+        bool found = false;
+        status = formats[i]->probe(store, &found, err);
+        if (status == MOR_OK && found) {
+            *ret_format = formats[i];
+            return MOR_OK;
+        }
+    }
+    mor_store_free(store);
+    return status != MOR_OK
+               ? mor_error_wrap(err, "could not open the table '%s'", location)
+               : mor_error_set(err, MOR_NOT_FOUND, "there is no table at '%s'", location);
+}
+
 enum mor_status mor_table_open_read(const char *location, struct mor_budget *budget,
                                     struct mor_table **ret_table, struct mor_error *err)
 {
     struct mor_store *store = NULL;
+    const struct mor_table_ops *format = NULL;
     MOR_TRY(mor_store_open(location, false, &store, err));
-    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
-        bool found = false;
-        enum mor_status status = formats[i]->probe(store, &found, err);
-        if (status == MOR_OK && !found)
-            continue;
-        if (status == MOR_OK)
-            status = formats[i]->open_read(store, budget, ret_table, err);
-        else
-            mor_store_free(store);
-        return status == MOR_OK ? MOR_OK
-                                : mor_error_wrap(err, "could not open the table '%s'", location);
-    }
-    mor_store_free(store);
-    return mor_error_set(err, MOR_NOT_FOUND, "there is no table at '%s'", location);
+    MOR_TRY(find_format(store, location, &format, err));
+    enum mor_status status = format->open_read(store, budget, ret_table, err);
+    return status == MOR_OK ? MOR_OK
+                            : mor_error_wrap(err, "could not open the table '%s'", location);
+}
+
+enum mor_status mor_table_open_rewrite(const char *location, const char *instance,
+                                       struct mor_budget *budget, struct mor_table **ret_table,
+                                       struct mor_error *err)
+{
+    struct mor_store *store = NULL;
+    const struct mor_table_ops *format = NULL;
+    MOR_TRY(mor_store_open(location, false, &store, err));
+    MOR_TRY(find_format(store, location, &format, err));
+    enum mor_status status = format->open_rewrite(store, instance, budget, ret_table, err);
+    return status == MOR_OK
+               ? MOR_OK
+               : mor_error_wrap(err, "could not open the table '%s' for rewriting", location);
 }

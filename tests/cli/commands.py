@@ -54,10 +54,16 @@ def configuration(folder):
     (folder / "topic.yaml").write_text(
         "topic: orders\nvalue: {format: json}\nschema: {fields: [{name: id, type: long}, {name: at, type: timestamp_ms}]}\n"
         f"key: [id]\nordering: at\ntable: {{format: hudi, location: \"file://{folder}/lake\"}}\n")
-    expect_exit("a right one has a plan", 0, "check", "--config", str(folder / "good.yaml"), "--plan", out="at timestamp_us")
+    expect_exit("a right one has a plan", 0, "check", "--config", str(folder / "good.yaml"), "--plan", "--offline",
+                out="at TIMESTAMP")
+    expect("and nothing is made by looking", not (folder / "state").exists() and not (folder / "lake").exists())
     (folder / "topic.yaml").write_text((folder / "topic.yaml").read_text().replace("ordering: at", "ordering: when"))
-    expect_exit("a column that is not there is named", 2, "check", "--config", str(folder / "good.yaml"),
+    expect_exit("a column that is not there is named", 2, "check", "--config", str(folder / "good.yaml"), "--offline",
                 err="there is no column 'when'")
+    (folder / "topic.yaml").write_text((folder / "topic.yaml").read_text().replace(f"file://{folder}/lake", "/proc/nowhere/lake")
+                                       .replace("when", "at"))
+    expect_exit("a folder that cannot be written is named with its place", 2, "check", "--config", str(folder / "good.yaml"),
+                "--offline", err="topic.yaml:6:33: error: table.location: '/proc/nowhere/lake' cannot be written")
 
 
 def demo(folder):

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "moraine/base/clock.h"
 #include "moraine/base/fault.h"
 #include "moraine/merge.h"
 
@@ -235,6 +236,94 @@ static void equal_ordering_is_won_by_the_later_commit(void **state)
     check_rows(fixture, NULL, 1, 3);
 }
 
+// Sum of `value` of the rows that a scan with these options gives.
+static int64_t sum_values(struct table_fixture *fixture, const struct mor_scan_options *options,
+                          const char *where)
+{
+    struct mor_scan_options with = *options;
+    struct mor_filter *filter = NULL;
+    struct mor_scan *scan = NULL;
+    if (where && mor_filter_parse(fixture->table, where, &filter, &fixture->err) != MOR_OK)
+        fail_msg("%s: %s", where, fixture->err.message);
+    with.filter = filter;
+    if (mor_scan_open(fixture->table, &with, &scan, &fixture->err) != MOR_OK)
+        fail_msg("scan: %s", fixture->err.message);
+    struct mor_batch *batch = mor_batch_new(mor_scan_schema(scan), NULL);
+    int64_t sum = 0;
+    do {
+        if (mor_scan_next(scan, batch, &fixture->err) != MOR_OK)
+            fail_msg("next: %s", fixture->err.message);
+        for (size_t i = 0; i < batch->row_count; i++)
+            sum += mor_vector_i32(&batch->columns[0], i);
+    } while (batch->row_count > 0);
+    mor_batch_free(batch);
+    mor_scan_free(scan);
+    mor_filter_free(filter);
+    return sum;
+}
+
+static void conditions_are_tested_on_merged_rows(void **state)
+{
+    struct table_fixture *fixture = *state;
+    static const char *const columns[] = {"value"};
+    for (size_t threads = 1; threads <= 4; threads += 3) {
+        const struct mor_scan_options options = {
+            .columns = columns, .column_count = 1, .thread_count = threads};
+        if (threads == 1) {
+            table_open(fixture);
+            table_must_commit(fixture, first_rows, 4, NULL, "1");
+            table_must_commit(fixture, second_rows, 4, "1", "2");
+        }
+        assert_int_equal(sum_values(fixture, &options, NULL), 5 + 6 + 3 + 4);
+        // the old version of a, in the base file, must not come back
+        assert_int_equal(sum_values(fixture, &options, "value = 1"), 0);
+        // nor must the late version of d, which lost to a row that does not match
+        assert_int_equal(sum_values(fixture, &options, "value = 7"), 0);
+        assert_int_equal(sum_values(fixture, &options, "updated = 11"), 5 + 6);
+        assert_int_equal(sum_values(fixture, &options, "created_at is null"), 4);
+        assert_int_equal(sum_values(fixture, &options, "id = 'c'"), 3);
+    }
+}
+
+static void changes_since_a_version_are_what_later_commits_wrote(void **state)
+{
+    struct table_fixture *fixture = *state;
+    struct mor_commit_result first, second;
+    static const char *const columns[] = {"value"};
+    struct mor_scan_options options = {.columns = columns, .column_count = 1};
+    table_open(fixture);
+    assert_int_equal(table_commit(fixture, first_rows, 4, NULL, "1", &first), MOR_OK);
+    assert_int_equal(table_commit(fixture, second_rows, 4, "1", "2", &second), MOR_OK);
+    options.after_version = first.version;
+    assert_int_equal(sum_values(fixture, &options, NULL), 5 + 6);
+    options.after_version = second.version;
+    assert_int_equal(sum_values(fixture, &options, NULL), 0);
+    options.after_version = "20200101000000000";
+    assert_int_equal(sum_values(fixture, &options, NULL), 5 + 6 + 3 + 4);
+}
+
+static void version_of_a_moment_is_the_newest_one_before_it(void **state)
+{
+    struct table_fixture *fixture = *state;
+    struct mor_commit_result first, second;
+    char version[64];
+    table_open(fixture);
+    int64_t before = mor_clock_wall_ms();
+    assert_int_equal(table_commit(fixture, first_rows, 4, NULL, "1", &first), MOR_OK);
+    usleep(5000);
+    int64_t between = mor_clock_wall_ms();
+    usleep(5000);
+    assert_int_equal(table_commit(fixture, second_rows, 4, "1", "2", &second), MOR_OK);
+    assert_int_equal(mor_table_version_at(fixture->table, between, version, &fixture->err), MOR_OK);
+    assert_string_equal(version, first.version);
+    assert_int_equal(
+        mor_table_version_at(fixture->table, between + 3600000, version, &fixture->err), MOR_OK);
+    assert_string_equal(version, second.version);
+    assert_int_equal(mor_table_version_at(fixture->table, before - 1000, version, &fixture->err),
+                     MOR_NOT_FOUND);
+    assert_non_null(strstr(fixture->err.message, first.version));
+}
+
 static void added_column_is_null_in_old_rows(void **state)
 {
     struct table_fixture *fixture = *state;
@@ -330,6 +419,9 @@ int main(void)
         TEST(projection_gives_the_named_columns_in_their_order),
         TEST(delete_takes_back_what_came_before_and_later_rows_stand),
         TEST(equal_ordering_is_won_by_the_later_commit),
+        TEST(conditions_are_tested_on_merged_rows),
+        TEST(changes_since_a_version_are_what_later_commits_wrote),
+        TEST(version_of_a_moment_is_the_newest_one_before_it),
         TEST(added_column_is_null_in_old_rows),
         TEST(killed_commits_show_no_row_of_theirs),
         TEST(full_disk_is_retry_and_the_table_goes_on_when_there_is_room),

@@ -16,7 +16,10 @@ static struct mor_ledger sample_ledger(void)
     progress->watermark_ms = -5;
     (void)mor_ledger_partition(&ledger, 7); // assigned, nothing committed yet
     ledger.watermark_ms = -5;
-    ledger.dead_letter_bytes = 1234;
+    ledger.dedup_salt = 0xfeedface12345678;
+    mor_ledger_set_letters(&ledger, "host-1", 1234);
+    mor_ledger_set_letters(&ledger, "host \"2\"", 0);
+    mor_ledger_partition(&ledger, 11)->idle = true;
     return ledger;
 }
 
@@ -37,18 +40,25 @@ static void a_ledger_reads_back_as_it_was_written(void **state)
     (void)state;
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_ledger ledger = sample_ledger(), back;
-    const struct mor_range ranges[] = {{2, 100, 250, {0x1234, 0xabcd}}, {11, 90, 90, {0, 0}}};
+    const struct mor_range ranges[] = {
+        {.partition = 2, .start = 100, .end = 250, .digest = {0x1234, 0xabcd}},
+        {.partition = 11, .start = 90, .end = 90}};
     struct mor_commit_facts facts = sample_facts(ranges, 2);
     MOR_AUTO_BUFFER json = {0};
     mor_ledger_format(&ledger, &facts, &json);
-    char batch[MOR_UUID_TEXT_SIZE], expected[MOR_UUID_TEXT_SIZE];
-    assert_ok(mor_ledger_parse((const char *)json.data, "host-1", &back, batch, &err));
+    char expected[MOR_UUID_TEXT_SIZE];
+    assert_ok(mor_ledger_parse((const char *)json.data, &back, &err));
     mor_uuid_format(&facts.batch_id, expected);
-    assert_string_equal(batch, expected);
+    assert_string_equal(back.batch_id, expected);
     assert_string_equal(back.cluster_id, ledger.cluster_id);
     assert_string_equal(back.topic_id, ledger.topic_id);
     assert_int_equal(back.watermark_ms, -5);
-    assert_int_equal(back.dead_letter_bytes, 1234);
+    assert_int_equal(mor_ledger_letters(&back, "host-1"), 1234);
+    assert_int_equal(mor_ledger_letters(&back, "host \"2\""), 0);
+    assert_int_equal(mor_ledger_letters(&back, "host-3"), -1);
+    assert_true(back.dedup_salt == 0xfeedface12345678);
+    assert_true(mor_ledger_find(&back, 11)->idle);
+    assert_false(mor_ledger_find(&back, 2)->idle);
     assert_int_equal(back.progress_count, 2);
     assert_int_equal(mor_ledger_find(&back, 2)->next_offset, 250);
     assert_int_equal(mor_ledger_find(&back, 2)->watermark_ms, -5);
@@ -63,18 +73,40 @@ static void a_ledger_reads_back_as_it_was_written(void **state)
     mor_ledger_done(&back);
 }
 
-static void another_instances_dead_letters_do_not_count(void **state)
+static void a_table_without_a_ledger_has_an_empty_one(void **state)
 {
     (void)state;
     struct mor_error err = MOR_ERROR_INIT;
-    struct mor_ledger ledger = sample_ledger(), back;
-    struct mor_commit_facts facts = sample_facts(NULL, 0);
-    MOR_AUTO_BUFFER json = {0};
-    mor_ledger_format(&ledger, &facts, &json);
-    assert_ok(mor_ledger_parse((const char *)json.data, "host-2", &back, NULL, &err));
-    assert_int_equal(back.dead_letter_bytes, -1);
-    mor_ledger_done(&ledger);
+    struct mor_ledger back;
+    assert_ok(mor_ledger_parse(NULL, &back, &err));
+    assert_int_equal(back.progress_count, 0);
+    assert_true(back.watermark_ms == NO_WATERMARK);
     mor_ledger_done(&back);
+}
+
+static void the_tables_watermark_is_the_least_of_partitions_that_are_not_idle(void **state)
+{
+    (void)state;
+    struct mor_ledger ledger;
+    mor_ledger_init(&ledger);
+    mor_ledger_partition(&ledger, 0)->watermark_ms = 500;
+    mor_ledger_partition(&ledger, 1)->watermark_ms = 300;
+    (void)mor_ledger_partition(&ledger, 2);
+    mor_ledger_advance_watermark(&ledger);
+    assert_int_equal(ledger.watermark_ms, 300);
+    mor_ledger_partition(&ledger, 1)->idle = true;
+    mor_ledger_advance_watermark(&ledger);
+    assert_int_equal(ledger.watermark_ms, 500);
+    // it wakes up with old records and pulls nothing back
+    const struct mor_range old = {
+        .partition = 1, .end = 7, .leader_epoch = -1, .highest_ms = 410, .records = 3};
+    mor_ledger_follow(&ledger, &old, 10);
+    assert_false(mor_ledger_find(&ledger, 1)->idle);
+    assert_int_equal(mor_ledger_find(&ledger, 1)->watermark_ms, 400);
+    assert_int_equal(mor_ledger_find(&ledger, 1)->next_offset, 7);
+    mor_ledger_advance_watermark(&ledger);
+    assert_int_equal(ledger.watermark_ms, 500);
+    mor_ledger_done(&ledger);
 }
 
 static void the_checkpoint_names_topic_and_next_offsets(void **state)
@@ -99,11 +131,12 @@ static void what_is_not_a_ledger_is_refused(void **state)
         "{\"v\":1,\"offsets\":{\"x\":[1,1]}}",
         "{\"v\":1,\"offsets\":{\"0\":[-1,1]}}",
         "{\"v\":1,\"offsets\":{\"0\":5}}",
+        "{\"v\":1,\"offsets\":{},\"idle\":[-1]}",
         "{\"v\":1,\"offsets\":{},\"watermarks_ms\":{\"0\":\"now\"}}"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         struct mor_error err = MOR_ERROR_INIT;
         struct mor_ledger ledger;
-        assert_fails(mor_ledger_parse(wrong[i], "i", &ledger, NULL, &err), MOR_FATAL, "moraine");
+        assert_fails(mor_ledger_parse(wrong[i], &ledger, &err), MOR_FATAL, "moraine");
     }
 }
 
@@ -111,7 +144,7 @@ static void sums_that_do_not_close_stop_the_commit(void **state)
 {
     (void)state;
     struct mor_error err = MOR_ERROR_INIT;
-    const struct mor_range ranges[] = {{0, 100, 250, {0, 0}}};
+    const struct mor_range ranges[] = {{.partition = 0, .start = 100, .end = 250}};
     struct mor_commit_facts facts = sample_facts(ranges, 1);
     assert_ok(mor_ledger_check(&facts, &err));
     facts.outcomes.gap--;
@@ -125,7 +158,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_ledger_reads_back_as_it_was_written),
-        cmocka_unit_test(another_instances_dead_letters_do_not_count),
+        cmocka_unit_test(a_table_without_a_ledger_has_an_empty_one),
+        cmocka_unit_test(the_tables_watermark_is_the_least_of_partitions_that_are_not_idle),
         cmocka_unit_test(the_checkpoint_names_topic_and_next_offsets),
         cmocka_unit_test(what_is_not_a_ledger_is_refused),
         cmocka_unit_test(sums_that_do_not_close_stop_the_commit),

@@ -24,6 +24,8 @@ struct rig {
     struct mor_budget budget;
     struct mor_pipeline *pipeline;
     struct mor_pipeline_status *status;
+    const char *instance;
+    const char *topic_options; // further lines of the topic's file
 };
 
 static void write_file(const char *folder, const char *name, const char *text)
@@ -38,18 +40,18 @@ static void write_file(const char *folder, const char *name, const char *text)
 static void write_config(const struct rig *rig, const char *more)
 {
     MOR_AUTO_FREE char *service = mor_asprintf(
-        "instance: test\nstate_dir: %s/state\nmemory: 64MiB\nlanes: 2\n"
+        "instance: %s\nstate_dir: %s/state-%s\nmemory: 64MiB\nlanes: 2\n"
         "kafka: {bootstrap.servers: \"%s\", session.timeout.ms: 2000, heartbeat.interval.ms: 200}\n"
         "topics: topic.yaml\n",
-        rig->folder, mor_demo_broker_address(rig->broker));
+        rig->instance, rig->folder, rig->instance, mor_demo_broker_address(rig->broker));
     MOR_AUTO_FREE char *topic =
         mor_asprintf("topic: events\nvalue: {format: json}\n"
                      "schema: {fields: [{name: id, type: long}, {name: version, type: long}, "
                      "{name: op, type: string}, {name: day, type: string}]}\n"
                      "key: [id]\nordering: version\ndelete_when: {field: op, equals: d}\n"
                      "commit: {interval: 100ms}\n"
-                     "table: {format: hudi, location: \"file://%s\", buckets: 2%s}\n",
-                     rig->table, more);
+                     "table: {format: hudi, location: \"file://%s\", buckets: 2%s}\n%s",
+                     rig->table, more, rig->topic_options != NULL ? rig->topic_options : "");
     write_file(rig->folder, "moraine.yaml", service);
     write_file(rig->folder, "topic.yaml", topic);
 }
@@ -57,7 +59,9 @@ static void write_config(const struct rig *rig, const char *more)
 static void set_up(struct rig *rig, const char *more)
 {
     struct mor_error err = MOR_ERROR_INIT;
-    *rig = (struct rig){.folder = check_folder(), .status = mor_calloc(1, sizeof *rig->status)};
+    *rig = (struct rig){.folder = check_folder(),
+                        .status = mor_calloc(1, sizeof *rig->status),
+                        .instance = "test"};
     rig->table = mor_asprintf("%s/table", rig->folder);
     mor_budget_init(&rig->budget, 64u << 20);
     assert_ok(mor_demo_broker_start("events", PARTITIONS, &rig->broker, &err));
@@ -186,7 +190,7 @@ static void scan(const struct rig *rig, int64_t *ret_versions, size_t count)
 
 static int count_lines(const struct rig *rig)
 {
-    MOR_AUTO_FREE char *path = mor_asprintf("%s/state/dead_letters/events.jsonl", rig->folder);
+    MOR_AUTO_FREE char *path = mor_asprintf("%s/state-test/dead_letters/events.jsonl", rig->folder);
     FILE *file = fopen(path, "re");
     assert_non_null(file);
     int lines = 0;
@@ -275,7 +279,7 @@ static void deletes_find_their_rows_in_a_partitioned_table(void **state)
     tear_down(&rig);
 }
 
-static void a_second_writer_waits_until_the_first_has_ended(void **state)
+static void a_second_one_of_the_same_name_waits_until_the_first_has_ended(void **state)
 {
     (void)state;
     struct rig first, second;
@@ -297,7 +301,8 @@ static void a_second_writer_waits_until_the_first_has_ended(void **state)
         assert_true(mor_clock_mono_ms() < deadline);
     } while (second.status->trouble[0] == '\0');
     assert_int_equal(second.status->state, MOR_PIPELINE_STARTING);
-    assert_non_null(strstr(second.status->trouble, "lock"));
+    if (strstr(second.status->trouble, "test") == NULL)
+        fail_msg("'%s' does not name the instance", second.status->trouble);
     stop(&first);
     produce_row(&first, 2, 1, "c");
     flush(&first);
@@ -310,6 +315,172 @@ static void a_second_writer_waits_until_the_first_has_ended(void **state)
     assert_int_equal(versions[1], 1);
     assert_int_equal(versions[2], 1);
     tear_down(&first);
+}
+
+static int64_t records_of(struct rig *rig)
+{
+    mor_pipeline_status(rig->pipeline, rig->status);
+    if (rig->status->state == MOR_PIPELINE_FAILED)
+        fail_msg("instance %s failed: %s", rig->instance, rig->status->trouble);
+    return rig->status->read;
+}
+
+static void instances_share_a_topic_and_a_table(void **state)
+{
+    (void)state;
+    struct rig first, second;
+    set_up(&first, "");
+    start(&first);
+    int64_t records;
+    produce_story(&first, 1, &records);
+    wait_for(&first, records);
+    second = (struct rig){.folder = first.folder,
+                          .table = first.table,
+                          .broker = first.broker,
+                          .status = mor_calloc(1, sizeof *second.status),
+                          .instance = "other"};
+    mor_budget_init(&second.budget, 64u << 20);
+    write_config(&second, "");
+    start(&second);
+    int64_t deadline = mor_clock_mono_ms() + PATIENCE_MS, more;
+    do { // until both have partitions
+        nap();
+        (void)records_of(&first);
+        (void)records_of(&second);
+        assert_true(mor_clock_mono_ms() < deadline);
+    } while (first.status->partition_count == 0 || second.status->partition_count == 0 ||
+             first.status->partition_count + second.status->partition_count != PARTITIONS);
+    produce_story(&first, 2, &more);
+    while (records_of(&first) + records_of(&second) < records + more) {
+        nap();
+        assert_true(mor_clock_mono_ms() < deadline);
+    }
+    assert_true(records_of(&second) > 0);
+    assert_int_equal(records_of(&first) + records_of(&second), records + more);
+    stop(&second); // the first one takes its partitions over
+    produce_row(&first, 50, 9, "c");
+    produce_row(&first, 51, 9, "c");
+    produce_row(&first, 52, 9, "c");
+    while (records_of(&first) + second.status->read < records + more + 3) {
+        nap();
+        assert_true(mor_clock_mono_ms() < deadline);
+    }
+    stop(&first);
+    int64_t versions[100];
+    scan(&first, versions, 100);
+    for (int64_t id = 50; id < 53; id++)
+        assert_int_equal(versions[id], 9);
+    assert_int_equal(versions[3], 2);
+    free(second.status);
+    assert_int_equal(mor_budget_used(&second.budget), 0);
+    tear_down(&first);
+}
+
+static void remove_state(const struct rig *rig)
+{
+    MOR_AUTO_FREE char *command = mor_asprintf("rm -rf '%s/state-%s'", rig->folder, rig->instance);
+    assert_int_equal(system(command), 0); // NOLINT(cert-env33-c)
+}
+
+// An event whose id is `event`, for the row `id`.
+static void produce_event(struct rig *rig, int64_t id, int64_t version, int64_t event)
+{
+    char value[128];
+    (void)snprintf(value, sizeof value,
+                   "{\"id\":%lld,\"version\":%lld,\"op\":\"e%lld\",\"day\":\"d\"}",
+                   (long long)id, (long long)version, (long long)event);
+    produce(rig, id, value);
+}
+
+static void an_event_counts_once_over_restarts_and_without_its_state(void **state)
+{
+    (void)state;
+    struct rig rig;
+    set_up(&rig, "");
+    rig.topic_options = "dedup: {by: [op], window: 1h}\n";
+    write_config(&rig, ", key_index: off"); // its entries would be counted, too
+    start(&rig);
+    for (int64_t id = 0; id < 50; id++)
+        produce_event(&rig, id, 1, id);
+    for (int64_t id = 0; id < 50; id += 2)
+        produce_event(&rig, id, 9, id); // the same event with other contents
+    flush(&rig);
+    wait_for(&rig, 75);
+    assert_int_equal(rig.status->duplicate, 25);
+    assert_int_equal(rig.status->state_entries, 50);
+    stop(&rig);
+    for (int round = 0; round < 2; round++) {
+        if (round == 1)
+            remove_state(&rig); // it is rebuilt from the table
+        start(&rig);
+        for (int64_t id = 0; id < 50; id++)
+            produce_event(&rig, id, 9, id);
+        produce_event(&rig, 50, 1 + round, 100 + round);
+        flush(&rig);
+        wait_for(&rig, 51);
+        assert_int_equal(rig.status->duplicate, 50);
+        assert_int_equal(rig.status->state_entries, 51 + round);
+        stop(&rig);
+    }
+    int64_t versions[51];
+    scan(&rig, versions, 51);
+    for (int64_t id = 0; id < 50; id++)
+        assert_int_equal(versions[id], 1);
+    assert_int_equal(versions[50], 2);
+    tear_down(&rig);
+}
+
+static int64_t count_rows(const char *location)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_scan_options options = {0};
+    struct mor_table *table;
+    struct mor_scan *running;
+    assert_ok(mor_table_open_read(location, NULL, &table, &err));
+    assert_ok(mor_scan_open(table, &options, &running, &err));
+    struct mor_batch *batch = mor_batch_new(mor_scan_schema(running), NULL);
+    int64_t count = 0;
+    do {
+        assert_ok(mor_scan_next(running, batch, &err));
+        count += (int64_t)batch->row_count;
+    } while (batch->row_count > 0);
+    mor_batch_free(batch);
+    mor_scan_free(running);
+    mor_table_free(table);
+    return count;
+}
+
+static void dead_letters_land_in_their_table_once(void **state)
+{
+    (void)state;
+    struct rig rig;
+    set_up(&rig, "");
+    MOR_AUTO_FREE char *letters = mor_asprintf("%s/letters", rig.folder);
+    MOR_AUTO_FREE char *options = mor_asprintf("dead_letter: {location: \"file://%s\"}\n", letters);
+    rig.topic_options = options;
+    write_config(&rig, "");
+    // the letters land, the rows do not, and everything is tried again
+    assert_int_equal(setenv("MORAINE_FAILPOINTS", "commit.before_publish=error@1", 1), 0);
+    struct mor_error err = MOR_ERROR_INIT;
+    assert_ok(mor_fault_init(&err));
+    start(&rig);
+    for (int64_t id = 0; id < 30; id++)
+        produce(&rig, id, id % 3 == 0 ? "{\"id\":" : "{\"id\":1,\"version\":1}");
+    flush(&rig);
+    wait_for(&rig, 30);
+    assert_int_equal(rig.status->dead, 10);
+    stop(&rig);
+    assert_int_equal(unsetenv("MORAINE_FAILPOINTS"), 0);
+    assert_ok(mor_fault_init(&err));
+    assert_int_equal(count_rows(letters), 10);
+    start(&rig);
+    produce(&rig, 3, "{");
+    produce(&rig, 4, "{\"id\":4,\"version\":1}");
+    flush(&rig);
+    wait_for(&rig, 2);
+    stop(&rig);
+    assert_int_equal(count_rows(letters), 11);
+    tear_down(&rig);
 }
 
 static void changed_properties_stop_the_topic_with_words(void **state)
@@ -541,7 +712,10 @@ int main(void)
         cmocka_unit_test(rows_arrive_once_and_a_restart_goes_on_from_the_table),
         cmocka_unit_test(deletes_find_their_rows_in_a_partitioned_table),
         cmocka_unit_test(columns_that_are_added_moved_or_dropped_keep_their_values),
-        cmocka_unit_test(a_second_writer_waits_until_the_first_has_ended),
+        cmocka_unit_test(a_second_one_of_the_same_name_waits_until_the_first_has_ended),
+        cmocka_unit_test(instances_share_a_topic_and_a_table),
+        cmocka_unit_test(an_event_counts_once_over_restarts_and_without_its_state),
+        cmocka_unit_test(dead_letters_land_in_their_table_once),
         cmocka_unit_test(changed_properties_stop_the_topic_with_words),
         cmocka_unit_test(a_paused_topic_takes_in_nothing_until_it_is_resumed),
         cmocka_unit_test(what_a_status_page_shows_is_told),

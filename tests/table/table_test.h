@@ -154,14 +154,14 @@ static inline enum mor_status table_write_groups(struct table_fixture *fixture,
 }
 
 // One whole commit that carries {"moraine": state}, fenced on `before`.
-static inline enum mor_status table_commit(struct table_fixture *fixture,
-                                           const struct table_row *rows, size_t count,
-                                           const char *before, const char *state,
-                                           struct mor_commit_result *ret_result)
+static inline enum mor_status table_commit_batch(struct table_fixture *fixture,
+                                                 const struct mor_uuid *id,
+                                                 const struct table_row *rows, size_t count,
+                                                 const char *before, const char *state,
+                                                 struct mor_commit_result *ret_result)
 {
-    struct mor_uuid id = mor_uuid_v7();
     struct mor_write *write = NULL;
-    MOR_TRY(mor_write_begin(fixture->table, &id, &write, &fixture->err));
+    MOR_TRY(mor_write_begin(fixture->table, id, &write, &fixture->err));
     enum mor_status status = table_write_groups(fixture, write, rows, count);
     struct mor_property properties[] = {{"moraine", state}, {MOR_PROPERTY_CHECKPOINT, "t,0:1"}};
     struct mor_commit_result ignored;
@@ -170,6 +170,15 @@ static inline enum mor_status table_commit(struct table_fixture *fixture,
                                   ret_result ? ret_result : &ignored, &fixture->err);
     mor_write_free(write);
     return status;
+}
+
+static inline enum mor_status table_commit(struct table_fixture *fixture,
+                                           const struct table_row *rows, size_t count,
+                                           const char *before, const char *state,
+                                           struct mor_commit_result *ret_result)
+{
+    struct mor_uuid id = mor_uuid_v7();
+    return table_commit_batch(fixture, &id, rows, count, before, state, ret_result);
 }
 
 static inline void table_must_commit(struct table_fixture *fixture, const struct table_row *rows,

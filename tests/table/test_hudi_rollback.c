@@ -1,4 +1,4 @@
-// Death at every step of a commit, and of the rollback after it.
+// Death at every step of a commit, and what versions of this program that wrote in place left.
 #include "table_test.h"
 
 #include <signal.h>
@@ -51,6 +51,7 @@ static void check_recovery(struct table_fixture *fixture, const char *expected)
                      table_count_files(fixture, "rollback$"));
     assert_int_equal(table_count_files(fixture, "moraine/rollback-"), 0);
     assert_int_equal(table_count_files(fixture, "\\.tmp$"), 0);
+    assert_int_equal(table_count_files(fixture, "moraine/staging/"), 0);
     if (!second)
         assert_int_equal(table_count_files(fixture, "\\.log\\."), 0);
     table_must_commit(fixture, second_rows, 3, expected, "3");
@@ -64,20 +65,15 @@ static void kill_at_every_step(struct table_fixture *fixture, int version)
         const char *point;
         const char *expected;
     } steps[] = {
-        {"hudi.begin=kill", "1"},
-        {"hudi.inflight=kill", "1"},
-        {"hudi.requested=kill", "1"},
-        {"hudi.group=kill", "1"},
-        {"hudi.file_written=kill", "1"},
-        {"storage.publish=kill@4", "1"},
-        {"hudi.group_written=kill", "1"},
-        {"hudi.group_written=kill@2", "1"},
-        {"hudi.commit=kill", "1"},
-        {"hudi.sync=kill", "1"},
-        {"storage.fsync=kill@9", "1"},
-        {"hudi.publish=kill", "1"},
-        {"storage.put_published=kill", "2"},
-        {"hudi.published=kill", "2"},
+        {"hudi.begin=kill", "1"},         {"hudi.group=kill", "1"},
+        {"hudi.file_written=kill", "1"},  {"storage.publish=kill@2", "1"},
+        {"hudi.group_written=kill", "1"}, {"hudi.group_written=kill@2", "1"},
+        {"hudi.commit=kill", "1"},        {"hudi.sync=kill", "1"},
+        {"storage.fsync=kill@6", "1"},    {"hudi.staged=kill", "1"},
+        {"hudi.publish=kill", "1"},       {"storage.put_published=kill", "2"},
+        {"hudi.slot_put=kill", "2"},      {"hudi.help=kill", "2"},
+        {"storage.move=kill@1", "2"},     {"storage.move=kill@3", "2"},
+        {"hudi.renamed=kill", "2"},       {"hudi.published=kill", "2"},
     };
     fixture->options.hudi_table_version = version;
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
@@ -103,6 +99,23 @@ static void killed_commit_of_version_9_is_all_or_nothing(void **state)
     kill_at_every_step(*state, 9);
 }
 
+// What a failed commit of a version looks like that wrote its files to their places at once.
+static void leave_failed_commit(const struct table_fixture *fixture)
+{
+    char command[1024];
+    const char *timeline = fixture->options.hudi_table_version == 6 ? "." : "timeline";
+    snprintf(command, sizeof command,
+             "cd '%s' && cd .hoodie/%s && touch 20980101000000000.deltacommit.requested && "
+             "echo '{\"extraMetadata\":{\"moraine.instance\":\"old\"}}' "
+             "> 20980101000000000.deltacommit.inflight && cd '%s'/created_at_day=2026-01-02 && "
+             "touch 00000001-0000-0000-0000-000000000000-0_1-20980101-000000000_2098010100000000"
+             "0.parquet .00000000-0000-0000-0000-000000000000-0_20980101000000000.log.1_0-20980101-"
+             "000000000",
+             fixture->location, timeline, fixture->location);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(table_count_files(fixture, "20980101-000000000"), 2);
+}
+
 static void killed_rollback_is_done_again(void **state)
 {
     struct table_fixture *fixture = *state;
@@ -116,7 +129,7 @@ static void killed_rollback_is_done_again(void **state)
             table_must_commit(fixture, first_rows, 3, NULL, "1");
             table_close(fixture);
             print_message("%s, version %d\n", points[i], version);
-            assert_true(killed_at(fixture, "hudi.publish=kill", false));
+            leave_failed_commit(fixture);
             assert_true(killed_at(fixture, points[i], true));
             check_recovery(fixture, "1");
             char command[128];
@@ -126,70 +139,62 @@ static void killed_rollback_is_done_again(void **state)
     }
 }
 
-static void error_at_any_step_leaves_a_table_that_goes_on(void **state)
+// A commit "1" -> "2" of a child that fails once at the point; then what it asks and does next.
+static void fail_once_in_a_child(struct table_fixture *fixture, const char *point,
+                                 enum mor_status expected)
 {
-    struct table_fixture *fixture = *state;
-    static const char *const points[] = {"hudi.begin=error",        "hudi.inflight=error",
-                                         "hudi.requested=error",    "hudi.group=error",
-                                         "hudi.file_written=error", "hudi.group_written=error",
-                                         "hudi.commit=error",       "hudi.sync=error",
-                                         "hudi.publish=error",      "storage.fsync=error@3"};
-    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++) {
-        table_open(fixture);
-        table_must_commit(fixture, first_rows, 3, NULL, "1");
-        table_close(fixture);
-        pid_t child = fork();
-        if (child == 0) {
-            char once[64];
-            snprintf(once, sizeof once, "%s%s", points[i], strchr(points[i], '@') ? "" : "@1");
-            setenv("MORAINE_FAILPOINTS", once, 1);
-            if (mor_fault_init(&fixture->err) != MOR_OK)
-                _exit(1);
-            table_open(fixture);
-            if (table_commit(fixture, second_rows, 3, "1", "2", NULL) != MOR_RETRY)
-                _exit(2);
-            // the same process, the same batch
-            _exit(table_commit(fixture, second_rows, 3, "1", "2", NULL) == MOR_OK ? 0 : 3);
-        }
-        int status = 0;
-        waitpid(child, &status, 0);
-        print_message("%s\n", points[i]);
-        assert_true(WIFEXITED(status));
-        assert_int_equal(WEXITSTATUS(status), 0);
-        check_recovery(fixture, "2");
-        char command[128];
-        snprintf(command, sizeof command, "rm -rf '%s'", fixture->location);
-        assert_int_equal(system(command), 0);
-    }
-}
-
-static void unknown_outcome_keeps_the_files(void **state)
-{
-    struct table_fixture *fixture = *state;
     table_open(fixture);
     table_must_commit(fixture, first_rows, 3, NULL, "1");
     table_close(fixture);
+    print_message("%s\n", point);
     pid_t child = fork();
     if (child == 0) {
-        setenv("MORAINE_FAILPOINTS", "hudi.published=error@1", 1);
+        char once[64];
+        snprintf(once, sizeof once, "%s%s", point, strchr(point, '@') ? "" : "@1");
+        table_open(fixture);
+        setenv("MORAINE_FAILPOINTS", once, 1);
         if (mor_fault_init(&fixture->err) != MOR_OK)
             _exit(1);
-        table_open(fixture);
-        if (table_commit(fixture, second_rows, 3, "1", "2", NULL) != MOR_UNKNOWN)
+        struct mor_uuid id = mor_uuid_v7();
+        if (table_commit_batch(fixture, &id, second_rows, 3, "1", "2", NULL) != expected)
             _exit(2);
-        struct mor_arena arena;
-        mor_arena_init(&arena, 0, NULL);
-        char *value = NULL;
-        if (mor_table_property(fixture->table, "moraine", true, &arena, &value, &fixture->err) !=
-                MOR_OK ||
-            strcmp(value, "2") != 0)
+        bool has = false;
+        if (mor_table_has_batch(fixture->table, &id, &has, &fixture->err) != MOR_OK ||
+            has != (expected == MOR_UNKNOWN))
             _exit(3);
-        _exit(table_commit(fixture, second_rows, 3, "2", "3", NULL) == MOR_OK ? 0 : 4);
+        // the same process, the same batch
+        if (!has && table_commit_batch(fixture, &id, second_rows, 3, "1", "2", NULL) != MOR_OK)
+            _exit(4);
+        _exit(mor_table_has_batch(fixture->table, &id, &has, &fixture->err) == MOR_OK && has ? 0
+                                                                                             : 5);
     }
     int status = 0;
     waitpid(child, &status, 0);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 0);
+    check_recovery(fixture, "2");
+    char command[128];
+    snprintf(command, sizeof command, "rm -rf '%s'", fixture->location);
+    assert_int_equal(system(command), 0);
+}
+
+static void error_before_the_decision_leaves_a_table_that_goes_on(void **state)
+{
+    static const char *const points[] = {
+        "hudi.begin=error",   "hudi.group=error",  "hudi.file_written=error",
+        "hudi.commit=error",  "hudi.sync=error",   "hudi.group_written=error",
+        "hudi.publish=error", "hudi.staged=error", "storage.fsync=error@3"};
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++)
+        fail_once_in_a_child(*state, points[i], MOR_RETRY);
+}
+
+static void error_after_the_decision_is_unknown_and_the_batch_is_in(void **state)
+{
+    static const char *const points[] = {
+        "storage.put_published=error", "hudi.slot_put=error", "hudi.help=error",
+        "storage.move=error@2",        "hudi.renamed=error",  "hudi.published=error"};
+    for (size_t i = 0; i < sizeof points / sizeof points[0]; i++)
+        fail_once_in_a_child(*state, points[i], MOR_UNKNOWN);
 }
 
 static void file_without_an_instant_is_removed_at_open(void **state)
@@ -219,8 +224,8 @@ int main(void)
         TEST(killed_commit_of_version_6_is_all_or_nothing),
         TEST(killed_commit_of_version_9_is_all_or_nothing),
         TEST(killed_rollback_is_done_again),
-        TEST(error_at_any_step_leaves_a_table_that_goes_on),
-        TEST(unknown_outcome_keeps_the_files),
+        TEST(error_before_the_decision_leaves_a_table_that_goes_on),
+        TEST(error_after_the_decision_is_unknown_and_the_batch_is_in),
         TEST(file_without_an_instant_is_removed_at_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -281,7 +281,7 @@ static void compare_slices(struct auditing *audit)
         mor_map_put_text(&told, slice->partition, &added);
         if (added)
             add_remark(audit, MOR_AUDIT_UNREADABLE, NULL, slice->partition)->text =
-                "the partition has no " HUDI_PARTITION_FILE ", so that other readers miss it";
+                "the partition has no .hoodie_partition_metadata, so that other readers miss it";
         if (slice->base_name) {
             MOR_AUTO_FREE char *key = hudi_data_key(slice->partition, slice->base_name);
             look_for_unnamed(audit, key);
@@ -344,13 +344,28 @@ static void collect_needed(struct auditing *audit, struct mor_table_audit *ret_a
     }
 }
 
+static enum mor_status is_whole(const struct hudi_table *table, struct mor_arena *arena,
+                                bool *ret_whole, struct mor_error *err)
+{
+    struct mor_object_info *objects;
+    size_t count;
+    const char *folder = table->layout == 1 ? ".hoodie/archived" : ".hoodie/timeline/history";
+    MOR_TRY(mor_store_list_names(table->table.store, folder, arena, &objects, &count, err));
+    *ret_whole = true;
+    for (size_t i = 0; i < count; i++)
+        *ret_whole &= objects[i].is_prefix;
+    return MOR_OK;
+}
+
 enum mor_status hudi_audit(struct mor_table *head, struct mor_arena *arena,
                            struct mor_table_audit *ret_audit, struct mor_error *err)
 {
     struct auditing audit = {.table = hudi_of(head), .arena = arena};
+    struct mor_table_audit result = {0};
     enum mor_status status = list_table(&audit, err);
+    if (status == MOR_OK)
+        status = is_whole(audit.table, arena, &result.is_whole, err);
     if (status == MOR_OK) {
-        struct mor_table_audit result = {0};
         read_timeline(&audit);
         note_present_bases(&audit);
         collect_needed(&audit, &result);

@@ -13,13 +13,15 @@
 // A change, for commits and for rewrites of files alike:
 //
 //   hudi_change_init           an instant of its own
-//   hudi_change_stage_key      keys to write files under; durable with mor_store_sync at the latest
-//   hudi_change_add / _put     where they belong
+//   hudi_change_stage_key      keys to write files under (names may be made durable later)
+//   hudi_change_add, _put      where they belong
 //   hudi_chain_head, check     that what the change builds on is still so
 //   hudi_change_decide         slot, files, publication
 //   hudi_change_done           removes what was staged in vain
 #ifndef MORAINE_TABLE_HUDI_CHAIN_H
 #define MORAINE_TABLE_HUDI_CHAIN_H
+
+#include <pthread.h>
 
 #include "hudi/hudi_timeline.h"
 #include "moraine/base/uuid.h"
@@ -37,7 +39,7 @@ struct hudi_table;
 enum hudi_slot_kind {
     HUDI_SLOT_COMMIT,  // rows of a batch
     HUDI_SLOT_REWRITE, // files of the table in another form: compaction, clustering, clean
-    HUDI_SLOT_FOLLOW,  // the table was taken back to `instant` by somebody else
+    HUDI_SLOT_FOLLOW,  // somebody else took the table back to `version`
 };
 
 struct hudi_move {
@@ -54,12 +56,14 @@ struct hudi_slot {
     char batch[MOR_UUID_TEXT_SIZE];
     char previous[MOR_UUID_TEXT_SIZE]; // batch of slot number - 1, "" for the first
     const char *writer;                // instance, for people
-    char instant[HUDI_TIME_SIZE];      // "" only for a FOLLOW of a table without commits
-    char completion[HUDI_TIME_SIZE];   // layout 1: the instant
-    enum hudi_action completed;        // of the instant's completed file, NONE = there is none
-    const char **partitions;           // that get their metadata file first
+    char instant[HUDI_TIME_SIZE];
+    char completion[HUDI_TIME_SIZE]; // layout 1: the instant
+    char version[HUDI_TIME_SIZE];    // newest commit of the chain that the table has now, "" = none
+    enum hudi_action completed;      // of the instant's completed file, NONE = there is none
+    const char **partitions;         // that get their metadata file first
     size_t partition_count;
-    struct hudi_move *moves; // in this order; all names are durable before the last, which publishes
+    struct hudi_move
+        *moves; // in this order; all names are durable before the last, which publishes
     size_t move_count;
     const char **deletes; // keys that go before the last move
     size_t delete_count;
@@ -91,32 +95,36 @@ struct hudi_change {
     struct hudi_table *table; // borrowed
     struct hudi_slot slot;    // number and previous: 0 and "" until decided
     bool decided;             // its files must stay
+    size_t move_capacity, partition_capacity, delete_capacity;
+    pthread_mutex_t mutex; // guards the staged keys
+    char **staged;
+    size_t staged_count, staged_capacity;
 };
 
 // Picks an instant later than everything on the timeline and in the chain (`timeline_last`: the
-// greatest time of the timeline that the caller looked at). `action`: of the completed file.
+// greatest time of the timeline that the caller looked at). `completed`: action of the completed
+// file, NONE for a change that only announces something.
 void hudi_change_init(struct hudi_change *change, struct hudi_table *table,
                       enum hudi_slot_kind kind, const struct mor_uuid *batch_id,
-                      enum hudi_action action, const char *timeline_last);
-// A fresh staged key of this change. The caller frees. Any thread.
-char *hudi_change_stage_key(struct hudi_change *change);
+                      enum hudi_action completed, const char *timeline_last);
+// A fresh staged key of this change, owned by it. Any thread.
+const char *hudi_change_stage_key(struct hudi_change *change);
 // The staged file belongs to `to`. Order counts.
 void hudi_change_add(struct hudi_change *change, const char *staged_key, const char *to,
                      int64_t size_bytes);
-// Stages bytes for `to`.
+// Stages bytes for `to`: e.g. requested and inflight files of the instant, after the data.
 enum mor_status hudi_change_put(struct hudi_change *change, const char *to, const void *bytes,
                                 size_t size_bytes, struct mor_error *err) MOR_CHECKED;
 // The partition gets its metadata file, unless it has one.
 void hudi_change_add_partition(struct hudi_change *change, const char *partition);
 // `key` is deleted with this change (files that a completed rewrite made old).
 void hudi_change_add_delete(struct hudi_change *change, const char *key);
-// Stages the files of the instant, puts the slot after `base` and does what it says. The completed
-// file is published last; its completion time is later than `timeline_last` and the instant.
-// `completed` NULL: no completed file (a plan): the last file that was added publishes. `recheck`
+// Stages the completed file, puts the slot after `base` and does what it says. The completed file
+// is published last; its completion time is later than `timeline_last` and the instant. `completed`
+// NULL when the change has no completed file: the last file that was added publishes it. `recheck`
 // (NULL = none) is called when everything is durable, right before the slot: anything but MOR_OK
 // ends the attempt. CONFLICT: another change came after `base`, nothing happened. UNKNOWN: it is
-// decided or may be; hudi_chain_help on the head finishes it. On MOR_OK the change is done and its
-// slot filled.
+// decided or may be; hudi_chain_help on the head finishes it. On MOR_OK the change is done.
 enum mor_status hudi_change_decide(struct hudi_change *change, const struct hudi_slot *base,
                                    const char *timeline_last, const struct mor_buffer *completed,
                                    enum mor_status (*recheck)(void *context, struct mor_error *err),

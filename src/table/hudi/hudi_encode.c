@@ -290,7 +290,7 @@ enum mor_status hudi_encode_base(struct hudi_write *write, const struct mor_chan
                                  struct hudi_file_stat *stat, struct mor_error *err)
 {
     struct mor_table *head = write->write.table;
-    MOR_AUTO_FREE char *key = hudi_data_key(stat->partition, stat->name);
+    const char *key = stat->staged;
     struct mor_sink *sink = NULL;
     MOR_TRY(mor_store_create(head->store, key, &sink, err));
     struct gathering gathering;
@@ -390,7 +390,7 @@ enum mor_status hudi_encode_log(struct hudi_write *write, const struct mor_chang
                                 struct hudi_file_stat *stat, struct mor_error *err)
 {
     struct mor_table *head = write->write.table;
-    MOR_AUTO_FREE char *key = hudi_data_key(stat->partition, stat->name);
+    const char *key = stat->staged;
     struct mor_sink *sink = NULL;
     MOR_TRY(mor_store_create(head->store, key, &sink, err));
     struct gathering gathering;

@@ -18,16 +18,26 @@ void hudi_extra_remember(struct hudi_table *table, const char *instant, json_t *
     entry->value.pointer = json_incref(extra);
 }
 
+// From disk; the caller decrefs.
+static enum mor_status read_extra(const struct hudi_table *table,
+                                  const struct hudi_instant *instant, json_t **ret_extra,
+                                  struct mor_error *err)
+{
+    MOR_AUTO_FREE char *key = hudi_instant_completed_key(table->layout, instant);
+    HUDI_AUTO_JSON *json = NULL;
+    MOR_TRY(hudi_metadata_read(table->table.store, key, &json, err));
+    json_t *extra = json_object_get(json, "extraMetadata");
+    *ret_extra = json_is_object(extra) ? json_incref(extra) : json_object();
+    return MOR_OK;
+}
+
 enum mor_status hudi_extra_read(struct hudi_table *table, const struct hudi_instant *instant,
                                 const json_t **ret_extra, struct mor_error *err)
 {
     const struct mor_map_entry *known = mor_map_find_text(&table->extra_cache, instant->time);
     if (!known) {
-        MOR_AUTO_FREE char *key = hudi_instant_completed_key(table->layout, instant);
-        HUDI_AUTO_JSON *json = NULL;
-        MOR_TRY(hudi_metadata_read(table->table.store, key, &json, err));
-        json_t *extra = json_object_get(json, "extraMetadata");
-        HUDI_AUTO_JSON *object = json_is_object(extra) ? json_incref(extra) : json_object();
+        HUDI_AUTO_JSON *object = NULL;
+        MOR_TRY(read_extra(table, instant, &object, err));
         hudi_extra_remember(table, instant->time, object);
         known = mor_map_find_text(&table->extra_cache, instant->time);
     }
@@ -60,19 +70,70 @@ enum mor_status hudi_extra_find(struct hudi_table *table, const char *key, const
     return MOR_OK;
 }
 
-enum mor_status hudi_property(struct mor_table *head, const char *key, bool refresh,
-                              struct mor_arena *arena, char **ret_value, struct mor_error *err)
+enum mor_status hudi_extra_base(struct hudi_table *table, json_t **ret_extra, struct mor_error *err)
 {
-    struct hudi_table *table = hudi_of(head);
-    if (refresh) {
-        // a table that was deleted must not look like one without commits
-        MOR_TRY(hudi_properties_unchanged(table, err));
-        MOR_TRY(hudi_timeline_load(&table->timeline, head->store, table->layout, err));
+    HUDI_AUTO_JSON *base = json_object();
+    for (size_t i = table->timeline.count; i-- > 0;) {
+        const struct hudi_instant *instant = &table->timeline.instants[i];
+        const json_t *extra = NULL;
+        if (!carries_extra(instant->completed))
+            continue;
+        MOR_TRY(hudi_extra_read(table, instant, &extra, err));
+        json_object_update_missing(base, (json_t *)(uintptr_t)extra);
+        // what this program writes carries everything on that came before
+        if (hudi_json_text(extra, HUDI_INSTANCE_KEY))
+            break;
     }
-    const char *value = NULL;
-    MOR_TRY(hudi_extra_find(table, key, &value, err));
+    *ret_extra = json_incref(base);
+    return MOR_OK;
+}
+
+static enum mor_status copy_value(const char *key, const char *value, struct mor_arena *arena,
+                                  char **ret_value, struct mor_error *err)
+{
     if (!value)
         return mor_error_set(err, MOR_NOT_FOUND, "no commit carries the property '%s'", key);
     *ret_value = mor_arena_strdup(arena, value);
     return MOR_OK;
+}
+
+// From the table as it is now, with buffers of its own: any thread.
+static enum mor_status find_now(struct hudi_table *table, const struct hudi_timeline *timeline,
+                                const char *key, struct mor_arena *arena, char **ret_value,
+                                struct mor_error *err)
+{
+    for (size_t i = timeline->count; i-- > 0;) {
+        HUDI_AUTO_JSON *extra = NULL;
+        if (!carries_extra(timeline->instants[i].completed))
+            continue;
+        MOR_TRY(read_extra(table, &timeline->instants[i], &extra, err));
+        if (hudi_json_text(extra, key))
+            return copy_value(key, hudi_json_text(extra, key), arena, ret_value, err);
+    }
+    return copy_value(key, NULL, arena, ret_value, err);
+}
+
+enum mor_status hudi_property(struct mor_table *head, const char *key, bool refresh,
+                              struct mor_arena *arena, char **ret_value, struct mor_error *err)
+{
+    struct hudi_table *table = hudi_of(head);
+    if (!refresh) {
+        const char *value = NULL;
+        MOR_TRY(hudi_extra_find(table, key, &value, err));
+        return copy_value(key, value, arena, ret_value, err);
+    }
+    // a table that was deleted must not look like one without commits
+    MOR_TRY(hudi_properties_unchanged(table, err));
+    struct hudi_slot slot = {0};
+    struct hudi_timeline timeline = {0};
+    MOR_TRY(hudi_chain_head(head->store, &slot, err));
+    // what is decided counts, so it is finished first
+    enum mor_status status = hudi_chain_help(head->store, &slot, err);
+    hudi_slot_done(&slot);
+    if (status == MOR_OK)
+        status = hudi_timeline_load(&timeline, head->store, table->layout, err);
+    if (status == MOR_OK)
+        status = find_now(table, &timeline, key, arena, ret_value, err);
+    hudi_timeline_done(&timeline);
+    return status;
 }

@@ -106,6 +106,53 @@ void hudi_group_add_log(struct hudi_group *group, const char *name, int32_t vers
     group->logs[group->log_count++] = mor_strdup(name);
 }
 
+// A log of the chain; false when it is not of the slice that is known.
+static bool apply_log(struct hudi_table *table, const char *partition, const char *name,
+                      const struct hudi_file *file)
+{
+    struct hudi_group *group = hudi_group_find(table, partition, file->file_id);
+    if (!group)
+        return false;
+    if (table->version >= 8)
+        return true;
+    if (strcmp(file->instant, group->name_instant) != 0)
+        return false;
+    hudi_group_add_log(group, name, file->version);
+    return true;
+}
+
+bool hudi_groups_apply(struct hudi_table *table, const struct hudi_slot *slot)
+{
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    bool good = true;
+    for (size_t i = 0; i < slot->partition_count; i++) {
+        MOR_LOCKED(&table->mutex);
+        mor_map_put_text(&table->partitions, slot->partitions[i], NULL);
+    }
+    for (size_t i = 0; i < slot->move_count && good && table->table.keyed; i++) {
+        const char *key = slot->moves[i].to, *slash = strrchr(key, '/');
+        const char *name = slash ? slash + 1 : key;
+        struct hudi_file file;
+        if (strncmp(key, ".hoodie/", 8) == 0 || !hudi_file_parse(name, &arena, &file))
+            continue;
+        const char *partition = mor_arena_strndup(&arena, key, slash ? (size_t)(slash - key) : 0);
+        if (file.is_log)
+            good = apply_log(table, partition, name, &file);
+        else
+            hudi_group_add_base(table, partition, file.file_id, name, file.instant,
+                                slot->moves[i].size_bytes);
+    }
+    mor_arena_done(&arena);
+    return good;
+}
+
+bool hudi_has_partition(struct hudi_table *table, const char *partition)
+{
+    MOR_LOCKED(&table->mutex);
+    return mor_map_find_text(&table->partitions, partition) != NULL;
+}
+
 bool hudi_has_group(const struct mor_table *table, const char *partition, int32_t bucket)
 {
     char file_id[48];
@@ -170,10 +217,8 @@ static enum mor_status add_slice(struct hudi_table *table, const struct hudi_sli
     return MOR_OK;
 }
 
-// Version 6: logs that come after a compaction was planned carry the plan's instant, so that they
-// belong to the slice it will make.
-static enum mor_status apply_pending_plan(struct hudi_table *table,
-                                          const struct hudi_instant *instant, struct mor_error *err)
+enum mor_status hudi_groups_apply_plan(struct hudi_table *table, const struct hudi_instant *instant,
+                                       struct mor_error *err)
 {
     MOR_AUTO_FREE char *key =
         hudi_instant_key(table->layout, instant->time, HUDI_ACTION_COMPACTION, HUDI_REQUESTED, "");
@@ -220,10 +265,11 @@ enum mor_status hudi_groups_load(struct hudi_table *table, struct mor_error *err
             const struct hudi_instant *instant = &table->timeline.instants[i];
             if (table->version < 8 && instant->pending == HUDI_ACTION_COMPACTION &&
                 instant->completed == HUDI_ACTION_NONE)
-                status = apply_pending_plan(table, instant, err);
+                status = hudi_groups_apply_plan(table, instant, err);
         }
     }
     mor_arena_done(&arena);
-    table->groups_digest = status == MOR_OK ? hudi_timeline_digest(&table->timeline) : 0;
+    if (status != MOR_OK)
+        table->groups_digest = 0; // half of what is there
     return status;
 }

@@ -8,18 +8,19 @@
 // ---- slices -------------------------------------------------------------------------------------
 
 // The commit that `version` names, or the newest instant not after it when it was archived.
-static enum mor_status check_version(const struct hudi_table *table, const char *version,
+static enum mor_status check_version(const struct hudi_table *table,
+                                     const struct hudi_timeline *timeline, const char *version,
                                      struct mor_error *err)
 {
     if (!hudi_time_is_valid(version, strlen(version)))
         return mor_error_set(err, MOR_NOT_FOUND,
                              "'%s' is no version of a Hudi table: 17 digits yyyyMMddHHmmssSSS",
                              version);
-    const struct hudi_instant *instant = hudi_timeline_find(&table->timeline, version);
+    const struct hudi_instant *instant = hudi_timeline_find(timeline, version);
     if (!instant || instant->completed == HUDI_ACTION_NONE)
         return mor_error_set(err, MOR_NOT_FOUND, "the table has no completed commit '%s'", version);
-    for (size_t i = table->timeline.count; i-- > 0;) {
-        const struct hudi_instant *clean = &table->timeline.instants[i];
+    for (size_t i = timeline->count; i-- > 0;) {
+        const struct hudi_instant *clean = &timeline->instants[i];
         if (clean->completed != HUDI_ACTION_CLEAN)
             continue;
         MOR_AUTO_FREE char *key = hudi_instant_completed_key(table->layout, clean);
@@ -57,18 +58,28 @@ static void fill_slice(const struct hudi_slice *from, const struct mor_snapshot 
     to->delta_keys = keys;
 }
 
+// The timeline as it is now: a handle that lives long, also one that writes, sees what others
+// committed since.
+static enum mor_status load_now(const struct hudi_table *table, struct hudi_timeline *ret_timeline,
+                                struct mor_error *err)
+{
+    *ret_timeline = (struct hudi_timeline){0};
+    return hudi_timeline_load(ret_timeline, table->table.store, table->layout, err);
+}
+
 enum mor_status hudi_slices(struct mor_table *head, const char *version, struct mor_arena *arena,
                             struct mor_slice **ret_slices, size_t *ret_count, struct mor_error *err)
 {
     struct hudi_table *table = hudi_of(head);
+    struct hudi_timeline timeline;
     struct hudi_listing listing;
-    // listed again, so that a long-lived handle sees what was committed since
-    if (!table->lock)
-        MOR_TRY(hudi_timeline_load(&table->timeline, head->store, table->layout, err));
-    if (version)
-        MOR_TRY(check_version(table, version, err));
-    MOR_TRY(hudi_slices_build(head->store, &table->timeline, table->version, version, arena,
-                              &listing, err));
+    MOR_TRY(load_now(table, &timeline, err));
+    enum mor_status status = version ? check_version(table, &timeline, version, err) : MOR_OK;
+    if (status == MOR_OK)
+        status = hudi_slices_build(head->store, &timeline, table->version, version, arena, &listing,
+                                   err);
+    hudi_timeline_done(&timeline);
+    MOR_TRY(status);
     struct mor_slice *slices = mor_arena_calloc(arena, listing.slice_count + 1, sizeof *slices);
     for (size_t i = 0; i < listing.slice_count; i++)
         fill_slice(&listing.slices[i], listing.snapshot, arena, &slices[i]);
@@ -77,15 +88,12 @@ enum mor_status hudi_slices(struct mor_table *head, const char *version, struct 
     return MOR_OK;
 }
 
-enum mor_status hudi_version_at(struct mor_table *head, int64_t time_ms, char ret_version[64],
-                                struct mor_error *err)
+static enum mor_status find_version_at(const struct hudi_timeline *timeline, int64_t time_ms,
+                                       char ret_version[64], struct mor_error *err)
 {
-    struct hudi_table *table = hudi_of(head);
-    if (!table->lock)
-        MOR_TRY(hudi_timeline_load(&table->timeline, head->store, table->layout, err));
     const struct hudi_instant *oldest = NULL;
-    for (size_t i = table->timeline.count; i-- > 0;) {
-        const struct hudi_instant *instant = &table->timeline.instants[i];
+    for (size_t i = timeline->count; i-- > 0;) {
+        const struct hudi_instant *instant = &timeline->instants[i];
         if (!hudi_action_writes(instant->completed))
             continue;
         oldest = instant;
@@ -100,6 +108,16 @@ enum mor_status hudi_version_at(struct mor_table *head, int64_t time_ms, char re
                                   "younger",
                                   oldest->time)
                   : mor_error_set(err, MOR_NOT_FOUND, "the table has no versions yet");
+}
+
+enum mor_status hudi_version_at(struct mor_table *head, int64_t time_ms, char ret_version[64],
+                                struct mor_error *err)
+{
+    struct hudi_timeline timeline;
+    MOR_TRY(load_now(hudi_of(head), &timeline, err));
+    enum mor_status status = find_version_at(&timeline, time_ms, ret_version, err);
+    hudi_timeline_done(&timeline);
+    return status;
 }
 
 // ---- history ------------------------------------------------------------------------------------
@@ -178,17 +196,19 @@ enum mor_status hudi_history(struct mor_table *head, struct mor_arena *arena,
                              struct mor_error *err)
 {
     struct hudi_table *table = hudi_of(head);
-    if (!table->lock)
-        MOR_TRY(hudi_timeline_load(&table->timeline, head->store, table->layout, err));
+    struct hudi_timeline timeline;
+    MOR_TRY(load_now(table, &timeline, err));
     struct mor_commit_info *commits =
-        mor_arena_alloc(arena, (table->timeline.count + 1) * sizeof *commits);
+        mor_arena_alloc(arena, (timeline.count + 1) * sizeof *commits);
     size_t count = 0;
-    for (size_t i = 0; i < table->timeline.count; i++) {
-        if (table->timeline.instants[i].completed == HUDI_ACTION_NONE)
+    enum mor_status status = MOR_OK;
+    for (size_t i = 0; i < timeline.count && status == MOR_OK; i++) {
+        if (timeline.instants[i].completed == HUDI_ACTION_NONE)
             continue;
-        MOR_TRY(describe_instant(table, &table->timeline.instants[i], arena, &commits[count], err));
-        count++;
+        status = describe_instant(table, &timeline.instants[i], arena, &commits[count++], err);
     }
+    hudi_timeline_done(&timeline);
+    MOR_TRY(status);
     *ret_commits = commits;
     *ret_count = count;
     return MOR_OK;
@@ -248,12 +268,12 @@ static void describe_files(const struct mor_slice *slices, size_t count, json_t 
                         json_real(base_bytes > 0 ? (double)delta_bytes / (double)base_bytes : 0));
 }
 
-static void describe_timeline(const struct hudi_table *table, json_t *json)
+static void describe_timeline(const struct hudi_timeline *timeline, json_t *json)
 {
     int64_t commits = 0, pending_compactions = 0;
     const char *last = NULL;
-    for (size_t i = 0; i < table->timeline.count; i++) {
-        const struct hudi_instant *instant = &table->timeline.instants[i];
+    for (size_t i = 0; i < timeline->count; i++) {
+        const struct hudi_instant *instant = &timeline->instants[i];
         pending_compactions +=
             instant->completed == HUDI_ACTION_NONE && instant->pending == HUDI_ACTION_COMPACTION;
         if (instant->completed != HUDI_ACTION_DELTACOMMIT &&
@@ -276,7 +296,10 @@ enum mor_status hudi_describe(struct mor_table *head, struct mor_buffer *ret_jso
     mor_arena_init(&arena, 0, NULL);
     struct mor_slice *slices = NULL;
     size_t count = 0;
-    enum mor_status status = hudi_slices(head, NULL, &arena, &slices, &count, err);
+    struct hudi_timeline timeline;
+    enum mor_status status = load_now(table, &timeline, err);
+    if (status == MOR_OK)
+        status = hudi_slices(head, NULL, &arena, &slices, &count, err);
     if (status == MOR_OK) {
         const char *keys = hudi_properties_get(&table->properties, "hoodie.table.recordkey.fields");
         HUDI_AUTO_JSON *json = json_object();
@@ -293,9 +316,10 @@ enum mor_status hudi_describe(struct mor_table *head, struct mor_buffer *ret_jso
         json_object_set_new(json, "buckets", json_integer(head->bucket_count));
         json_object_set_new(json, "schema", describe_schema(head->schema));
         describe_files(slices, count, json);
-        describe_timeline(table, json);
+        describe_timeline(&timeline, json);
         hudi_metadata_to_json(json, ret_json);
     }
+    hudi_timeline_done(&timeline);
     mor_arena_done(&arena);
     return status;
 }

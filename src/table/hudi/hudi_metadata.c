@@ -20,46 +20,52 @@
 #define VERSION "{\"name\":\"version\",\"type\":[\"int\",\"null\"],\"default\":1}"
 
 // clang-format off
-static const char commit_schema[] = ROOT("HoodieCommitMetadata",
-    OPTIONAL("partitionToWriteStats", MAP(ARRAY(RECORD("HoodieWriteStat",
-        OPTIONAL_STRING("fileId") ","
-        OPTIONAL_STRING("path") ","
-        OPTIONAL_STRING("prevCommit") ","
-        OPTIONAL_LONG("numWrites") ","
-        OPTIONAL_LONG("numDeletes") ","
-        OPTIONAL_LONG("numUpdateWrites") ","
-        OPTIONAL_LONG("totalWriteBytes") ","
-        OPTIONAL_LONG("totalWriteErrors") ","
-        OPTIONAL_STRING("partitionPath") ","
-        OPTIONAL_LONG("totalLogRecords") ","
-        OPTIONAL_LONG("totalLogFiles") ","
-        OPTIONAL_LONG("totalUpdatedRecordsCompacted") ","
-        OPTIONAL_LONG("numInserts") ","
-        OPTIONAL_LONG("totalLogBlocks") ","
-        OPTIONAL_LONG("totalCorruptLogBlock") ","
-        OPTIONAL_LONG("totalRollbackBlocks") ","
-        OPTIONAL_LONG("fileSizeInBytes") ","
-        OPTIONAL("logVersion", "\"int\"") ","
-        OPTIONAL_LONG("logOffset") ","
-        OPTIONAL_STRING("baseFile") ","
-        OPTIONAL("logFiles", ARRAY(STRING)) ","
-        OPTIONAL("cdcStats", MAP("\"long\"")) ","
-        OPTIONAL_STRING("prevBaseFile") ","
-        OPTIONAL_LONG("minEventTime") ","
-        OPTIONAL_LONG("maxEventTime") ","
-        OPTIONAL("runtimeStats", RECORD("HoodieRuntimeStats",
-            OPTIONAL_LONG("totalScanTime") ","
-            OPTIONAL_LONG("totalCreateTime") ","
-            OPTIONAL_LONG("totalUpsertTime"))) ","
-        OPTIONAL_LONG("totalLogFilesCompacted") ","
-        OPTIONAL_LONG("totalLogReadTimeMs") ","
-        OPTIONAL_LONG("totalLogSizeCompacted") ","
-        OPTIONAL_STRING("tempPath") ","
-        OPTIONAL_LONG("numUpdates"))))) ","
-    OPTIONAL("compacted", "\"boolean\"") ","
-    OPTIONAL("extraMetadata", MAP(STRING)) ","
-    VERSION ","
-    OPTIONAL_STRING("operationType"));
+#define COMMIT_FIELDS \
+    OPTIONAL("partitionToWriteStats", MAP(ARRAY(RECORD("HoodieWriteStat", \
+        OPTIONAL_STRING("fileId") "," \
+        OPTIONAL_STRING("path") "," \
+        OPTIONAL_STRING("prevCommit") "," \
+        OPTIONAL_LONG("numWrites") "," \
+        OPTIONAL_LONG("numDeletes") "," \
+        OPTIONAL_LONG("numUpdateWrites") "," \
+        OPTIONAL_LONG("totalWriteBytes") "," \
+        OPTIONAL_LONG("totalWriteErrors") "," \
+        OPTIONAL_STRING("partitionPath") "," \
+        OPTIONAL_LONG("totalLogRecords") "," \
+        OPTIONAL_LONG("totalLogFiles") "," \
+        OPTIONAL_LONG("totalUpdatedRecordsCompacted") "," \
+        OPTIONAL_LONG("numInserts") "," \
+        OPTIONAL_LONG("totalLogBlocks") "," \
+        OPTIONAL_LONG("totalCorruptLogBlock") "," \
+        OPTIONAL_LONG("totalRollbackBlocks") "," \
+        OPTIONAL_LONG("fileSizeInBytes") "," \
+        OPTIONAL("logVersion", "\"int\"") "," \
+        OPTIONAL_LONG("logOffset") "," \
+        OPTIONAL_STRING("baseFile") "," \
+        OPTIONAL("logFiles", ARRAY(STRING)) "," \
+        OPTIONAL("cdcStats", MAP("\"long\"")) "," \
+        OPTIONAL_STRING("prevBaseFile") "," \
+        OPTIONAL_LONG("minEventTime") "," \
+        OPTIONAL_LONG("maxEventTime") "," \
+        OPTIONAL("runtimeStats", RECORD("HoodieRuntimeStats", \
+            OPTIONAL_LONG("totalScanTime") "," \
+            OPTIONAL_LONG("totalCreateTime") "," \
+            OPTIONAL_LONG("totalUpsertTime"))) "," \
+        OPTIONAL_LONG("totalLogFilesCompacted") "," \
+        OPTIONAL_LONG("totalLogReadTimeMs") "," \
+        OPTIONAL_LONG("totalLogSizeCompacted") "," \
+        OPTIONAL_STRING("tempPath") "," \
+        OPTIONAL_LONG("numUpdates"))))) "," \
+    OPTIONAL("compacted", "\"boolean\"") "," \
+    OPTIONAL("extraMetadata", MAP(STRING)) "," \
+    VERSION "," \
+    OPTIONAL_STRING("operationType")
+
+static const char commit_schema[] = ROOT("HoodieCommitMetadata", COMMIT_FIELDS);
+
+static const char replace_schema[] = ROOT("HoodieReplaceCommitMetadata",
+    COMMIT_FIELDS ","
+    OPTIONAL("partitionToReplaceFileIds", MAP(ARRAY(STRING))));
 
 #define INSTANT_INFO RECORD("HoodieInstantInfo", FIELD("commitTime", STRING) "," FIELD("action", STRING))
 
@@ -98,6 +104,33 @@ static const char compaction_plan_schema[] = ROOT("HoodieCompactionPlan",
         OPTIONAL_STRING("bootstrapFilePath")))) ","
     OPTIONAL("extraMetadata", MAP(STRING)) ","
     VERSION);
+
+static const char clean_plan_schema[] = ROOT("HoodieCleanerPlan",
+    OPTIONAL("earliestInstantToRetain", RECORD("HoodieActionInstant",
+        FIELD("timestamp", STRING) "," FIELD("action", STRING) "," FIELD("state", STRING))) ","
+    "{\"name\":\"lastCompletedCommitTimestamp\",\"type\":" STRING ",\"default\":\"\"},"
+    FIELD("policy", STRING) ","
+    OPTIONAL("filesToBeDeletedPerPartition", MAP(ARRAY(STRING))) ","
+    VERSION ","
+    OPTIONAL("filePathsToBeDeletedPerPartition", MAP(ARRAY(RECORD("HoodieCleanFileInfo",
+        OPTIONAL_STRING("filePath") ","
+        OPTIONAL("isBootstrapBaseFile", "\"boolean\""))))) ","
+    OPTIONAL("partitionsToBeDeleted", ARRAY(STRING)));
+
+static const char clean_schema[] = ROOT("HoodieCleanMetadata",
+    FIELD("startCleanTime", STRING) ","
+    FIELD("timeTakenInMillis", "\"long\"") ","
+    FIELD("totalFilesDeleted", "\"int\"") ","
+    FIELD("earliestCommitToRetain", STRING) ","
+    "{\"name\":\"lastCompletedCommitTimestamp\",\"type\":" STRING ",\"default\":\"\"},"
+    FIELD("partitionMetadata", MAP(RECORD("HoodieCleanPartitionMetadata",
+        FIELD("partitionPath", STRING) ","
+        FIELD("policy", STRING) ","
+        FIELD("deletePathPatterns", ARRAY(STRING)) ","
+        FIELD("successDeleteFiles", ARRAY(STRING)) ","
+        FIELD("failedDeleteFiles", ARRAY(STRING)) ","
+        OPTIONAL("isPartitionDeleted", "\"boolean\"")))) ","
+    VERSION);
 // clang-format on
 
 static const char *const schemas[] = {
@@ -105,6 +138,9 @@ static const char *const schemas[] = {
     [HUDI_RECORD_ROLLBACK_PLAN] = rollback_plan_schema,
     [HUDI_RECORD_ROLLBACK] = rollback_schema,
     [HUDI_RECORD_COMPACTION_PLAN] = compaction_plan_schema,
+    [HUDI_RECORD_REPLACE_COMMIT] = replace_schema,
+    [HUDI_RECORD_CLEAN_PLAN] = clean_plan_schema,
+    [HUDI_RECORD_CLEAN] = clean_schema,
 };
 
 enum mor_status hudi_metadata_to_avro(enum hudi_record record, const json_t *json,

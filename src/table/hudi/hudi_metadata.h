@@ -14,6 +14,9 @@ enum hudi_record {
     HUDI_RECORD_ROLLBACK_PLAN,
     HUDI_RECORD_ROLLBACK,
     HUDI_RECORD_COMPACTION_PLAN,
+    HUDI_RECORD_REPLACE_COMMIT,
+    HUDI_RECORD_CLEAN_PLAN,
+    HUDI_RECORD_CLEAN,
 };
 
 // Reads a timeline file of either kind; an empty file is an empty object. The caller decrefs.

@@ -1,12 +1,12 @@
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "hudi/hudi_table.h"
 #include "moraine/base/fault.h"
 #include "partition_path.h"
 
-#define COMMENT "Properties of a Hudi table written by moraine"
+#define COMMENT      "Properties of a Hudi table written by moraine"
+#define OPEN_WAIT_MS 10000 // other instances that open the table list its files meanwhile
 
 enum mor_status hudi_probe(struct mor_store *store, bool *ret_found, struct mor_error *err)
 {
@@ -44,6 +44,9 @@ void hudi_free(struct mor_table *head)
     free(table->block_schema_json);
     free(table->ordering_name);
     free(table->instance);
+    free(table->staging_prefix);
+    hudi_slot_done(&table->head);
+    hudi_turn_release(table);
     mor_lock_free(table->lock);
     pthread_mutex_destroy(&table->mutex);
     mor_table_done(&table->table);
@@ -231,17 +234,6 @@ enum mor_status hudi_open_read(struct mor_store *take_store, struct mor_budget *
 
 // ---- open for writing ---------------------------------------------------------------------------
 
-static enum mor_status take_lock(struct hudi_table *table, const struct mor_table_options *options,
-                                 struct mor_error *err)
-{
-    char host[256] = "localhost";
-    gethostname(host, sizeof host - 1);
-    table->instance = mor_strdup(options->instance ? options->instance : host);
-    MOR_AUTO_FREE char *holder =
-        mor_asprintf("%s (process %ld on %s)", table->instance, (long)getpid(), host);
-    return mor_store_lock(table->table.store, HUDI_LOCK_KEY, holder, 0, &table->lock, err);
-}
-
 static enum mor_status bind_options(struct hudi_table *table,
                                     const struct mor_table_options *options, struct mor_error *err)
 {
@@ -319,7 +311,9 @@ static enum mor_status open_existing(struct hudi_table *table,
                                      const struct mor_table_options *options, struct mor_error *err)
 {
     struct mor_schema *existing = NULL, *wanted = NULL;
-    MOR_TRY(hudi_timeline_load(&table->timeline, table->table.store, table->layout, err));
+    // first what is decided, and what ended processes left: the newest commit states the schema
+    MOR_TRY(hudi_staging_clear(table, err));
+    MOR_TRY(hudi_rollback_failed(table, err));
     MOR_TRY(read_schema(table, &existing, err));
     enum mor_status status =
         mor_table_normalise_schema(MOR_FORMAT_HUDI, options->schema, &wanted, err);
@@ -338,7 +332,6 @@ static enum mor_status open_existing(struct hudi_table *table,
 static enum mor_status open_locked(struct hudi_table *table,
                                    const struct mor_table_options *options, struct mor_error *err)
 {
-    MOR_TRY(take_lock(table, options, err));
     MOR_TRY(mor_store_clean_temporary(table->table.store, NULL, err));
     enum mor_status status = read_properties(table, err);
     if (status == MOR_NOT_FOUND) {
@@ -347,10 +340,22 @@ static enum mor_status open_locked(struct hudi_table *table,
     } else if (status == MOR_OK) {
         status = open_existing(table, options, err);
     }
-    if (status != MOR_OK)
-        return status;
-    MOR_TRY(hudi_rollback_failed(table, true, err));
-    return hudi_groups_load(table, err);
+    return status == MOR_OK ? hudi_base_load(table, err) : status;
+}
+
+// Creating a table, and clearing up after versions of this program that were the only writer, is
+// for one instance at a time. Such a version holds the same lock for as long as it runs.
+static enum mor_status open_as_instance(struct hudi_table *table,
+                                        const struct mor_table_options *options,
+                                        struct mor_error *err)
+{
+    struct mor_lock *lock = NULL;
+    MOR_TRY(hudi_instance_open(table, options->instance, err));
+    MOR_TRY(mor_store_lock(table->table.store, HUDI_LOCK_KEY, table->instance, OPEN_WAIT_MS, &lock,
+                           err));
+    enum mor_status status = open_locked(table, options, err);
+    mor_lock_free(lock);
+    return status;
 }
 
 enum mor_status hudi_open_write(struct mor_store *take_store,
@@ -358,7 +363,7 @@ enum mor_status hudi_open_write(struct mor_store *take_store,
                                 struct mor_table **ret_table, struct mor_error *err)
 {
     struct hudi_table *table = table_new(take_store, options->budget);
-    enum mor_status status = open_locked(table, options, err);
+    enum mor_status status = open_as_instance(table, options, err);
     if (status != MOR_OK) {
         hudi_free(&table->table);
         return status;

@@ -1,4 +1,6 @@
-// Failed commits: their files go, then their pending instants, and a rollback instant says so.
+// Failed commits of versions of this program that wrote data files to their places before the
+// commit was decided: their files go, then their pending instants, and a rollback instant says so.
+// What is written today leaves nothing but its staging folder.
 //
 // Whose a file is: base files, and logs since version 8, are named by their commit; logs of version
 // 6 carry it in the token of their name (hudi_file.h). Whose an instant is: our inflight files
@@ -208,57 +210,13 @@ static enum mor_status rollback_one(struct hudi_table *table, const struct doome
     return complete(table, partitions, instant, time, file_count, started_ms, err);
 }
 
-// ---- what is pending ----------------------------------------------------------------------------
-
-static enum mor_status is_ours(struct hudi_table *table, const struct hudi_instant *instant,
-                               bool *ret_ours, struct mor_error *err)
-{
-    *ret_ours = false;
-    if (instant->pending != HUDI_ACTION_DELTACOMMIT || !instant->inflight)
-        return MOR_OK;
-    MOR_AUTO_FREE char *key =
-        hudi_instant_key(table->layout, instant->time, HUDI_ACTION_DELTACOMMIT, HUDI_INFLIGHT, "");
-    HUDI_AUTO_JSON *json = NULL;
-    MOR_TRY(hudi_metadata_read(table->table.store, key, &json, err));
-    *ret_ours = hudi_json_text(json_object_get(json, "extraMetadata"), HUDI_INSTANCE_KEY) != NULL;
-    return MOR_OK;
-}
-
-// Collects our pending deltacommits; RETRY when another writer's data may be on the way.
-static enum mor_status collect_failed(struct hudi_table *table, struct mor_map *failed,
-                                      struct mor_error *err)
-{
-    for (size_t i = 0; i < table->timeline.count; i++) {
-        const struct hudi_instant *instant = &table->timeline.instants[i];
-        if (instant->completed != HUDI_ACTION_NONE)
-            continue;
-        switch (instant->pending) {
-        case HUDI_ACTION_DELTACOMMIT:
-        case HUDI_ACTION_COMMIT:
-        case HUDI_ACTION_REPLACECOMMIT:
-        case HUDI_ACTION_CLUSTERING:
-        case HUDI_ACTION_RESTORE:
-            break;
-        default:
-            continue; // plans and housekeeping: no rows of theirs can become visible by our commit
-        }
-        bool ours = false;
-        MOR_TRY(is_ours(table, instant, &ours, err));
-        if (!ours)
-            return mor_error_set(
-                err, MOR_RETRY,
-                "instant %s (%s) of another writer is pending; writing goes on when it is "
-                "completed, or rolled back with that writer's own tool",
-                instant->time, hudi_action_name(instant->pending));
-        mor_map_put_text(failed, instant->time, NULL);
-    }
-    return MOR_OK;
-}
+// ---- what older versions left
+// ---------------------------------------------------------------------
 
 struct searching {
     struct hudi_table *table;
     const struct mor_map *failed;
-    bool orphans;
+    const char *newest; // completed commit
     struct doomed_list *list;
 };
 
@@ -294,9 +252,8 @@ static enum mor_status search(void *context, const char *partition, const char *
     // older than the timeline, when readers would count it as committed.
     char instant[HUDI_TIME_SIZE];
     token_instant(file, instant);
-    const struct hudi_timeline *timeline = &searching->table->timeline;
-    if (searching->orphans && *instant && !hudi_timeline_find(timeline, instant) &&
-        !hudi_timeline_is_committed(timeline, instant))
+    if (strcmp(instant, searching->newest) > 0 &&
+        !hudi_timeline_find(&searching->table->timeline, instant))
         doomed_add(searching->list, partition, name, instant);
     return MOR_OK;
 }
@@ -326,17 +283,42 @@ static enum mor_status clear_cut_rollbacks(struct hudi_table *table, struct mor_
     return status;
 }
 
+// Files that another instance moved to their places since the timeline was read are no orphans.
+static enum mor_status spare_decided(struct hudi_table *table, struct doomed_list *list,
+                                     struct mor_error *err)
+{
+    struct hudi_slot slot = {0};
+    MOR_TRY(hudi_chain_head(table->table.store, &slot, err));
+    uint64_t last = slot.number;
+    hudi_slot_done(&slot);
+    for (uint64_t number = table->head.number + 1; number <= last; number++) {
+        MOR_TRY(hudi_chain_read(table->table.store, number, &slot, err));
+        size_t kept = 0;
+        for (size_t i = 0; i < list->count; i++) {
+            if (strcmp(list->files[i].instant, slot.instant) != 0)
+                list->files[kept++] = list->files[i];
+        }
+        list->count = kept;
+        hudi_slot_done(&slot);
+    }
+    return MOR_OK;
+}
+
 static enum mor_status rollback_all(struct hudi_table *table, const struct mor_map *failed,
-                                    bool look_for_orphans, struct mor_error *err)
+                                    struct mor_error *err)
 {
     struct doomed_list list = {0};
     mor_arena_init(&list.arena, 0, NULL);
-    struct searching searching = {
-        .table = table, .failed = failed, .orphans = look_for_orphans, .list = &list};
+    struct searching searching = {.table = table,
+                                  .failed = failed,
+                                  .newest = hudi_base_version(&table->timeline),
+                                  .list = &list};
     struct mor_arena arena;
     mor_arena_init(&arena, 1u << 20, NULL);
     enum mor_status status =
         hudi_files_visit(table->table.store, &arena, search, &searching, NULL, NULL, err);
+    if (status == MOR_OK)
+        status = spare_decided(table, &list, err);
     for (size_t i = 0; i < failed->count && status == MOR_OK; i++)
         status = rollback_one(table, &list, failed->entries[i].key, err);
     for (size_t i = 0; i < list.count && status == MOR_OK; i++) {
@@ -351,39 +333,17 @@ static enum mor_status rollback_all(struct hudi_table *table, const struct mor_m
     return status;
 }
 
-enum mor_status hudi_rollback_failed(struct hudi_table *table, bool look_for_orphans,
-                                     struct mor_error *err)
+enum mor_status hudi_rollback_failed(struct hudi_table *table, struct mor_error *err)
 {
-    struct mor_store *store = table->table.store;
-    if (look_for_orphans) {
-        MOR_TRY(hudi_timeline_load(&table->timeline, store, table->layout, err));
-        MOR_TRY(clear_cut_rollbacks(table, err));
-    }
     struct mor_map failed = {0};
-    enum mor_status status = collect_failed(table, &failed, err);
-    if (status == MOR_OK && (failed.count > 0 || look_for_orphans))
-        status = rollback_all(table, &failed, look_for_orphans, err);
-    if (status == MOR_OK && (failed.count > 0 || look_for_orphans))
-        status = hudi_timeline_load(&table->timeline, store, table->layout, err);
+    enum mor_status status =
+        hudi_timeline_load(&table->timeline, table->table.store, table->layout, err);
+    if (status == MOR_OK)
+        status = clear_cut_rollbacks(table, err);
+    if (status == MOR_OK)
+        status = hudi_base_settle(table, &failed, err);
+    if (status == MOR_OK)
+        status = rollback_all(table, &failed, err);
     mor_map_done(&failed);
     return status;
-}
-
-enum mor_status hudi_rollback_write(struct hudi_table *table, const char *instant,
-                                    const struct hudi_file_stat *stats, size_t stat_count,
-                                    struct mor_error *err)
-{
-    // not in a table that was deleted, nor when another writer took over
-    MOR_TRY(mor_lock_check(table->lock, err));
-    MOR_TRY(hudi_properties_unchanged(table, err));
-    MOR_TRY(hudi_timeline_load(&table->timeline, table->table.store, table->layout, err));
-    struct doomed_list list = {0};
-    mor_arena_init(&list.arena, 0, NULL);
-    for (size_t i = 0; i < stat_count; i++)
-        doomed_add(&list, stats[i].partition, stats[i].name, instant);
-    enum mor_status status = rollback_one(table, &list, instant, err);
-    doomed_done(&list);
-    if (status != MOR_OK)
-        return status;
-    return hudi_timeline_load(&table->timeline, table->table.store, table->layout, err);
 }

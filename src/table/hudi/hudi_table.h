@@ -3,19 +3,20 @@
 #define MORAINE_TABLE_HUDI_TABLE_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
+#include "hudi/hudi_chain.h"
 #include "hudi/hudi_metadata.h"
 #include "hudi/hudi_properties.h"
 #include "hudi/hudi_slices.h"
 #include "table_format.h"
 
-#define HUDI_META_COLUMNS    5
-#define HUDI_KEY_COLUMN      "_hoodie_record_key"
-#define HUDI_COMMIT_COLUMN   "_hoodie_commit_time"
-#define HUDI_LOCK_KEY        ".hoodie/moraine/lock"
-#define HUDI_COMMIT_LOCK_KEY ".hoodie/moraine/commit.lock"
-#define HUDI_PARTITION_FILE  ".hoodie_partition_metadata"
-#define HUDI_INSTANCE_KEY    "moraine.instance" // in the metadata of inflight instants
+#define HUDI_META_COLUMNS  5
+#define HUDI_KEY_COLUMN    "_hoodie_record_key"
+#define HUDI_COMMIT_COLUMN "_hoodie_commit_time"
+#define HUDI_LOCK_KEY      ".hoodie/moraine/lock" // while a table is opened
+#define HUDI_INSTANCE_KEY  "moraine.instance" // in the metadata of commits and inflight instants
+#define HUDI_SLOT_KEY      "moraine.slot" // in inflight instants: their slot, which completes them
 #define HUDI_PARTITION_BY_KEY                                                                      \
     "moraine.partition.by" // in hoodie.properties: "day(created_at),region"
 #define HUDI_PAYLOAD_ORDERING "org.apache.hudi.common.model.DefaultHoodieRecordPayload"
@@ -31,6 +32,12 @@ struct hudi_group {
     int32_t log_version;               // version 6: greatest one under name_instant
     char **logs;                       // version 6: names, for the commit's statistics
     size_t log_count, log_capacity;
+};
+
+// Whose turn it is to write; see hudi_turn_take.
+struct hudi_turn {
+    struct mor_lock *lock; // NULL = not ours
+    char stuck_queue[512], stuck_turn[512];
 };
 
 struct hudi_write;
@@ -50,14 +57,25 @@ struct hudi_table {
     bool has_meta_columns;
 
     // Writers only; the committer's thread unless said otherwise.
-    struct mor_lock *lock;
+    struct mor_lock *lock; // of the instance
     char *instance;
-    struct hudi_timeline timeline;
-    pthread_mutex_t mutex;      // guards the two maps
-    struct mor_map groups;      // partition, zero byte, file id -> struct hudi_group
-    struct mor_map partitions;  // partitions that have their metadata file
-    struct mor_map extra_cache; // instant -> extraMetadata (json_t) of completed commits
-    uint64_t groups_digest;     // hudi_timeline_digest that the groups were built for; 0 = none
+    char *staging_prefix;
+    atomic_uint_fast64_t staged_next; // names in the staging folder
+    struct hudi_turn turn;
+    int64_t turn_wait_ms;
+    struct hudi_slot head;         // of the chain, as of begin
+    struct hudi_timeline timeline; // as of begin
+    char seen[HUDI_TIME_SIZE];     // newest commit this handle knew, "" = none
+    uint64_t seen_slot;            // head at that time
+    bool went_back;                // not told yet
+    struct mor_map extra_cache;    // instant -> extraMetadata (json_t) of completed commits
+    uint64_t groups_digest;        // hudi_timeline_digest that the groups were built for; 0 = none
+    uint64_t groups_slot;          // head at that time
+    char groups_batch[MOR_UUID_TEXT_SIZE];
+    pthread_mutex_t mutex;          // guards what follows
+    struct mor_map groups;          // partition, zero byte, file id -> struct hudi_group
+    struct mor_map partitions;      // partitions that have their metadata file
+    char last_time[HUDI_TIME_SIZE]; // greatest instant or completion given out or seen
 };
 
 static inline struct hudi_table *hudi_of(struct mor_table *table)
@@ -112,6 +130,13 @@ void hudi_group_add_base(struct hudi_table *table, const char *partition, const 
                          const char *name, const char *instant, int64_t size_bytes);
 void hudi_group_add_log(struct hudi_group *group, const char *name, int32_t version);
 bool hudi_has_group(const struct mor_table *table, const char *partition, int32_t bucket);
+// Takes in the files of a commit of the chain. False when they do not fit what is known.
+bool hudi_groups_apply(struct hudi_table *table, const struct hudi_slot *slot);
+// Version 6: logs that come after a compaction was planned carry the plan's instant, so that they
+// belong to the slice it will make.
+enum mor_status hudi_groups_apply_plan(struct hudi_table *table, const struct hudi_instant *instant,
+                                       struct mor_error *err) MOR_CHECKED;
+bool hudi_has_partition(struct hudi_table *table, const char *partition); // any thread
 void hudi_partitions_with_bucket(struct mor_table *table, int32_t bucket, struct mor_arena *arena,
                                  const char ***ret_partitions, size_t *ret_count);
 
@@ -124,6 +149,10 @@ void hudi_extra_remember(struct hudi_table *table, const char *instant, json_t *
 // Value of `key` in the newest completed commit that carries it; NULL when none does. Borrowed.
 enum mor_status hudi_extra_find(struct hudi_table *table, const char *key, const char **ret_value,
                                 struct mor_error *err) MOR_CHECKED;
+// Properties that a next commit finds: of the newest commit of this program, and of what others
+// committed since. The caller decrefs. A rewrite of files carries all of them on.
+enum mor_status hudi_extra_base(struct hudi_table *table, json_t **ret_extra,
+                                struct mor_error *err) MOR_CHECKED;
 enum mor_status hudi_property(struct mor_table *table, const char *key, bool refresh,
                               struct mor_arena *arena, char **ret_value,
                               struct mor_error *err) MOR_CHECKED;
@@ -134,23 +163,35 @@ enum mor_status hudi_property(struct mor_table *table, const char *key, bool ref
 struct hudi_file_stat {
     char *partition;
     char *file_id;
-    char *name;
+    char *name;         // logs: NULL until the commit is decided
+    const char *staged; // key; borrowed from the change
+    int32_t number;     // in the name
     bool is_log;
     int64_t rows, deletes, size_bytes;
     int32_t log_version;
 };
 
+struct hudi_attached {
+    char *kind;
+    const char *staged; // key; borrowed from the change
+    int64_t size_bytes;
+};
+
 struct hudi_write {
     struct mor_write write;
-    char instant[HUDI_TIME_SIZE];
-    char completion[HUDI_TIME_SIZE]; // set when it is published
+    struct hudi_change change;
+    const char *instant; // of the change
     struct mor_uuid batch_id;
-    pthread_mutex_t mutex; // guards what follows up to the state
+    json_t *base; // properties of the base
+    char base_version[HUDI_TIME_SIZE];
+    bool went_back;
+    struct hudi_attached *attached;
+    size_t attached_count;
+    uint64_t checked_digest; // of the timeline that the files fit
+    pthread_mutex_t mutex;   // guards what follows
     struct hudi_file_stat *stats;
     size_t stat_count, stat_capacity;
     int32_t file_number; // names of append-only files
-    bool announced;      // the inflight file may exist
-    bool settled;        // committed, or not known: files must stay
 };
 
 enum mor_status hudi_write_begin(struct mor_table *table, const struct mor_uuid *batch_id,
@@ -162,8 +203,12 @@ enum mor_status hudi_write_commit(struct mor_write *write, const struct mor_prop
                                   const char *fence_value, struct mor_commit_result *ret_result,
                                   struct mor_error *err) MOR_CHECKED;
 void hudi_write_free(struct mor_write *write);
+const char *hudi_write_base_property(const struct mor_write *write, const char *key);
+const char *hudi_write_base_version(const struct mor_write *write);
+bool hudi_write_base_went_back(const struct mor_write *write);
 
-// Writes the base file or log of a group to its key; fills rows, deletes and size of the stat.
+// Writes the base file or log of a group to its staged key; fills rows, deletes and size of the
+// stat.
 enum mor_status hudi_encode_base(struct hudi_write *write, const struct mor_change_set *changes,
                                  const struct mor_change_group *group, int32_t number,
                                  struct hudi_file_stat *stat, struct mor_error *err) MOR_CHECKED;
@@ -184,16 +229,56 @@ json_t *hudi_commit_build(const struct hudi_table *table, const char *instant,
 enum mor_status hudi_commit_encode(const struct hudi_table *table, const json_t *json,
                                    struct mor_buffer *ret_bytes, struct mor_error *err) MOR_CHECKED;
 
+// ---- hudi_instance.c ----------------------------------------------------------------------------
+
+// Takes the lock of the instance: RETRY with words when one of that name has the table open.
+enum mor_status hudi_instance_open(struct hudi_table *table, const char *instance,
+                                   struct mor_error *err) MOR_CHECKED;
+// Waits for the turn of this instance, in vain after table->turn_wait_ms. Turns only save work.
+void hudi_turn_take(struct hudi_table *table);
+void hudi_turn_release(struct hudi_table *table);
+// Finishes what is decided, then empties the staging folders of this instance and of all that do
+// not run.
+enum mor_status hudi_staging_clear(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;
+
+// ---- hudi_base.c --------------------------------------------------------------------------------
+
+// Reads head and timeline, finishes what is decided. Pending instants of older versions of this
+// program go into `failed` (NULL: they are RETRY); RETRY when another writer's is pending.
+enum mor_status hudi_base_settle(struct hudi_table *table, struct mor_map *failed,
+                                 struct mor_error *err) MOR_CHECKED;
+// What the next commit builds on: head, timeline and file groups, after a look at whether the table
+// was taken back.
+enum mor_status hudi_base_load(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;
+// Newest completed instant that holds rows; "" when there is none.
+const char *hudi_base_version(const struct hudi_timeline *timeline);
+// A commit of this handle became the head; takes the slot.
+void hudi_base_advance(struct hudi_table *table, struct hudi_slot *take_slot);
+enum mor_status hudi_has_batch(struct mor_table *table, const struct mor_uuid *batch_id,
+                               bool *ret_has, struct mor_error *err) MOR_CHECKED;
+
+// ---- hudi_attach.c ------------------------------------------------------------------------------
+
+enum mor_status hudi_write_attach(struct mor_write *write, const char *kind, const void *bytes,
+                                  size_t size_bytes, struct mor_error *err) MOR_CHECKED;
+char *hudi_attached_key(const char *kind, const char *instant);
+enum mor_status hudi_attachments(struct mor_table *table, const char *kind,
+                                 const char *after_version, struct mor_arena *arena,
+                                 struct mor_attachment **ret_attachments, size_t *ret_count,
+                                 struct mor_error *err) MOR_CHECKED;
+enum mor_status hudi_attachment_drop(struct mor_table *table,
+                                     const struct mor_attachment *attachment,
+                                     struct mor_error *err) MOR_CHECKED;
+// Removes what belongs to commits, up to the instant `gone`, that the timeline does not have any
+// more.
+enum mor_status hudi_attachments_follow(struct hudi_table *table, const char *gone,
+                                        struct mor_error *err) MOR_CHECKED;
+
 // ---- hudi_rollback.c ----------------------------------------------------------------------------
 
-// Rolls back what writers of ours left pending, and removes files of ours that no instant names.
-// RETRY when a foreign writer's instant is pending. The timeline in memory is current afterwards.
-enum mor_status hudi_rollback_failed(struct hudi_table *table, bool look_for_orphans,
-                                     struct mor_error *err) MOR_CHECKED;
-// Rolls back one pending deltacommit of ours whose files are known.
-enum mor_status hudi_rollback_write(struct hudi_table *table, const char *instant,
-                                    const struct hudi_file_stat *stats, size_t stat_count,
-                                    struct mor_error *err) MOR_CHECKED;
+// Rolls back what older versions of this program left pending, and removes files of theirs that no
+// instant names. RETRY when a foreign writer's instant is pending.
+enum mor_status hudi_rollback_failed(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;
 
 // ---- hudi_history.c -----------------------------------------------------------------------------
 

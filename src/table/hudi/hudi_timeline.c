@@ -1,6 +1,5 @@
 #include "hudi/hudi_timeline.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -30,7 +29,7 @@ const char *hudi_action_name(enum hudi_action action)
     return action_names[action];
 }
 
-static enum hudi_action action_parse(const char *text, size_t length)
+enum hudi_action hudi_action_parse(const char *text, size_t length)
 {
     for (size_t i = 1; i < sizeof action_names / sizeof action_names[0]; i++) {
         if (strlen(action_names[i]) == length && memcmp(action_names[i], text, length) == 0)
@@ -155,7 +154,7 @@ static bool parse_name(int layout, const char *name, struct parsed_name *ret_par
         *ret_parsed = parsed;
         return true;
     }
-    parsed.action = action_parse(action, action_length);
+    parsed.action = hudi_action_parse(action, action_length);
     if (parsed.action == HUDI_ACTION_NONE)
         return false;
     if (state && strcmp(state, ".requested") == 0)
@@ -258,7 +257,8 @@ enum mor_status hudi_timeline_load(struct hudi_timeline *timeline, struct mor_st
     for (size_t i = 0; i < fresh.count; i++) {
         const struct hudi_instant *instant = &fresh.instants[i];
         mor_map_put_text(&fresh.by_time, instant->time, NULL)->value.number = (int64_t)i;
-        if (!*fresh.start && (hudi_action_writes(instant->completed) || hudi_action_writes(instant->pending)))
+        if (!*fresh.start &&
+            (hudi_action_writes(instant->completed) || hudi_action_writes(instant->pending)))
             memcpy(fresh.start, instant->time, sizeof fresh.start);
     }
     hudi_timeline_done(timeline);
@@ -290,13 +290,24 @@ const char *hudi_timeline_completion(const struct hudi_timeline *timeline, const
 void hudi_timeline_complete(struct hudi_timeline *timeline, const char *time,
                             enum hudi_action action, const char *completion)
 {
-    const struct mor_map_entry *entry = mor_map_find_text(&timeline->by_time, time);
-    assert(entry); // the caller wrote its inflight file and read the folder since
-    struct hudi_instant *instant = &timeline->instants[entry->value.number];
-    instant->completed = action;
-    memcpy(instant->completion, timeline->layout == 1 ? instant->time : completion,
-           sizeof instant->completion);
-    later(timeline->last, completion);
+    size_t at = timeline->count++;
+    timeline->instants =
+        mor_realloc(timeline->instants, timeline->count * sizeof *timeline->instants);
+    for (; at > 0 && strcmp(timeline->instants[at - 1].time, time) > 0; at--) {
+        timeline->instants[at] = timeline->instants[at - 1];
+        mor_map_put_text(&timeline->by_time, timeline->instants[at].time, NULL)->value.number =
+            (int64_t)at;
+    }
+    mor_map_put_text(&timeline->by_time, time, NULL)->value.number = (int64_t)at;
+    struct hudi_instant *instant = &timeline->instants[at];
+    *instant = (struct hudi_instant){
+        .pending = action, .completed = action, .requested = true, .inflight = true};
+    memcpy(instant->time, time, strlen(time) + 1);
+    memcpy(instant->completion, completion, strlen(completion) + 1);
+    if (hudi_action_writes(action) && (!*timeline->start || strcmp(time, timeline->start) < 0))
+        memcpy(timeline->start, instant->time, sizeof timeline->start);
+    later(timeline->last, instant->time);
+    later(timeline->last, instant->completion);
 }
 
 static uint64_t instant_digest(const char *time, enum hudi_action action)
@@ -316,5 +327,11 @@ uint64_t hudi_timeline_digest(const struct hudi_timeline *timeline)
         else if (instant->pending == HUDI_ACTION_COMPACTION)
             digest += instant_digest(instant->time, instant->pending);
     }
+    return digest ? digest : 1;
+}
+
+uint64_t hudi_timeline_digest_add(uint64_t digest, const char *time, enum hudi_action action)
+{
+    digest += instant_digest(time, action);
     return digest ? digest : 1;
 }

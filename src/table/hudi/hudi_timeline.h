@@ -28,6 +28,7 @@ enum hudi_action {
 };
 
 const char *hudi_action_name(enum hudi_action action);
+enum hudi_action hudi_action_parse(const char *text, size_t length); // NONE when it is no action
 // True for actions that bring rows.
 bool hudi_action_writes(enum hudi_action action);
 
@@ -58,7 +59,9 @@ const struct hudi_instant *hudi_timeline_find(const struct hudi_timeline *timeli
 bool hudi_timeline_is_committed(const struct hudi_timeline *timeline, const char *time);
 // Equal for timelines with the same completed instants and the same pending compactions; never 0.
 uint64_t hudi_timeline_digest(const struct hudi_timeline *timeline);
-// Notes that an instant of the timeline was completed, without reading the folder again.
+// Digest of a timeline that has one more completed instant.
+uint64_t hudi_timeline_digest_add(uint64_t digest, const char *time, enum hudi_action action);
+// Takes in an instant that was completed, without reading the folder again.
 void hudi_timeline_complete(struct hudi_timeline *timeline, const char *time,
                             enum hudi_action action, const char *completion);
 // When data of a committed instant became visible; its own time where that is not known.

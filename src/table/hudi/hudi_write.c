@@ -1,9 +1,10 @@
 // Life of a deltacommit T:
 //
-//   begin   properties unchanged, timeline read again; T.inflight (marked as ours), then
-//   T.requested group   partition metadata, base file or log; bytes durable, names with the next
-//   sync commit  under the commit lock: still ours to write? names durable; completed file
-//   put-if-absent
+//   begin   the turn of this instance; properties unchanged; what is decided is finished; the base
+//   group   base file or log in the staging folder; bytes durable, names with the next sync
+//   commit  nothing that the files build on changed; metadata staged, all names durable; the slot
+//           after the base, if it is still the head: that decides; then files, T.requested,
+//           T.inflight and the completed file get their places
 #include <stdio.h>
 #include <string.h>
 
@@ -11,7 +12,8 @@
 #include "moraine/base/fault.h"
 #include "moraine/base/thread.h"
 
-#define COMMIT_LOCK_WAIT_MS 10000
+// Slots are cleaned away every so many commits of the chain.
+#define CLEAN_EVERY 64
 
 char *hudi_data_key(const char *partition, const char *name)
 {
@@ -20,47 +22,35 @@ char *hudi_data_key(const char *partition, const char *name)
 
 // ---- begin --------------------------------------------------------------------------------------
 
-// The inflight file comes first: it carries our mark, without which the requested file would look
-// like another writer's after a crash. Both are durable before the first data file.
-static enum mor_status announce(struct hudi_table *table, struct hudi_write *write,
-                                struct mor_error *err)
+static enum mor_status begin(struct hudi_table *table, struct hudi_write *write,
+                             struct mor_error *err)
 {
-    struct mor_store *store = table->table.store;
-    MOR_AUTO_FREE char *inflight =
-        hudi_instant_key(table->layout, write->instant, HUDI_ACTION_DELTACOMMIT, HUDI_INFLIGHT, "");
-    MOR_AUTO_FREE char *requested = hudi_instant_key(table->layout, write->instant,
-                                                     HUDI_ACTION_DELTACOMMIT, HUDI_REQUESTED, "");
-    json_t *extra = json_object();
-    json_object_set_new(extra, HUDI_INSTANCE_KEY, json_string(table->instance));
-    HUDI_AUTO_JSON *json = hudi_commit_build(table, write->instant, NULL, 0, "UPSERT", extra);
-    MOR_AUTO_BUFFER bytes = {0};
-    MOR_TRY(hudi_commit_encode(table, json, &bytes, err));
+    // first whether the table is there at all: its lock goes with it
+    MOR_TRY(hudi_properties_unchanged(table, err));
+    MOR_TRY(mor_lock_check(table->lock, err));
+    hudi_turn_take(table);
     MOR_TRY(mor_fault("hudi.begin", err));
-    write->announced = true;
-    MOR_TRY(mor_store_put_new_deferred(store, inflight, bytes.data, bytes.size_bytes, err));
-    MOR_TRY(mor_fault("hudi.inflight", err));
-    MOR_TRY(mor_store_put_new_deferred(store, requested, "", 0, err));
-    MOR_TRY(mor_store_sync(store, err));
-    return mor_fault("hudi.requested", err);
+    MOR_TRY(hudi_base_load(table, err));
+    MOR_TRY(hudi_extra_base(table, &write->base, err));
+    const char *version = hudi_base_version(&table->timeline);
+    memcpy(write->base_version, version, strlen(version) + 1);
+    hudi_change_init(&write->change, table, HUDI_SLOT_COMMIT, &write->batch_id,
+                     HUDI_ACTION_DELTACOMMIT, table->timeline.last);
+    write->instant = write->change.slot.instant;
+    write->went_back = table->went_back;
+    table->went_back = false;
+    return MOR_OK;
 }
 
 enum mor_status hudi_write_begin(struct mor_table *head, const struct mor_uuid *batch_id,
                                  struct mor_write **ret_write, struct mor_error *err)
 {
     struct hudi_table *table = hudi_of(head);
-    // first whether the table is there at all: its lock goes with it
-    MOR_TRY(hudi_properties_unchanged(table, err));
-    MOR_TRY(mor_lock_check(table->lock, err));
-    MOR_TRY(hudi_timeline_load(&table->timeline, head->store, table->layout, err));
-    MOR_TRY(hudi_rollback_failed(table, false, err));
-    if (table->groups_digest != hudi_timeline_digest(&table->timeline))
-        MOR_TRY(hudi_groups_load(table, err));
     struct hudi_write *write = mor_calloc(1, sizeof *write);
     write->write.table = head;
     write->batch_id = *batch_id;
     pthread_mutex_init(&write->mutex, NULL);
-    hudi_time_next(table->timeline.last, write->instant);
-    enum mor_status status = announce(table, write, err);
+    enum mor_status status = begin(table, write, err);
     if (status != MOR_OK) {
         hudi_write_free(&write->write);
         return status;
@@ -69,32 +59,22 @@ enum mor_status hudi_write_begin(struct mor_table *head, const struct mor_uuid *
     return MOR_OK;
 }
 
-// ---- groups -------------------------------------------------------------------------------------
-
-// Java sees a directory as a partition only when this file is in it, so it comes before the data.
-static enum mor_status ensure_partition(struct hudi_table *table, const struct hudi_write *write,
-                                        const char *partition, struct mor_error *err)
+const char *hudi_write_base_property(const struct mor_write *base, const char *key)
 {
-    {
-        MOR_LOCKED(&table->mutex);
-        if (mor_map_find_text(&table->partitions, partition))
-            return MOR_OK;
-    }
-    int depth = *partition ? 1 : 0;
-    for (const char *c = partition; *c; c++)
-        depth += *c == '/';
-    MOR_AUTO_FREE char *key = hudi_data_key(partition, HUDI_PARTITION_FILE);
-    MOR_AUTO_FREE char *text = mor_asprintf(
-        "#partition metadata\ncommitTime=%s\npartitionDepth=%d\n", write->instant, depth);
-    enum mor_status status =
-        mor_store_put_new_deferred(table->table.store, key, text, strlen(text), err);
-    if (status != MOR_OK && status != MOR_CONFLICT)
-        return status;
-    *err = MOR_ERROR_INIT;
-    MOR_LOCKED(&table->mutex);
-    mor_map_put_text(&table->partitions, partition, NULL);
-    return MOR_OK;
+    return hudi_json_text(((const struct hudi_write *)base)->base, key);
 }
+
+const char *hudi_write_base_version(const struct mor_write *base)
+{
+    return ((const struct hudi_write *)base)->base_version;
+}
+
+bool hudi_write_base_went_back(const struct mor_write *base)
+{
+    return ((const struct hudi_write *)base)->went_back;
+}
+
+// ---- groups -------------------------------------------------------------------------------------
 
 static void stat_free(struct hudi_file_stat *stat)
 {
@@ -108,29 +88,18 @@ static struct hudi_file_stat stat_copy(const struct hudi_file_stat *stat)
     struct hudi_file_stat copy = *stat;
     copy.partition = mor_strdup(stat->partition);
     copy.file_id = mor_strdup(stat->file_id);
-    copy.name = mor_strdup(stat->name);
+    copy.name = stat->name ? mor_strdup(stat->name) : NULL;
     return copy;
 }
 
-// Takes the stat in. Before its file is written (sizes still 0), so that a rollback knows the name
-// of whatever may be on disk; the finished stat replaces it.
-static size_t stat_add(struct hudi_write *write, const struct hudi_file_stat *stat)
+static void stat_add(struct hudi_write *write, const struct hudi_file_stat *stat)
 {
     MOR_LOCKED(&write->mutex);
     if (write->stat_count == write->stat_capacity) {
         write->stat_capacity = write->stat_capacity ? write->stat_capacity * 2 : 16;
         write->stats = mor_realloc(write->stats, write->stat_capacity * sizeof *write->stats);
     }
-    write->stats[write->stat_count] = stat_copy(stat);
-    return write->stat_count++;
-}
-
-static void stat_finish(struct hudi_write *write, size_t index, const struct hudi_file_stat *stat)
-{
-    MOR_LOCKED(&write->mutex);
-    write->stats[index].rows = stat->rows;
-    write->stats[index].deletes = stat->deletes;
-    write->stats[index].size_bytes = stat->size_bytes;
+    write->stats[write->stat_count++] = stat_copy(stat);
 }
 
 static int32_t next_number(struct hudi_write *write)
@@ -164,39 +133,32 @@ enum mor_status hudi_write_group(struct mor_write *base, const struct mor_change
     // nothing is there that a delete could remove
     if (group->upsert_count == 0 && (!known || group->delete_count == 0))
         return MOR_OK;
+    MOR_AUTO_FREE char *name = known ? NULL : hudi_base_name(file_id, number, write->instant);
     struct hudi_file_stat stat = {
-        .partition = (char *)(uintptr_t)group->partition, .file_id = file_id, .is_log = known};
-    if (known && table->version >= 8) {
-        stat.log_version = 1;
-        stat.name = hudi_log_name(file_id, write->instant, 1, number, write->instant);
-    } else if (known) {
-        stat.log_version = known->log_version + 1;
-        stat.name =
-            hudi_log_name(file_id, known->name_instant, stat.log_version, number, write->instant);
-    } else {
-        stat.name = hudi_base_name(file_id, number, write->instant);
-    }
-    MOR_AUTO_FREE char *name = stat.name;
-    size_t index = stat_add(write, &stat);
-    MOR_TRY(ensure_partition(table, write, group->partition, err));
+        .partition = (char *)(uintptr_t)group->partition,
+        .file_id = file_id,
+        .name = name,
+        .staged = hudi_change_stage_key(&write->change),
+        .number = number,
+        .is_log = known,
+    };
     MOR_TRY(mor_fault("hudi.group", err));
     if (known)
         MOR_TRY(hudi_encode_log(write, changes, group, number, &stat, err));
     else
         MOR_TRY(hudi_encode_base(write, changes, group, number, &stat, err));
-    stat_finish(write, index, &stat);
+    stat_add(write, &stat);
     return mor_fault("hudi.group_written", err);
 }
 
 // ---- commit -------------------------------------------------------------------------------------
 
-static enum mor_status check_fence(struct hudi_table *table, const char *fence_key,
+static enum mor_status check_fence(const struct hudi_write *write, const char *fence_key,
                                    const char *fence_value, struct mor_error *err)
 {
     if (!fence_key)
         return MOR_OK;
-    const char *value = NULL;
-    MOR_TRY(hudi_extra_find(table, fence_key, &value, err));
+    const char *value = hudi_json_text(write->base, fence_key);
     if ((!value && !fence_value) || (value && fence_value && strcmp(value, fence_value) == 0))
         return MOR_OK;
     return mor_error_set(err, MOR_FENCED,
@@ -205,33 +167,44 @@ static enum mor_status check_fence(struct hudi_table *table, const char *fence_k
                          fence_key);
 }
 
-// Somebody completed an instant since begin. What is merged by log and compaction beside us is no
-// conflict in versions 8 and 9, where a log belongs to its slice by completion time; cleaning and
-// rolling back never touch the newest slices. Everything else may have changed what our files build
-// on.
+// An instant that is on the timeline now, compared with what begin saw of it. What is merged by log
+// and compaction beside us is no conflict in versions 8 and 9, where a log belongs to its slice by
+// completion time; nor in version 6 while the plan is pending, whose instant names the logs.
+// Cleaning and rolling back never touch the newest slices. Everything else may have changed what
+// our files build on.
+static enum mor_status check_instant(const struct hudi_table *table, const struct hudi_write *write,
+                                     const struct hudi_instant *now,
+                                     const struct hudi_instant *then, struct mor_error *err)
+{
+    bool completed =
+        now->completed != HUDI_ACTION_NONE && (!then || then->completed == HUDI_ACTION_NONE);
+    bool undoes = (now->pending == HUDI_ACTION_ROLLBACK || now->pending == HUDI_ACTION_RESTORE) &&
+                  now->completed == HUDI_ACTION_NONE && !then;
+    if (undoes)
+        return mor_error_set(err, MOR_CONFLICT,
+                             "another writer began a %s (%s) while %s was written",
+                             hudi_action_name(now->pending), now->time, write->instant);
+    bool compaction =
+        now->completed == HUDI_ACTION_COMMIT && now->pending == HUDI_ACTION_COMPACTION;
+    bool known_plan = then && then->pending == HUDI_ACTION_COMPACTION;
+    if (!completed || now->completed == HUDI_ACTION_CLEAN ||
+        now->completed == HUDI_ACTION_ROLLBACK || now->completed == HUDI_ACTION_SAVEPOINT ||
+        now->completed == HUDI_ACTION_INDEXING ||
+        (compaction && (table->version >= 8 || known_plan)))
+        return MOR_OK;
+    return mor_error_set(err, MOR_CONFLICT, "instant %s (%s) came in while %s was written",
+                         now->time, hudi_action_name(now->completed), write->instant);
+}
+
 static enum mor_status check_others(struct hudi_table *table, const struct hudi_write *write,
                                     const struct hudi_timeline *before, struct mor_error *err)
 {
     for (size_t i = 0; i < table->timeline.count; i++) {
         const struct hudi_instant *now = &table->timeline.instants[i];
         const struct hudi_instant *then = hudi_timeline_find(before, now->time);
-        bool fresh_plan = now->pending == HUDI_ACTION_COMPACTION && !then;
-        bool completed =
-            now->completed != HUDI_ACTION_NONE && (!then || then->completed == HUDI_ACTION_NONE);
-        bool harmless =
-            now->completed == HUDI_ACTION_CLEAN || now->completed == HUDI_ACTION_ROLLBACK ||
-            now->completed == HUDI_ACTION_SAVEPOINT || now->completed == HUDI_ACTION_INDEXING;
-        bool compaction =
-            now->completed == HUDI_ACTION_COMMIT && now->pending == HUDI_ACTION_COMPACTION;
-        if (table->version >= 8 && (compaction || (fresh_plan && !completed)))
-            continue;
-        // version 6: the logs of this commit are named by the plan when it was known at begin
-        if (compaction && then && then->pending == HUDI_ACTION_COMPACTION)
-            continue;
-        if ((completed && !harmless) || fresh_plan)
-            return mor_error_set(
-                err, MOR_CONFLICT, "instant %s (%s) came in while %s was written", now->time,
-                hudi_action_name(completed ? now->completed : now->pending), write->instant);
+        MOR_TRY(check_instant(table, write, now, then, err));
+        if (table->version < 8 && now->pending == HUDI_ACTION_COMPACTION && !then)
+            MOR_TRY(hudi_groups_apply_plan(table, now, err));
     }
     for (size_t i = 0; i < before->count; i++) {
         const struct hudi_instant *then = &before->instants[i];
@@ -244,32 +217,16 @@ static enum mor_status check_others(struct hudi_table *table, const struct hudi_
                                  "instant %s was taken back while %s was written", then->time,
                                  write->instant);
     }
-    return MOR_OK;
-}
-
-// A Java writer in its default mode rolls back what it finds pending: it deletes our files first
-// and our inflight file last, so its rollback must not have begun either.
-static enum mor_status check_rollbacks(const struct hudi_table *table,
-                                       const struct hudi_write *write,
-                                       const struct hudi_timeline *before, struct mor_error *err)
-{
-    const struct hudi_instant *own = hudi_timeline_find(&table->timeline, write->instant);
-    if (!own || !own->inflight)
-        return mor_error_set(err, MOR_CONFLICT, "instant %s was rolled back by another writer",
+    // Readers of version 6 that only compare with the newest commit would see our logs as soon as
+    // they have their names, before the commit is completed.
+    const char *newest = hudi_base_version(&table->timeline);
+    if (table->version < 8 && strcmp(newest, write->instant) > 0)
+        return mor_error_set(err, MOR_CONFLICT, "instant %s came in before %s", newest,
                              write->instant);
-    for (size_t i = 0; i < table->timeline.count; i++) {
-        const struct hudi_instant *now = &table->timeline.instants[i];
-        bool undoes = now->pending == HUDI_ACTION_ROLLBACK || now->pending == HUDI_ACTION_RESTORE;
-        if (undoes && now->completed == HUDI_ACTION_NONE && !hudi_timeline_find(before, now->time))
-            return mor_error_set(err, MOR_CONFLICT,
-                                 "another writer began a %s (%s) while %s was written",
-                                 hudi_action_name(now->pending), now->time, write->instant);
-    }
     return MOR_OK;
 }
 
 static enum mor_status check_head(struct hudi_table *table, struct hudi_write *write,
-                                  const char *fence_key, const char *fence_value,
                                   struct mor_error *err)
 {
     // first whether the table is there at all: its lock goes with it
@@ -283,20 +240,31 @@ static enum mor_status check_head(struct hudi_table *table, struct hudi_write *w
         table->timeline = before;
         return status;
     }
-    status = check_rollbacks(table, write, &before, err);
-    if (status == MOR_OK)
-        status = check_fence(table, fence_key, fence_value, err);
-    if (status == MOR_OK && table->groups_digest != hudi_timeline_digest(&table->timeline))
-        status = check_others(table, write, &before, err);
+    status = check_others(table, write, &before, err);
     hudi_timeline_done(&before);
     return status;
 }
 
-static json_t *build_extra(const struct hudi_table *table, const struct mor_property *properties,
-                           size_t property_count)
+// The last look before the slot: nothing may have come in since the files got their names.
+static enum mor_status recheck(void *context, struct mor_error *err)
+{
+    struct hudi_write *write = context;
+    struct hudi_table *table = hudi_of(write->write.table);
+    uint64_t digest = hudi_timeline_digest(&table->timeline);
+    MOR_TRY(check_head(table, write, err));
+    if (digest == hudi_timeline_digest(&table->timeline))
+        return MOR_OK;
+    return mor_error_set(err, MOR_CONFLICT, "the timeline changed while %s was committed",
+                         write->instant);
+}
+
+// What the base says and this commit does not is carried on: one commit tells everything.
+static json_t *build_extra(const struct hudi_table *table, const json_t *base,
+                           const struct mor_property *properties, size_t property_count)
 {
     json_t *extra = json_object();
     json_object_set_new(extra, "schema", json_string(table->schema_json));
+    json_object_set_new(extra, HUDI_INSTANCE_KEY, json_string(table->instance));
     for (size_t i = 0; i < property_count; i++) {
         json_object_set_new(extra, properties[i].key, json_string(properties[i].value));
         if (strcmp(properties[i].key, MOR_PROPERTY_CHECKPOINT) == 0)
@@ -305,60 +273,91 @@ static json_t *build_extra(const struct hudi_table *table, const struct mor_prop
                                                     : "deltastreamer.checkpoint.key",
                                 json_string(properties[i].value));
     }
+    json_object_update_missing(extra, (json_t *)(uintptr_t)base);
     return extra;
 }
 
-// Takes the commit into what is known of the table, as if it had been read back.
-static void apply(struct hudi_table *table, const struct hudi_write *write, json_t *extra,
-                  struct mor_commit_result *ret_result)
+// Names of logs: in version 6 they say to which slice a log belongs, which is only known now.
+static void name_logs(struct hudi_table *table, struct hudi_write *write)
 {
-    *ret_result = (struct mor_commit_result){.file_count = (int64_t)write->stat_count};
-    memcpy(ret_result->version, write->instant, strlen(write->instant) + 1);
     for (size_t i = 0; i < write->stat_count; i++) {
-        const struct hudi_file_stat *stat = &write->stats[i];
-        ret_result->bytes_written += stat->size_bytes;
-        ret_result->log_file_count += stat->is_log;
+        struct hudi_file_stat *stat = &write->stats[i];
         if (!stat->is_log)
-            hudi_group_add_base(table, stat->partition, stat->file_id, stat->name, write->instant,
-                                stat->size_bytes);
-        else if (table->version < 8)
-            hudi_group_add_log(hudi_group_find(table, stat->partition, stat->file_id), stat->name,
-                               stat->log_version);
+            continue;
+        const struct hudi_group *group = hudi_group_find(table, stat->partition, stat->file_id);
+        stat->log_version = table->version >= 8 ? 1 : group->log_version + 1;
+        stat->name =
+            hudi_log_name(stat->file_id, table->version >= 8 ? write->instant : group->name_instant,
+                          stat->log_version, stat->number, write->instant);
     }
-    hudi_extra_remember(table, write->instant, extra);
-    bool alone = table->groups_digest == hudi_timeline_digest(&table->timeline);
-    hudi_timeline_complete(&table->timeline, write->instant, HUDI_ACTION_DELTACOMMIT,
-                           write->completion);
-    if (alone)
-        table->groups_digest = hudi_timeline_digest(&table->timeline);
 }
 
-static enum mor_status publish(struct hudi_table *table, struct hudi_write *write,
-                               json_t *take_extra, struct mor_error *err)
+static void add_files(struct hudi_table *table, struct hudi_write *write)
+{
+    for (size_t i = 0; i < write->stat_count; i++) {
+        const struct hudi_file_stat *stat = &write->stats[i];
+        MOR_AUTO_FREE char *key = hudi_data_key(stat->partition, stat->name);
+        if (!hudi_has_partition(table, stat->partition))
+            hudi_change_add_partition(&write->change, stat->partition);
+        hudi_change_add(&write->change, stat->staged, key, stat->size_bytes);
+    }
+    for (size_t i = 0; i < write->attached_count; i++) {
+        const struct hudi_attached *attached = &write->attached[i];
+        MOR_AUTO_FREE char *key = hudi_attached_key(attached->kind, write->instant);
+        hudi_change_add(&write->change, attached->staged, key, attached->size_bytes);
+    }
+}
+
+// The files that Java's tools want to find beside a completed instant.
+static enum mor_status add_pending(struct hudi_table *table, struct hudi_write *write,
+                                   struct mor_error *err)
+{
+    MOR_AUTO_FREE char *inflight =
+        hudi_instant_key(table->layout, write->instant, HUDI_ACTION_DELTACOMMIT, HUDI_INFLIGHT, "");
+    MOR_AUTO_FREE char *requested = hudi_instant_key(table->layout, write->instant,
+                                                     HUDI_ACTION_DELTACOMMIT, HUDI_REQUESTED, "");
+    MOR_AUTO_FREE char *slot = mor_asprintf("%llu", (unsigned long long)(table->head.number + 1));
+    json_t *extra = json_object();
+    json_object_set_new(extra, HUDI_INSTANCE_KEY, json_string(table->instance));
+    json_object_set_new(extra, HUDI_SLOT_KEY, json_string(slot));
+    HUDI_AUTO_JSON *json = hudi_commit_build(table, write->instant, NULL, 0, "UPSERT", extra);
+    MOR_AUTO_BUFFER bytes = {0};
+    MOR_TRY(hudi_commit_encode(table, json, &bytes, err));
+    // the mark of whose it is comes first
+    MOR_TRY(hudi_change_put(&write->change, inflight, bytes.data, bytes.size_bytes, err));
+    return hudi_change_put(&write->change, requested, "", 0, err);
+}
+
+static enum mor_status decide(struct hudi_table *table, struct hudi_write *write,
+                              json_t *take_extra, struct mor_error *err)
 {
     const char *operation = table->table.keyed ? "UPSERT" : "INSERT";
     HUDI_AUTO_JSON *json = hudi_commit_build(table, write->instant, write->stats, write->stat_count,
                                              operation, take_extra);
     MOR_AUTO_BUFFER bytes = {0};
     MOR_TRY(hudi_commit_encode(table, json, &bytes, err));
-    MOR_TRY(mor_fault("hudi.sync", err));
-    // every data file is durable, its name included, before anybody can see the commit
-    MOR_TRY(mor_store_sync(table->table.store, err));
-    hudi_time_next(table->timeline.last, write->completion);
-    MOR_AUTO_FREE char *key = hudi_instant_key(
-        table->layout, write->instant, HUDI_ACTION_DELTACOMMIT, HUDI_COMPLETED, write->completion);
-    MOR_TRY(mor_fault("hudi.publish", err));
-    enum mor_status status =
-        mor_store_put_new(table->table.store, key, bytes.data, bytes.size_bytes, err);
-    if (status == MOR_UNKNOWN)
-        write->settled = true;
-    if (status != MOR_OK)
-        return status;
-    write->settled = true;
-    if (mor_fault("hudi.published", err) == MOR_OK)
-        return MOR_OK;
-    err->status = MOR_UNKNOWN; // it is committed, so "failed" would be a lie
-    return MOR_UNKNOWN;
+    add_files(table, write);
+    MOR_TRY(add_pending(table, write, err));
+    return hudi_change_decide(&write->change, &table->head, table->timeline.last, &bytes, recheck,
+                              write, err);
+}
+
+// Takes the commit into what is known of the table, as if it had been read back.
+static void adopt(struct hudi_table *table, struct hudi_write *write, json_t *extra,
+                  struct mor_commit_result *ret_result)
+{
+    *ret_result = (struct mor_commit_result){.file_count = (int64_t)write->stat_count};
+    memcpy(ret_result->version, write->instant, strlen(write->instant) + 1);
+    for (size_t i = 0; i < write->stat_count; i++) {
+        ret_result->bytes_written += write->stats[i].size_bytes;
+        ret_result->log_file_count += write->stats[i].is_log;
+    }
+    hudi_extra_remember(table, write->instant, extra);
+    hudi_base_advance(table, &write->change.slot);
+    struct mor_error ignored = MOR_ERROR_INIT;
+    if (table->head.number % CLEAN_EVERY == 0 &&
+        hudi_chain_clean(table->table.store, table->head.number, &ignored) != MOR_OK)
+        return; // tried again after some more commits
 }
 
 enum mor_status hudi_write_commit(struct mor_write *base, const struct mor_property *properties,
@@ -368,36 +367,31 @@ enum mor_status hudi_write_commit(struct mor_write *base, const struct mor_prope
 {
     struct hudi_write *write = (struct hudi_write *)base;
     struct hudi_table *table = hudi_of(base->table);
-    struct mor_lock *lock = NULL;
     MOR_TRY(mor_fault("hudi.commit", err));
-    MOR_TRY(mor_store_lock(table->table.store, HUDI_COMMIT_LOCK_KEY, table->instance,
-                           COMMIT_LOCK_WAIT_MS, &lock, err));
-    json_t *extra = build_extra(table, properties, property_count);
+    MOR_TRY(check_fence(write, fence_key, fence_value, err));
+    MOR_TRY(check_head(table, write, err));
+    name_logs(table, write);
+    json_t *extra = build_extra(table, write->base, properties, property_count);
     HUDI_AUTO_JSON *kept = json_incref(extra);
-    enum mor_status status = check_head(table, write, fence_key, fence_value, err);
+    enum mor_status status = decide(table, write, extra, err);
     if (status == MOR_OK)
-        status = publish(table, write, extra, err);
-    else
-        json_decref(extra);
-    if (status == MOR_OK)
-        apply(table, write, kept, ret_result);
-    mor_lock_free(lock);
+        adopt(table, write, kept, ret_result);
+    hudi_turn_release(table);
     return status;
 }
 
 void hudi_write_free(struct mor_write *base)
 {
     struct hudi_write *write = (struct hudi_write *)base;
-    struct hudi_table *table = hudi_of(base->table);
-    if (write->announced && !write->settled) {
-        // what cannot be removed now is rolled back by the next begin or open
-        struct mor_error ignored = MOR_ERROR_INIT;
-        if (hudi_rollback_write(table, write->instant, write->stats, write->stat_count, &ignored) !=
-            MOR_OK)
-            table->groups_digest = 0;
-    }
     for (size_t i = 0; i < write->stat_count; i++)
         stat_free(&write->stats[i]);
+    for (size_t i = 0; i < write->attached_count; i++)
+        free(write->attached[i].kind);
+    if (write->instant)
+        hudi_change_done(&write->change);
+    hudi_turn_release(hudi_of(base->table));
+    json_decref(write->base);
+    free(write->attached);
     free(write->stats);
     pthread_mutex_destroy(&write->mutex);
     free(write);

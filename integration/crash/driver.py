@@ -1,0 +1,360 @@
+"""The crash test: seeded faults against a real broker while records flow, then the verdict over the tables.
+
+    driver.py KILLS=100 SEED=1 [FORMAT=hudi6|hudi9] [INSTANCES=1|3] [SECONDS=n] [HOURS=n] [LATE_AFTER_DELETE=1] [SPARK=0]
+
+A campaign is a row of rounds. Each round has fresh topics and tables, one format and one number of instances, and a seed
+of its own (SEED + number of the round), so a round that fails is repeated alone by the command that is printed. The last
+line of output is `kills=… lost=… doubled=… recovery_p99_s=…`; the exit status is 0 only when lost and doubled are 0 and
+nothing else was wrong.
+"""
+
+import collections
+import contextlib
+import itertools
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import faults
+import fleet
+import oracle
+import rig
+import workload
+from broker import Broker
+from proxy import Proxy
+from rig import Failure, Scenario, say
+
+FORMATS = {"hudi6": 6, "hudi9": 9}
+PARTITIONS = 4
+RATES = {"orders": 500, "readings": 300}  # records per second
+DISK_BYTES = 256 << 20
+KILLS_OF_A_ROUND = 50
+CATCH_UP_SECONDS = 120
+MEASURED = {"SIGKILL at a random moment", "local state deleted", "SIGTERM"}  # nothing delays these starts on purpose
+
+
+def percentile(values, share):
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+class Campaign:
+    """What outlives a round: broker, proxy, failpoint deck, tallies."""
+
+    def __init__(self, scenario, settings):
+        self.scenario, self.settings = scenario, settings
+        self.tools, self.pipe = rig.TOOLS, subprocess.PIPE
+        (port,) = rig.free_ports(1)
+        self.broker = Broker(scenario, proxied=port, group_min_session_timeout_ms=1000)
+        self.proxy = Proxy(port, self.broker.proxied_port)
+        self.deck = faults.Deck()
+        self.kills = 0
+        self.done = collections.Counter()  # fault -> times
+        self.events = collections.Counter()  # what the instances said
+        self.places = collections.Counter()
+        self.recoveries = []
+        self.failures = []
+        self.lost = self.doubled = 0
+        self.checked = []  # (topic, model, verdict) for Spark
+        self.deadline = time.monotonic() + settings.seconds if settings.seconds else None
+        self.dedup = self.accepts_dedup()
+
+    def accepts_dedup(self):
+        """Whether the program takes `dedup` in a topic's file."""
+        probe = self.scenario.folder / "probe"
+        (probe / "topics").mkdir(parents=True)
+        rig.write_json(probe / "moraine.yaml", {"kafka": {"bootstrap.servers": "x:1"}, "topics": "topics/*.yaml",
+                                                "state_dir": str(probe / "state")})
+        rig.write_json(probe / "topics" / "a.yaml", {
+            "topic": "a", "value": {"format": "json"}, "schema": {"fields": workload.AppendLog.fields},
+            "dedup": {"by": ["event_id"], "window": "24h"}, "table": {"format": "hudi", "location": f"file://{probe}/t"}})
+        return rig.run_moraine("check", "--config", probe / "moraine.yaml")[0] == 0
+
+    # ---- what faults call -----------------------------------------------------------------------
+
+    def on_commit(self, timeline, ledger):
+        for instance in self.instances:
+            if instance.name == ledger["instance"] and instance.alive:
+                instance.committed()
+        if timeline.doubled and timeline not in self.alarmed:
+            self.alarmed.add(timeline)
+            say(f"  a second commit covers {timeline.doubled} records of {timeline.table.name}: {ledger['instance']}, "
+                f"{ledger['ranges']}; before: {self.recent[-3 * len(self.instances):]}")
+
+    def start(self, instance, **env):
+        instance.start(env)
+
+    def end(self, instance, fault, place="", expected_status=None):
+        """Leaves the instance dead, counts what happened to it."""
+        if expected_status is None:
+            killed = instance.kill()
+            self.kills += killed
+        else:
+            killed = instance.service.process.child.poll() == expected_status
+        counts, complaints = instance.said()
+        self.events.update(counts)
+        status = instance.service.process.child.returncode
+        if not killed:
+            self.ended_by_itself(instance, fault, place, status, complaints)
+        elif complaints and fault != "failing disk":
+            self.fail(f"{instance.name} complains after '{fault} {place}': {complaints[-1]}")
+        if fault in MEASURED and instance.after_kill and instance.first_commit and not self.world_recent():
+            self.recoveries.append(instance.first_commit)
+        instance.after_kill = killed
+        self.done[fault] += 1
+        if place:
+            self.places[place.partition("=")[0] if fault != "failing disk" else place.split(";")[0]] += 1
+        self.recent.append((instance.name, fault, place))
+        if self.settings.verbose:
+            say(f"    {instance.name} after {time.monotonic() - instance.started_at:.2f} s, {instance.commits} commits: {fault} {place} {counts or ''}")
+
+    def ended_by_itself(self, instance, fault, place, status, complaints):
+        last = complaints[-1] if complaints else rig.tail(instance.service.process.log, 1)
+        if status < 0 and -status != signal.SIGKILL or fault != "failing disk":
+            self.fail(f"{instance.name} ended with status {status} in '{fault} {place}': {last}")
+        else:
+            self.events[f"ended by itself, {fault}"] += 1
+
+    def fail(self, text):
+        self.failures.append(text)
+        say(f"  FAILURE: {text}\n    {self.repeat}")
+
+    def world_recent(self):
+        """Whether a fault of the world may have delayed what was just measured."""
+        return self.world_fault or time.monotonic() - self.world_ended < faults.PATIENCE
+
+    def fill(self, ballast, left_bytes):
+        room = os.statvfs(ballast.parent)
+        with contextlib.suppress(OSError), ballast.open("wb") as filler:  # others write meanwhile
+            filler.write(bytes(max(0, room.f_bavail * room.f_bsize - left_bytes)))
+
+    # ---- one round ------------------------------------------------------------------------------
+
+    def new_lake(self, number):
+        """A small file system of its own, when one can be mounted, so that it can be full."""
+        self.lake = self.scenario.folder / f"lake-{number}"
+        self.lake.mkdir()
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", self.lake], capture_output=True)
+        if mounted.returncode == 0:
+            self.scenario.stack.callback(subprocess.run, ["umount", "-l", str(self.lake)])
+        elif not self.done["skipped: a full disk (no file system can be mounted here)"]:
+            self.done["skipped: a full disk (no file system can be mounted here)"] += 1
+        self.can_be_full = mounted.returncode == 0
+
+    def prepare(self, number, seed, version, count):
+        settings = self.settings
+        dice = random.Random(f"{seed} round")
+        self.new_lake(number)
+        self.instances, self.alarmed, self.recent = [], set(), []
+        self.world_fault, self.world_ended = None, 0.0
+        self.topics = [
+            fleet.Topic(self, f"{name}-{number}", make(PARTITIONS, seed, self.dedup, settings.late_after_delete), version,
+                        self.lake, PARTITIONS)
+            for name, make in (("orders", workload.KeyedLog), ("readings", workload.AppendLog))]
+        static = dice.random() < 0.5
+        for letter in "abcdefgh"[:count]:
+            kafka = {"bootstrap.servers": f"127.0.0.1:{self.proxy.port}", "reconnect.backoff.max.ms": "500",
+                     "session.timeout.ms": str(int(faults.SESSION_SECONDS * 1000)), "heartbeat.interval.ms": "300"}
+            name = f"{letter}{number}"
+            if static:
+                kafka["group.instance.id"] = name
+            self.instances.append(fleet.Instance(self.scenario, name, self.topics, kafka=kafka))
+        self.deck.new_round()
+        return "static" if static else "dynamic"
+
+    def life(self, instance, seed, stop_at):
+        dice = random.Random(f"{seed} {instance.name[0]}")
+        weights, chosen = zip(*faults.INSTANCE_FAULTS)
+        while self.kills < stop_at and not self.out_of_time():
+            (fault,) = dice.choices(chosen, weights)
+            yield from fault(self, instance, dice)
+
+    def weather(self, seed):
+        """Faults of the world, one after the other."""
+        dice = random.Random(f"{seed} world")
+        possible = [f for f in faults.WORLD_FAULTS if self.can_be_full or f[1] is not faults.fill_disk]
+        weights, chosen = zip(*possible)
+        while True:
+            yield from faults.wait(dice.uniform(4, 12))
+            (fault,) = dice.choices(chosen, weights)
+            self.world_fault = fault.__name__
+            self.done[(yield from fault(self, dice))] += 1
+            if self.settings.verbose:
+                say(f"    world: {self.world_fault}")
+            self.world_fault, self.world_ended = None, time.monotonic()
+
+    def out_of_time(self):
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+    def loop(self, actors, weather, finished):
+        """Resumes everything every few milliseconds until `finished`."""
+        started, sent = time.monotonic(), collections.Counter()
+        while not finished(actors):
+            now = time.monotonic()
+            for topic in self.topics:
+                due = int((now - started) * RATES[topic.name.split("-")[0]]) - sent[topic.name]
+                if due >= 20:
+                    topic.send(due)
+                    sent[topic.name] += due
+                topic.timeline.poll()
+            next(weather)
+            actors[:] = [actor for actor in actors if next(actor, "ended") != "ended"]
+            time.sleep(0.005)
+
+    def settle(self):
+        """Without faults: everything that was sent must arrive, and the services end when asked."""
+        for topic in self.topics:
+            topic.finish(60)
+        for instance in self.instances:
+            instance.start()
+        end = time.monotonic() + CATCH_UP_SECONDS
+        while not all(topic.caught_up() for topic in self.topics):
+            for topic in self.topics:
+                topic.timeline.poll()
+            for instance in self.instances:
+                if not instance.alive:
+                    raise Failure(f"{instance.name} ended by itself: {rig.tail(instance.service.process.log, 3)}")
+            if time.monotonic() > end:
+                behind = {t.name: (t.timeline.reached(), t.log.offsets()) for t in self.topics if not t.caught_up()}
+                raise Failure(f"not caught up after {CATCH_UP_SECONDS} s: {behind}; "
+                              f"{rig.tail(self.instances[0].service.process.log, 3)}")
+            time.sleep(0.02)
+        for instance in self.instances:
+            instance.stop()
+            _, complaints = instance.said()
+            if complaints:
+                raise Failure(f"{instance.name}: {complaints[-1]}")
+
+    def round(self, number, kills, format_name, count):
+        seed = self.settings.seed + number
+        self.repeat = self.settings.command(seed, kills, format_name, count)
+        started, kills_before = time.monotonic(), self.kills
+        membership = self.prepare(number, seed, FORMATS[format_name], count)
+        say(f"round {number}: {format_name}, {count} instance{'s' if count > 1 else ''}, {membership} membership, seed {seed}, "
+            f"{'with' if self.dedup else 'without'} deduplication")
+        weather = self.weather(seed)
+        actors = [self.life(instance, seed, self.kills + kills) for instance in self.instances]
+        self.loop(actors, weather, lambda left: not left)
+        while self.world_fault:  # the world is made whole again
+            next(weather)
+            time.sleep(0.005)
+        weather.close()
+        try:
+            self.settle()
+        except Failure as failure:
+            self.fail(str(failure))
+        for instance in self.instances:
+            if instance.alive:
+                instance.kill()
+        self.check(number)
+        say(f"  {self.kills - kills_before} kills in {time.monotonic() - started:.0f} s; so far lost={self.lost} "
+            f"doubled={self.doubled} failures={len(self.failures)}")
+
+    def check(self, number):
+        for topic in self.topics:
+            verdict, model = oracle.check_now(self.scenario, topic)
+            say(f"  {topic.name}: {len(topic.log.log)} records, {model.num_rows} rows, "
+                f"{sum(len(r) for r in topic.timeline.taken.values())} ranges: "
+                f"{'good' if verdict.good else f'lost {verdict.lost}, doubled {verdict.doubled}'}")
+            self.conclude(verdict)
+            self.checked.append((topic, model, verdict))
+
+    def conclude(self, verdict):
+        self.lost += verdict.lost
+        self.doubled += verdict.doubled
+        if not verdict.good:
+            self.fail("\n    ".join(verdict.notes))
+
+    def check_with_spark(self):
+        before = [(v.lost, v.doubled, len(v.notes)) for _, _, v in self.checked]
+        oracle.check_with_spark(self.scenario, self.checked)
+        for (_, _, verdict), (lost, doubled, notes) in zip(self.checked, before):
+            self.lost += verdict.lost - lost
+            self.doubled += verdict.doubled - doubled
+            if len(verdict.notes) > notes:
+                self.fail("\n    ".join(verdict.notes[notes:]))
+
+    def report(self):
+        print("\nfaults")
+        for fault, count in sorted(self.done.items(), key=lambda pair: -pair[1]):
+            print(f"  {count:6} {fault}")
+        print("what the instances said")
+        for event, count in sorted(self.events.items()):
+            print(f"  {count:6} {event}")
+        print("failpoints: times the process was killed or stopped there, of tries")
+        for name in self.deck.names:
+            print(f"  {self.deck.hits[name]:6} of {self.deck.tries[name]:4} {name}")
+        print(f"recovery, start of the process to its next commit: {len(self.recoveries)} measured, "
+              f"p50 {percentile(self.recoveries, 0.5):.2f} s, p99 {percentile(self.recoveries, 0.99):.2f} s, "
+              f"longest {max(self.recoveries, default=0):.2f} s")
+
+
+class Settings:
+    """NAME=value arguments; an empty value is the default."""
+
+    def __init__(self, arguments):
+        given = {name: value for name, _, value in (a.partition("=") for a in arguments) if value}
+        self.kills = int(given.pop("KILLS", 100))
+        self.seed = int(given.pop("SEED", 1))
+        self.formats = [given.pop("FORMAT")] if "FORMAT" in given else list(FORMATS)
+        self.counts = [int(given.pop("INSTANCES"))] if "INSTANCES" in given else [1, 3]
+        self.late_after_delete = given.pop("LATE_AFTER_DELETE", "0") != "0"
+        self.verbose = given.pop("VERBOSE", "0") != "0"
+        self.spark = given.pop("SPARK", "1") != "0"
+        hours, seconds = float(given.pop("HOURS", 0)), float(given.pop("SECONDS", 0))
+        self.seconds = hours * 3600 or seconds
+        if hours:
+            self.kills = 1 << 30
+        if given or not set(self.formats) <= set(FORMATS):
+            raise SystemExit(f"{__doc__}\nunknown: {given or self.formats}")
+
+    def command(self, seed, kills, format_name, count):
+        late = " LATE_AFTER_DELETE=1" if self.late_after_delete else ""
+        return f"repeat: make crash SEED={seed} KILLS={kills} FORMAT={format_name} INSTANCES={count}{late}"
+
+    def rounds(self):
+        """(number, kills, format, instances) until the kills are spent."""
+        combinations = list(itertools.product(self.formats, self.counts))
+        of_a_round = min(KILLS_OF_A_ROUND, -(-self.kills // len(combinations)))
+        left = self.kills
+        for number in itertools.count():
+            if left <= 0:
+                return
+            yield number, min(left, of_a_round), *combinations[number % len(combinations)]
+            left -= of_a_round
+
+
+def run(scenario, settings):
+    campaign = Campaign(scenario, settings)
+    for round_settings in settings.rounds():
+        campaign.round(*round_settings)
+        if campaign.out_of_time():
+            break
+    if settings.spark:
+        campaign.check_with_spark()
+    campaign.report()
+    return campaign
+
+
+def main(arguments):
+    """Returns the exit status."""
+    settings = Settings(arguments)
+    campaign, status = None, 1
+    try:
+        with Scenario("crash") as scenario:
+            campaign = run(scenario, settings)
+            rig.expect(not campaign.failures, f"{len(campaign.failures)} failures, the first: {(campaign.failures or [''])[0]}")
+        status = 0
+    except SystemExit as end:
+        status = end.code
+    if campaign:
+        print(f"kills={campaign.kills} lost={campaign.lost} doubled={campaign.doubled} "
+              f"recovery_p99_s={percentile(campaign.recoveries, 0.99):.2f}", flush=True)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

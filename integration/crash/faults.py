@@ -1,0 +1,224 @@
+"""What is done to the instances and to the world around them.
+
+A fault is a generator that the campaign's loop resumes every few milliseconds; it yields while it waits. A fault of an
+instance finds it dead, starts it, and leaves it dead: every one of them ends with a kill (SIGTERM excepted), so the next
+one is a recovery. Faults of the world leave it whole.
+"""
+
+import collections
+import pathlib
+import re
+import signal
+import threading
+import time
+
+from rig import HERE
+
+SOURCES = HERE.parent / "src"
+SESSION_SECONDS = 1.5
+PATIENCE = 6  # seconds for something that is not certain to happen
+FEW, MANY = [1, 1, 2, 3, 4, 6], [1, 2, 3, 5, 8, 13, 21, 34]
+OFTEN_PASSED = ("storage.", "lane.", "source.", "state.")
+
+
+def failpoint_names():
+    """Every failpoint in the program's sources, so that a new one is tried without being listed here."""
+    found = set()
+    for path in sorted(SOURCES.rglob("*.c")):
+        found.update(re.findall(r'\bmor_fault\("([^"]+)"', path.read_text()))
+    return sorted(found)
+
+
+class Deck:
+    """Deals failpoints with the passing that acts, in a shuffled order. What was not passed so often is dealt with a
+    smaller number, and what is never passed only once per round."""
+
+    def __init__(self):
+        self.names = failpoint_names()
+        self.hits, self.tries = collections.Counter(), collections.Counter()
+        self.limit = {}
+        self.pile, self.out = [], set()
+
+    def new_round(self):
+        self.pile, self.out = [], set()
+
+    def deal(self, dice):
+        while not self.pile:
+            self.pile = [name for name in self.names if name not in self.out]
+            dice.shuffle(self.pile)
+        name = self.pile.pop()
+        choices = MANY if name.startswith(OFTEN_PASSED) else FEW
+        nth = min(dice.choice(choices), self.limit.get(name, 99))
+        return name, nth
+
+    def note(self, name, nth, hit):
+        self.tries[name] += 1
+        if hit:
+            self.hits[name] += 1
+        elif nth > 1:
+            self.limit[name] = max(1, nth // 2)
+        else:
+            self.out.add(name)
+
+
+# ---- waiting ------------------------------------------------------------------------------------
+
+
+def wait(seconds, condition=lambda: False):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end and not condition():
+        yield
+
+
+def until_commits(instance, count, seconds=PATIENCE):
+    """Until the instance has made `count` commits since it started, or has ended."""
+    yield from wait(seconds, lambda: instance.commits >= count or not instance.alive)
+
+
+# ---- faults of an instance ------------------------------------------------------------------------
+
+
+def kill_at_random(campaign, instance, dice):
+    campaign.start(instance)
+    if dice.random() < 0.7:
+        yield from until_commits(instance, 1)
+    yield from wait(dice.uniform(0, 0.8))
+    campaign.end(instance, "SIGKILL at a random moment")
+
+
+def kill_at_failpoint(campaign, instance, dice):
+    name, nth = campaign.deck.deal(dice)
+    campaign.start(instance, MORAINE_FAILPOINTS=f"{name}=kill@{nth}")
+    yield from until_commits(instance, 1)
+    yield from wait(1.5, lambda: not instance.alive)
+    campaign.deck.note(name, nth, not instance.alive)
+    if instance.alive:
+        campaign.end(instance, "SIGKILL at a random moment")
+    else:
+        campaign.end(instance, "SIGKILL at a failpoint", f"{name}=kill@{nth}")
+
+
+def error_at_failpoint(campaign, instance, dice):
+    name, nth = campaign.deck.deal(dice)
+    once = dice.random() < 0.7
+    setting = f"{name}=error" + (f"@{nth}" if once else "")
+    campaign.start(instance, MORAINE_FAILPOINTS=setting)
+    yield from until_commits(instance, 3, 3 if once else 1.5)
+    campaign.end(instance, "error at a failpoint", setting)
+
+
+def delay_at_failpoint(campaign, instance, dice):
+    name, nth = campaign.deck.deal(dice)
+    setting = f"{name}=delay:{dice.randrange(50, 1500)}@{nth}"
+    campaign.start(instance, MORAINE_FAILPOINTS=setting)
+    yield from until_commits(instance, 3, 3)
+    campaign.end(instance, "delay at a failpoint", setting)
+
+
+def zombie(campaign, instance, dice, stopped):
+    """Lets a stopped instance sleep past its session, wakes it and sees what it does."""
+    yield from wait(SESSION_SECONDS + dice.uniform(0.3, 1.5))
+    before = instance.commits
+    instance.signal(signal.SIGCONT)
+    yield from wait(dice.uniform(0.5, 4), lambda: instance.commits > before + 1 or not instance.alive)
+    campaign.end(instance, "SIGSTOP past the session, SIGCONT", stopped)
+
+
+def stop_at_failpoint(campaign, instance, dice):
+    name, nth = campaign.deck.deal(dice)
+    campaign.start(instance, MORAINE_FAILPOINTS=f"{name}=stop@{nth}")
+    yield from wait(PATIENCE, lambda: instance.is_stopped() or instance.commits > 5 or not instance.alive)
+    campaign.deck.note(name, nth, instance.is_stopped())
+    if instance.is_stopped():
+        yield from zombie(campaign, instance, dice, f"{name}=stop@{nth}")
+    else:
+        campaign.end(instance, "SIGKILL at a random moment")
+
+
+def stop_at_random(campaign, instance, dice):
+    campaign.start(instance)
+    yield from until_commits(instance, 1)
+    yield from wait(dice.uniform(0, 0.6))
+    if instance.alive:
+        instance.signal(signal.SIGSTOP)
+    yield from zombie(campaign, instance, dice, "")
+
+
+def delete_state(campaign, instance, dice):
+    instance.forget_state()
+    campaign.start(instance)
+    yield from until_commits(instance, 1)
+    yield from wait(dice.uniform(0, 0.8))
+    campaign.end(instance, "local state deleted")
+
+
+def terminate(campaign, instance, dice):
+    campaign.start(instance)
+    yield from until_commits(instance, 1)
+    yield from wait(dice.uniform(0, 0.5))
+    instance.signal(signal.SIGTERM)
+    yield from wait(40, lambda: not instance.alive)
+    campaign.end(instance, "SIGTERM", expected_status=0)
+
+
+def fail_disk(campaign, instance, dice):
+    call = dice.choice(["write", "write", "fsync", "fsync", "rename", "rename", "create", "unlink", "read"])
+    path = dice.choice([str(campaign.lake), str(campaign.lake), "/.hoodie/", ".parquet", ".log.", "/dead_letters/", "/state/"])
+    error = dice.choice({"write": ["EIO", "ENOSPC", "short"], "read": ["EIO", "short"]}.get(call, ["EIO", "ENOSPC"]))
+    setting = f"call={call};path={path};error={error}"
+    if call == "rename" and dice.random() < 0.4:
+        setting += ";after=1"
+    if dice.random() < 0.6:
+        setting += f";nth={dice.choice(MANY)}"
+    else:
+        setting += f";probability={dice.choice([0.02, 0.1, 0.3])};seed={dice.randrange(1 << 30)}"
+    campaign.start(instance, LD_PRELOAD=str(campaign.tools / "iofault.so"), MORAINE_IOFAULT=setting)
+    yield from until_commits(instance, 3, 3)
+    campaign.end(instance, "failing disk", setting.replace(str(campaign.lake), "(lake)"))
+
+
+INSTANCE_FAULTS = [(45, kill_at_failpoint), (18, kill_at_random), (7, error_at_failpoint), (5, delay_at_failpoint),
+                   (5, stop_at_failpoint), (4, stop_at_random), (3, delete_state), (2, terminate), (11, fail_disk)]
+
+
+# ---- faults of the world --------------------------------------------------------------------------
+
+
+def restart_broker(campaign, dice):
+    number = signal.SIGKILL if dice.random() < 0.7 else signal.SIGTERM
+    child = campaign.broker.process.child
+    child.send_signal(number)
+    yield from wait(20, lambda: child.poll() is not None)
+    yield from wait(dice.uniform(0, 1))
+    campaign.broker.launch()  # by the main thread: a child ends with the thread that started it
+    waiting = threading.Thread(target=campaign.broker.wait_ready)
+    waiting.start()
+    yield from wait(90, lambda: not waiting.is_alive())
+    return f"broker {'killed' if number == signal.SIGKILL else 'stopped'} and started"
+
+
+def fill_disk(campaign, dice):
+    ballast = pathlib.Path(campaign.lake) / "ballast"
+    campaign.fill(ballast, dice.randrange(0, 200_000))
+    yield from wait(dice.uniform(0.5, 2.5))
+    ballast.unlink()
+    return "disk full for a while"
+
+
+def cut_connections(campaign, dice):
+    for _ in range(dice.randrange(1, 4)):
+        campaign.proxy.cut(dice.choice([0, 100, 3000, 40000]))
+        yield from wait(dice.uniform(0.05, 0.7))
+    return "connections cut"
+
+
+def stall_connections(campaign, dice):
+    campaign.proxy.stall()
+    yield from wait(dice.uniform(0.3, 2 * SESSION_SECONDS))
+    if dice.random() < 0.5:
+        campaign.proxy.cut(0)
+    campaign.proxy.flow()
+    return "connections stalled"
+
+
+WORLD_FAULTS = [(2, restart_broker), (3, fill_disk), (4, cut_connections), (3, stall_connections)]

@@ -1,0 +1,172 @@
+"""The instances under test, what they commit as seen from outside, and how long they take to come back."""
+
+import pathlib
+import re
+import shutil
+import signal
+import time
+
+import hudi_timeline
+from rig import Failure
+from service import Service
+
+MESSAGE = re.compile(r'event=(?P<event>\w+)|iofault: (?P<fault>\w+)')
+COUNTED = {"fenced", "topic_failed", "commit_retry", "open_retry"}
+
+
+class Timeline:
+    """The commits of one table, noticed while they appear. Reads the table's own files."""
+
+    def __init__(self, table, on_commit):
+        self.table, self.on_commit = pathlib.Path(table), on_commit
+        self.seen, self.changed = set(), {}
+        self.taken = {}  # partition -> [(start, end)] of all commits
+        self.doubled = 0  # records in ranges of two commits
+
+    def poll(self):
+        root = self.table / ".hoodie"
+        for folder in (root, root / "timeline"):
+            try:
+                changed = folder.stat().st_mtime_ns
+            except FileNotFoundError:
+                continue
+            if self.changed.get(folder) == changed:
+                continue
+            self.changed[folder] = changed
+            for path in sorted(folder.glob("*.deltacommit")):
+                if path.name not in self.seen:
+                    self.seen.add(path.name)
+                    self.take(hudi_timeline.read_commit(path))
+
+    def take(self, metadata):
+        ledger = hudi_timeline.ledger(metadata)
+        if ledger is None:
+            return
+        for partition, (start, end) in ledger["ranges"].items():
+            before = self.taken.setdefault(int(partition), [])
+            self.doubled += sum(max(0, min(end, e) - max(start, s)) for s, e in before[-50:])
+            before.append((start, end))
+        self.on_commit(self, ledger)
+
+    def reached(self):
+        """Next offset of every partition that has one."""
+        return {partition: max(e for _, e in ranges) for partition, ranges in self.taken.items()}
+
+
+class Instance:
+    """One service, started and killed many times, with its own log position and numbers."""
+
+    def __init__(self, scenario, name, topics, **settings):
+        self.service = Service(scenario, name=name, memory="128MiB", lanes=2, **settings)
+        for topic in topics:
+            topic.configure(self.service)
+        self.name = name
+        self.started_at = None  # of this incarnation
+        self.commits = 0  # of this incarnation
+        self.after_kill = False  # this incarnation follows a kill
+        self.first_commit = None  # seconds from start to the first commit of this incarnation
+        self.log_position = 0
+        self.kills = 0
+
+    @property
+    def alive(self):
+        return self.service.process is not None and self.service.process.running
+
+    def start(self, env=None):
+        self.commits, self.first_commit = 0, None
+        self.log_position = self.service.log_size()
+        self.started_at = time.monotonic()
+        self.service.start(env)
+
+    def committed(self):
+        self.commits += 1
+        if self.commits == 1:
+            self.first_commit = time.monotonic() - self.started_at
+
+    def signal(self, number):
+        self.service.process.child.send_signal(number)
+
+    def kill(self):
+        """SIGKILL; false when the process had ended before by itself."""
+        child = self.service.process.child
+        if child.poll() is None:
+            child.kill()
+        return child.wait() == -signal.SIGKILL
+
+    def is_stopped(self):
+        """Whether a failpoint has stopped the process (SIGSTOP)."""
+        try:
+            text = pathlib.Path(f"/proc/{self.service.process.child.pid}/stat").read_text()
+        except OSError:
+            return False
+        return text.rpartition(")")[2].split()[0] == "T"
+
+    def log(self):
+        """What this incarnation has said."""
+        return self.service.log_since(self.log_position)
+
+    def said(self):
+        """Counts of the events that matter, with the lines of failures."""
+        counts, failures = {}, []
+        for line in self.log().splitlines():
+            found = MESSAGE.search(line)
+            if not found:
+                if any(word in line for word in ("Assertion", "Sanitizer", "moraine:")):
+                    failures.append(line)
+                continue
+            name = found["event"] or "iofault"
+            if name in COUNTED or name == "iofault":
+                counts[name] = counts.get(name, 0) + 1
+            if name == "topic_failed":
+                failures.append(line)
+        return counts, failures
+
+    def forget_state(self):
+        """Deletes the local state, which is a cache. Dead letters are kept there too and are none."""
+        state = pathlib.Path(self.service.settings["state_dir"])
+        for entry in state.iterdir() if state.exists() else []:
+            if entry.is_dir() and entry.name != "dead_letters":
+                shutil.rmtree(entry)
+            elif not entry.is_dir():
+                entry.unlink()
+
+    def stop(self):
+        """SIGTERM; Failure unless it ends with status 0."""
+        self.service.stop()
+
+
+class Topic:
+    """One topic with its log, its producer and its table."""
+
+    def __init__(self, campaign, name, log, table_version, lake, partitions):
+        self.name, self.log, self.version, self.lake = name, log, table_version, lake
+        campaign.broker.create_topic(name, partitions)
+        self.table = lake / name
+        self.producer = campaign.scenario.process(
+            f"produce-{name}", [campaign.tools / "produce", "-X", f"bootstrap.servers={campaign.broker.address}", "-t", name],
+            stdin=campaign.pipe)
+        self.timeline = Timeline(self.table, campaign.on_commit)
+
+    def configure(self, service):
+        dedup = {"dedup": {"by": ["event_id"], "window": "24h"}} if self.log.dedup else {}
+        service.topic(self.name, {"fields": self.log.fields}, {"format": "json"}, self.version, lake=self.lake,
+                      table=self.log.table_options, commit={"interval": "200ms", "max_rows": 2000}, **self.log.options, **dedup)
+
+    def send(self, count):
+        self.producer.child.stdin.write(self.log.grow(count))
+        self.producer.child.stdin.flush()
+
+    def finish(self, seconds):
+        """Ends the producer. Its delivery reports must be at the offsets that the log has reckoned."""
+        self.producer.child.stdin.close()
+        if self.producer.child.wait(seconds) != 0:
+            raise Failure(f"the producer of {self.name} failed: {self.producer.log.read_text()[-500:]}")
+        import json
+        summary = json.loads(self.producer.log.read_text().splitlines()[-1])
+        acknowledged = {int(p): o for p, o in summary["offsets"].items()}
+        if acknowledged != {p: o for p, o in self.log.offsets().items() if o > 0}:
+            raise Failure(f"{self.name}: acknowledged {acknowledged}, sent {self.log.offsets()}")
+
+    def caught_up(self):
+        reached = self.timeline.reached()
+        return all(reached.get(p, 0) >= o for p, o in self.log.offsets().items())

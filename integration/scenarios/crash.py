@@ -1,0 +1,11 @@
+"""The crash test for about three minutes (see crash/README.md): every format with one instance and with three.
+
+Options: as crash/driver.py takes them, e.g. SEED=2."""
+
+import pathlib
+import sys
+
+sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "crash"))
+import driver
+
+sys.exit(driver.main(["KILLS=48", *sys.argv[1:]]))

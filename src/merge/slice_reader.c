@@ -1,0 +1,349 @@
+// The rows of one slice, in passes. A pass indexes the changed rows whose key hash lies in a range,
+// streams the base file past the index, and then streams the changed rows that stand. One pass is
+// enough unless the keys of changed rows take more memory than allowed.
+#include <assert.h>
+#include <string.h>
+
+#include "delta_index.h"
+#include "filter.h"
+#include "moraine/storage.h"
+
+#define BATCH_ROWS_MAX      FILTER_ROWS_MAX
+#define INDEX_BYTES_DEFAULT (64u << 20)
+
+enum phase { PHASE_PASS, PHASE_BASE, PHASE_WINNERS, PHASE_END };
+
+struct mor_slice_reader {
+    struct mor_table *table; // borrowed, as what lies below
+    const struct mor_slice *slice;
+    struct mor_slice_options options;
+    const struct mor_schema *merged; // wanted columns, then what merging and conditions need
+    struct mor_schema *widened;      // owned; NULL = the wanted columns have everything
+    struct mor_schema *keys;         // key and ordering
+    int32_t key_column, ordering_column, commit_column; // in merged
+    struct mor_batch *rows;                             // of the merged schema
+    struct mor_arena arena;
+
+    enum phase phase;
+    uint64_t from; // least key hash of this pass
+    struct mor_delta_index *index;
+    struct mor_reader *object;
+    struct mor_parquet_reader *base;
+    struct mor_delta *winners;
+    struct mor_slice_counts counts;
+    uint32_t kept[BATCH_ROWS_MAX], chosen[BATCH_ROWS_MAX];
+};
+
+// ---- open ---------------------------------------------------------------------------------------
+
+// Index of the column in the merged schema, adding it when it is not there; NULL name: -1.
+static enum mor_status need_column(struct mor_slice_reader *reader, const char *name,
+                                   int32_t *ret_index, struct mor_error *err)
+{
+    *ret_index = -1;
+    if (!name)
+        return MOR_OK;
+    *ret_index = mor_schema_find(reader->merged, name);
+    if (*ret_index >= 0)
+        return MOR_OK;
+    const struct mor_field *field = mor_table_column(reader->table, name);
+    if (!field)
+        return mor_error_set(err, MOR_DATA, "table '%s' has no column '%s'",
+                             mor_table_name(reader->table), name);
+    if (!reader->widened)
+        reader->merged = reader->widened = mor_schema_copy(reader->merged);
+    mor_schema_add_copy(reader->widened, NULL, field);
+    *ret_index = (int32_t)reader->widened->root.child_count - 1;
+    return MOR_OK;
+}
+
+static enum mor_status build_schemas(struct mor_slice_reader *reader, struct mor_error *err)
+{
+    struct mor_merge_rule rule;
+    mor_table_merge_rule(reader->table, &rule);
+    bool merge = reader->slice->delta_count > 0;
+    if (merge && !rule.key_column)
+        return mor_error_set(err, MOR_FATAL, "the table has deltas and no key to merge them by");
+    reader->merged = reader->options.wanted;
+    MOR_TRY(need_column(reader, merge ? rule.key_column : NULL, &reader->key_column, err));
+    MOR_TRY(
+        need_column(reader, merge ? rule.ordering_column : NULL, &reader->ordering_column, err));
+    if (reader->options.after_version && !rule.commit_column)
+        return mor_error_set(err, MOR_FATAL, "the table does not tell which commit wrote a row");
+    MOR_TRY(need_column(reader, reader->options.after_version ? rule.commit_column : NULL,
+                        &reader->commit_column, err));
+    const struct mor_filter *filter = reader->options.filter;
+    for (size_t i = 0; filter && i < filter->columns->root.child_count; i++) {
+        int32_t ignored;
+        MOR_TRY(need_column(reader, filter->columns->root.children[i].name, &ignored, err));
+    }
+    if (!merge)
+        return MOR_OK;
+    reader->keys = mor_schema_new("keys");
+    mor_schema_add_copy(reader->keys, NULL, mor_table_column(reader->table, rule.key_column));
+    if (rule.ordering_column)
+        mor_schema_add_copy(reader->keys, NULL,
+                            mor_table_column(reader->table, rule.ordering_column));
+    return MOR_OK;
+}
+
+enum mor_status mor_slice_reader_open(struct mor_table *table, const struct mor_slice *slice,
+                                      const struct mor_slice_options *options,
+                                      struct mor_slice_reader **ret_reader, struct mor_error *err)
+{
+    struct mor_slice_reader *reader = mor_calloc(1, sizeof *reader);
+    reader->table = table;
+    reader->slice = slice;
+    reader->options = *options;
+    if (options->index_bytes_max == 0)
+        reader->options.index_bytes_max = INDEX_BYTES_DEFAULT;
+    mor_arena_init(&reader->arena, 0, options->budget);
+    enum mor_status status = build_schemas(reader, err);
+    if (status != MOR_OK) {
+        mor_slice_reader_free(reader);
+        return status;
+    }
+    reader->rows = mor_batch_new(reader->merged, options->budget);
+    *ret_reader = reader;
+    return MOR_OK;
+}
+
+static void close_base(struct mor_slice_reader *reader)
+{
+    mor_parquet_reader_free(reader->base);
+    mor_reader_free(reader->object);
+    reader->base = NULL;
+    reader->object = NULL;
+}
+
+void mor_slice_reader_free(struct mor_slice_reader *reader)
+{
+    if (!reader)
+        return;
+    close_base(reader);
+    mor_delta_free(reader->winners);
+    mor_delta_index_free(reader->index);
+    mor_batch_free(reader->rows);
+    mor_schema_free(reader->widened);
+    mor_schema_free(reader->keys);
+    mor_arena_done(&reader->arena);
+    free(reader);
+}
+
+struct mor_slice_counts mor_slice_reader_counts(const struct mor_slice_reader *reader)
+{
+    return reader->counts;
+}
+
+// ---- rows out -----------------------------------------------------------------------------------
+
+// Leaves of rows[0..count) those that the conditions want; `batch` has the merged schema.
+static size_t choose(struct mor_slice_reader *reader, const struct mor_batch *batch, uint32_t *rows,
+                     size_t count)
+{
+    const char *after = reader->options.after_version;
+    if (after) {
+        const struct mor_vector *commits = &batch->columns[reader->commit_column];
+        size_t length = strlen(after), left = 0;
+        for (size_t i = 0; i < count; i++) {
+            size_t size;
+            const uint8_t *commit = mor_vector_bytes_at(commits, rows[i], &size);
+            int order = size > 0 ? memcmp(commit, after, size < length ? size : length) : -1;
+            if (order > 0 || (order == 0 && size > length))
+                rows[left++] = rows[i];
+        }
+        count = left;
+    }
+    if (!reader->options.filter || count == 0)
+        return count;
+    size_t chosen_count = mor_filter_select(reader->options.filter, batch, reader->chosen);
+    size_t left = 0;
+    for (size_t i = 0, c = 0; i < count && c < chosen_count;) {
+        if (rows[i] == reader->chosen[c])
+            rows[left++] = rows[i];
+        if (rows[i] < reader->chosen[c])
+            i++;
+        else
+            c++;
+    }
+    return left;
+}
+
+// Appends the rows of `from` (merged schema) to the caller's batch (wanted schema).
+static void emit(struct mor_batch *batch, const struct mor_batch *from, const uint32_t *rows,
+                 size_t count)
+{
+    for (size_t i = 0; i < batch->column_count; i++) {
+        if (count == from->row_count)
+            mor_vector_append_range(&batch->columns[i], &from->columns[i], 0, count);
+        else
+            mor_vector_append_slots(&batch->columns[i], &from->columns[i], rows, count);
+    }
+    batch->row_count += count;
+}
+
+static void swap_batches(struct mor_batch *a, struct mor_batch *b)
+{
+    struct mor_batch kept = *a;
+    *a = *b;
+    *b = kept;
+}
+
+// ---- base ---------------------------------------------------------------------------------------
+
+static enum mor_status read_object(void *context, int64_t offset, void *ret_bytes,
+                                   size_t size_bytes, struct mor_error *err)
+{
+    return mor_reader_read(context, offset, ret_bytes, size_bytes, err);
+}
+
+// Conditions that leave out whole row groups and pages. A base row that is left out cannot win over
+// a changed one any more, so where the higher ordering wins only conditions on the key may do it.
+static enum mor_status prune(struct mor_slice_reader *reader, struct mor_error *err)
+{
+    const struct mor_schema *schema = mor_parquet_reader_schema(reader->base);
+    bool keys_only = reader->ordering_column >= 0;
+    struct mor_parquet_predicate *predicates = NULL;
+    size_t count = 0;
+    if (reader->options.filter)
+        count = mor_filter_predicates(reader->options.filter, schema, keys_only, reader->table,
+                                      &reader->arena, &predicates);
+    if (count > 0)
+        MOR_TRY(mor_parquet_reader_filter(reader->base, predicates, count, err));
+    const char *after = reader->options.after_version;
+    if (!after || keys_only)
+        return MOR_OK;
+    const struct mor_parquet_predicate newer = {
+        .path = reader->merged->root.children[reader->commit_column].name,
+        .compare = MOR_PARQUET_GREATER,
+        .value = after,
+        .value_size_bytes = strlen(after)};
+    return mor_parquet_reader_filter(reader->base, &newer, 1, err);
+}
+
+static enum mor_status open_base(struct mor_slice_reader *reader, struct mor_error *err)
+{
+    struct mor_store *store = mor_table_store(reader->table);
+    MOR_TRY(mor_store_open_object(store, reader->slice->base_key, &reader->object, err));
+    struct mor_byte_source source = {.context = reader->object,
+                                     .size_bytes = mor_reader_size_bytes(reader->object),
+                                     .read = read_object};
+    MOR_TRY(mor_parquet_reader_open(&source, reader->options.budget, &reader->base, err));
+    MOR_TRY(mor_parquet_reader_project(reader->base, reader->merged, err));
+    return prune(reader, err);
+}
+
+static enum mor_status next_base(struct mor_slice_reader *reader, struct mor_batch *batch,
+                                 struct mor_error *err)
+{
+    struct mor_batch *rows = reader->rows;
+    MOR_TRY(mor_parquet_reader_next(reader->base, BATCH_ROWS_MAX, rows, NULL, err));
+    if (rows->row_count == 0) {
+        close_base(reader);
+        reader->phase = PHASE_WINNERS;
+        return MOR_OK;
+    }
+    if (reader->from == 0)
+        reader->counts.base_rows += (int64_t)rows->row_count;
+    size_t count = rows->row_count;
+    if (reader->index) {
+        mor_delta_index_judge(reader->index, &rows->columns[reader->key_column],
+                              reader->ordering_column >= 0 ? &rows->columns[reader->ordering_column]
+                                                           : NULL,
+                              reader->kept, &count);
+    } else {
+        for (uint32_t i = 0; i < count; i++)
+            reader->kept[i] = i;
+    }
+    count = choose(reader, rows, reader->kept, count);
+    if (count == rows->row_count && !reader->widened)
+        swap_batches(batch, rows);
+    else
+        emit(batch, rows, reader->kept, count);
+    return MOR_OK;
+}
+
+// ---- passes -------------------------------------------------------------------------------------
+
+static enum mor_status begin_pass(struct mor_slice_reader *reader, struct mor_error *err)
+{
+    reader->counts.passes++;
+    if (reader->keys) {
+        MOR_TRY(mor_delta_index_build(reader->table, reader->slice, reader->keys, reader->from,
+                                      reader->options.index_bytes_max, reader->options.budget,
+                                      &reader->index, err));
+        struct mor_delta_counts counts = mor_delta_index_counts(reader->index);
+        reader->counts.delta_rows = (int64_t)counts.rows;
+        reader->counts.delta_deletes = (int64_t)counts.deletes;
+    }
+    reader->phase = PHASE_WINNERS;
+    if (!reader->slice->base_key)
+        return MOR_OK;
+    reader->phase = PHASE_BASE;
+    return open_base(reader, err);
+}
+
+static void end_pass(struct mor_slice_reader *reader)
+{
+    uint64_t last = reader->index ? mor_delta_index_last(reader->index) : UINT64_MAX;
+    mor_delta_free(reader->winners);
+    mor_delta_index_free(reader->index);
+    reader->winners = NULL;
+    reader->index = NULL;
+    reader->from = last + 1;
+    reader->phase = last == UINT64_MAX ? PHASE_END : PHASE_PASS;
+}
+
+// Changed rows that stand, of the pass at hand.
+static enum mor_status next_winners(struct mor_slice_reader *reader, struct mor_batch *batch,
+                                    struct mor_error *err)
+{
+    if (reader->index && !reader->winners) {
+        uint64_t row_count, winner_count;
+        const uint8_t *bits = mor_delta_index_winners(reader->index, &row_count, &winner_count);
+        reader->counts.updated_rows += (int64_t)winner_count;
+        if (winner_count > 0) {
+            MOR_TRY(mor_delta_open(reader->table, reader->slice, reader->merged, &reader->winners,
+                                   err));
+            mor_delta_select(reader->winners, bits, row_count);
+        }
+    }
+    enum mor_delta_kind kind = MOR_DELTA_END;
+    const struct mor_batch *rows = NULL;
+    if (reader->winners)
+        MOR_TRY(mor_delta_next(reader->winners, &kind, &rows, err));
+    if (kind == MOR_DELTA_END) {
+        end_pass(reader);
+        return MOR_OK;
+    }
+    if (kind == MOR_DELTA_DELETES)
+        return MOR_OK;
+    assert(rows->row_count <= BATCH_ROWS_MAX);
+    for (uint32_t i = 0; i < rows->row_count; i++)
+        reader->kept[i] = i;
+    emit(batch, rows, reader->kept, choose(reader, rows, reader->kept, rows->row_count));
+    return MOR_OK;
+}
+
+static enum mor_status step(struct mor_slice_reader *reader, struct mor_batch *batch,
+                            struct mor_error *err)
+{
+    if (reader->phase == PHASE_PASS)
+        return begin_pass(reader, err);
+    if (reader->phase == PHASE_BASE)
+        return next_base(reader, batch, err);
+    return next_winners(reader, batch, err);
+}
+
+enum mor_status mor_slice_reader_next(struct mor_slice_reader *reader, struct mor_batch *batch,
+                                      struct mor_error *err)
+{
+    mor_batch_reset(batch);
+    while (batch->row_count == 0 && reader->phase != PHASE_END) {
+        enum mor_status status = step(reader, batch, err);
+        if (status != MOR_OK)
+            return mor_error_wrap(err, "could not read file group '%s' of partition '%s'",
+                                  reader->slice->file_group, reader->slice->partition);
+    }
+    return MOR_OK;
+}

@@ -1,0 +1,439 @@
+#include "verify_ledger.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "moraine/base/map.h"
+
+#define PROPERTY "moraine"
+
+struct walking {
+    struct mor_verify_ledger *ledger;
+    struct mor_verify_report *report;
+    const struct mor_commit_info *commit; // at hand
+    json_t *state;                        // its ledger
+    json_t *newest;                       // the one before; NULL = none
+    struct mor_map batches;               // id -> 1
+    int64_t watermark_ms;                 // INT64_MIN = none
+    size_t capacity, range_capacity, partition_capacity;
+};
+
+static struct mor_verify_place here(const struct walking *walk)
+{
+    struct mor_verify_place place = VERIFY_NOWHERE;
+    place.version = walk->commit->version;
+    return place;
+}
+
+static struct mor_verify_place place_of(const struct walking *walk, int32_t partition,
+                                        int64_t first, int64_t next)
+{
+    struct mor_verify_place place = here(walk);
+    place.partition = partition;
+    place.offset_first = first;
+    place.offset_next = next;
+    return place;
+}
+
+#define FIND(walk_, kind_, place_, ...)                                                            \
+    mor_verify_report_add((walk_)->report, MOR_VERIFY_LEDGER, false, kind_, place_, __VA_ARGS__)
+
+// ---- partitions ---------------------------------------------------------------------------------
+
+static struct mor_verify_partition *find_partition(const struct mor_verify_ledger *ledger,
+                                                   int32_t partition)
+{
+    size_t low = 0, high = ledger->partition_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (ledger->partitions[middle].partition < partition)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    bool found = low < ledger->partition_count && ledger->partitions[low].partition == partition;
+    return found ? &ledger->partitions[low] : NULL;
+}
+
+const struct mor_verify_partition *
+mor_verify_ledger_partition(const struct mor_verify_ledger *ledger, int32_t partition)
+{
+    return find_partition(ledger, partition);
+}
+
+static struct mor_verify_partition *add_partition(struct walking *walk, int32_t partition,
+                                                  int64_t next)
+{
+    struct mor_verify_ledger *ledger = walk->ledger;
+    if (ledger->partition_count == walk->partition_capacity) {
+        walk->partition_capacity = walk->partition_capacity ? walk->partition_capacity * 2 : 16;
+        ledger->partitions =
+            mor_realloc(ledger->partitions, walk->partition_capacity * sizeof *ledger->partitions);
+    }
+    size_t at = ledger->partition_count++;
+    while (at > 0 && ledger->partitions[at - 1].partition > partition) {
+        ledger->partitions[at] = ledger->partitions[at - 1];
+        at--;
+    }
+    ledger->partitions[at] = (struct mor_verify_partition){
+        .partition = partition, .first = next, .next = next, .watermark_ms = INT64_MIN};
+    return &ledger->partitions[at];
+}
+
+static bool parse_partition(const char *name, int32_t *ret_partition)
+{
+    char *end;
+    long number = strtol(name, &end, 10);
+    *ret_partition = (int32_t)number;
+    return *name >= '0' && *name <= '9' && *end == '\0' && number <= INT32_MAX;
+}
+
+// ---- one range ----------------------------------------------------------------------------------
+
+static bool parse_digest(const json_t *text, struct mor_hash128 *ret_digest)
+{
+    const char *hex = json_string_value(text);
+    int used = 0;
+    return hex && strlen(hex) == 32 &&
+           sscanf(hex, "%16" SCNx64 "%16" SCNx64 "%n", &ret_digest->high, &ret_digest->low,
+                  &used) == 2 &&
+           used == 32;
+}
+
+static void add_range(struct walking *walk, const struct mor_verify_range *range)
+{
+    struct mor_verify_ledger *ledger = walk->ledger;
+    if (ledger->range_count == walk->range_capacity) {
+        walk->range_capacity = walk->range_capacity ? walk->range_capacity * 2 : 64;
+        ledger->ranges = mor_realloc(ledger->ranges, walk->range_capacity * sizeof *ledger->ranges);
+    }
+    ledger->ranges[ledger->range_count++] = *range;
+}
+
+// Continues the partition by [start, end); says where it does not.
+static void continue_partition(struct walking *walk, const struct mor_verify_range *range)
+{
+    struct mor_verify_partition *partition = find_partition(walk->ledger, range->partition);
+    if (!partition)
+        partition = add_partition(walk, range->partition, range->start);
+    if (range->start > partition->next) {
+        struct mor_verify_place place =
+            place_of(walk, range->partition, partition->next, range->start);
+        FIND(walk, "gap", &place,
+             "the commit begins at offset %" PRId64 ", the one before ended at %" PRId64
+             ": %" PRId64 " offsets are in no commit",
+             range->start, partition->next, range->start - partition->next);
+    } else if (range->start < partition->next) {
+        int64_t end = range->end < partition->next ? range->end : partition->next;
+        struct mor_verify_place place = place_of(walk, range->partition, range->start, end);
+        FIND(walk, "overlap", &place,
+             "the commit begins at offset %" PRId64 ", but commits before it reached %" PRId64
+             ": %" PRId64 " offsets were committed twice",
+             range->start, partition->next, end - range->start);
+    }
+    partition->next = range->end;
+}
+
+static void take_ranges(struct walking *walk, struct mor_verify_commit *commit)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(json_object_get(walk->state, "ranges"), name, value)
+    {
+        struct mor_verify_range range = {.commit = walk->ledger->commit_count};
+        const json_t *start = json_array_get(value, 0), *end = json_array_get(value, 1);
+        range.start = json_integer_value(start);
+        range.end = json_integer_value(end);
+        if (!parse_partition(name, &range.partition) || !json_is_integer(start) ||
+            !json_is_integer(end) || range.start < 0 || range.end < range.start) {
+            struct mor_verify_place place = here(walk);
+            FIND(walk, "malformed", &place, "the range of partition '%.20s' is none", name);
+            continue;
+        }
+        range.has_digest = parse_digest(
+            json_object_get(json_object_get(walk->state, "digest"), name), &range.digest);
+        if (!range.has_digest) {
+            struct mor_verify_place place = place_of(walk, range.partition, range.start, range.end);
+            FIND(walk, "malformed", &place, "the range has no digest");
+        }
+        continue_partition(walk, &range);
+        add_range(walk, &range);
+        commit->range_offsets += range.end - range.start;
+    }
+}
+
+// ---- offsets and watermarks ---------------------------------------------------------------------
+
+// The map of next offsets must be what the ranges lead to.
+static void check_offsets(struct walking *walk)
+{
+    const char *name;
+    json_t *value;
+    json_t *offsets = json_object_get(walk->state, "offsets");
+    json_object_foreach(offsets, name, value)
+    {
+        int32_t number;
+        int64_t next = json_integer_value(json_array_get(value, 0));
+        if (!parse_partition(name, &number) || !json_is_integer(json_array_get(value, 0))) {
+            struct mor_verify_place place = here(walk);
+            FIND(walk, "malformed", &place, "the offset of partition '%.20s' is none", name);
+            continue;
+        }
+        struct mor_verify_partition *partition = find_partition(walk->ledger, number);
+        if (!partition) {
+            // carried forward from a commit that the history does not have any more
+            if (!walk->newest) {
+                add_partition(walk, number, next);
+                walk->ledger->is_complete = false;
+                continue;
+            }
+            struct mor_verify_place place = place_of(walk, number, next, next);
+            FIND(walk, "offsets", &place,
+                 "the commit states an offset for a partition that no commit reached");
+            add_partition(walk, number, next);
+        } else if (partition->next != next) {
+            struct mor_verify_place place = place_of(walk, number, next, partition->next);
+            FIND(walk, "offsets", &place,
+                 "the commit states next offset %" PRId64 ", its ranges lead to %" PRId64, next,
+                 partition->next);
+            partition->next = next;
+        }
+    }
+    for (size_t i = 0; i < walk->ledger->partition_count; i++) {
+        char text[16];
+        (void)snprintf(text, sizeof text, "%d", walk->ledger->partitions[i].partition);
+        if (json_object_get(offsets, text))
+            continue;
+        int64_t next = walk->ledger->partitions[i].next;
+        struct mor_verify_place place =
+            place_of(walk, walk->ledger->partitions[i].partition, next, next);
+        FIND(walk, "offsets", &place, "the commit does not carry the partition's offset forward");
+    }
+}
+
+static void check_watermarks(struct walking *walk)
+{
+    const json_t *whole = json_object_get(walk->state, "watermark_ms");
+    struct mor_verify_place place = here(walk);
+    if (json_is_integer(whole)) {
+        int64_t watermark = json_integer_value(whole);
+        if (watermark < walk->watermark_ms)
+            FIND(walk, "watermark", &place,
+                 "the watermark goes back from %" PRId64 " to %" PRId64 " ms", walk->watermark_ms,
+                 watermark);
+        walk->watermark_ms = watermark;
+    } else if (walk->watermark_ms != INT64_MIN) {
+        FIND(walk, "watermark", &place, "the watermark is lost");
+    }
+    const char *name;
+    json_t *value;
+    json_object_foreach(json_object_get(walk->state, "watermarks_ms"), name, value)
+    {
+        int32_t number;
+        struct mor_verify_partition *partition =
+            parse_partition(name, &number) ? find_partition(walk->ledger, number) : NULL;
+        if (!partition || !json_is_integer(value))
+            continue;
+        int64_t watermark = json_integer_value(value);
+        if (watermark < partition->watermark_ms) {
+            place.partition = number;
+            FIND(walk, "watermark", &place,
+                 "the partition's watermark goes back from %" PRId64 " to %" PRId64 " ms",
+                 partition->watermark_ms, watermark);
+        }
+        partition->watermark_ms = watermark;
+    }
+}
+
+// ---- identity and sums --------------------------------------------------------------------------
+
+static void check_constant(struct walking *walk, const char *key, char *known, size_t capacity,
+                           const char *what)
+{
+    const char *text = json_string_value(json_object_get(walk->state, key));
+    if (!text || !*text)
+        return; // not known to that client or broker
+    struct mor_verify_place place = here(walk);
+    if (*known && strcmp(known, text) != 0)
+        FIND(walk, "identity", &place, "the %s changes from '%s' to '%.200s'", what, known, text);
+    (void)snprintf(known, capacity, "%s", text);
+}
+
+static int64_t outcome(const struct walking *walk, const char *name, bool *ret_good)
+{
+    const json_t *value = json_object_get(json_object_get(walk->state, "rows"), name);
+    *ret_good &= json_is_integer(value) && json_integer_value(value) >= 0;
+    return json_integer_value(value);
+}
+
+static void check_sums(struct walking *walk, struct mor_verify_commit *commit)
+{
+    static const char *const others[] = {"deleted", "duplicate", "late_dropped", "dead",
+                                         "filtered"};
+    bool good = true;
+    commit->read = outcome(walk, "read", &good);
+    commit->gap = outcome(walk, "gap", &good);
+    commit->inserted = outcome(walk, "inserted", &good);
+    commit->updated = outcome(walk, "updated", &good);
+    int64_t sum = commit->inserted + commit->updated;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        sum += outcome(walk, others[i], &good);
+    struct mor_verify_place place = here(walk);
+    if (!good)
+        FIND(walk, "malformed", &place, "a count of records is missing or negative");
+    if (commit->read + commit->gap != commit->range_offsets)
+        FIND(walk, "sums", &place,
+             "%" PRId64 " records and %" PRId64 " gaps do not fill the %" PRId64
+             " offsets of the commit",
+             commit->read, commit->gap, commit->range_offsets);
+    if (sum != commit->read)
+        FIND(walk, "sums", &place, "%" PRId64 " records were read and %" PRId64 " have an outcome",
+             commit->read, sum);
+}
+
+// ---- commits ------------------------------------------------------------------------------------
+
+static const char *property_of(const struct mor_commit_info *commit)
+{
+    for (size_t i = 0; i < commit->property_count; i++)
+        if (strcmp(commit->properties[i].key, PROPERTY) == 0)
+            return commit->properties[i].value;
+    return NULL;
+}
+
+// A commit that repeats a batch carries the ledger along (compaction, clustering): unchanged.
+static bool is_carried(struct walking *walk)
+{
+    const char *batch = json_string_value(json_object_get(walk->state, "batch"));
+    bool added = true;
+    struct mor_verify_place place = here(walk);
+    if (!batch || strlen(batch) != 36)
+        FIND(walk, "malformed", &place, "the commit names no batch");
+    else
+        mor_map_put_text(&walk->batches, batch, &added);
+    if (added)
+        return false;
+    const json_t *newest = json_object_get(walk->newest, "batch");
+    if (json_equal(walk->state, walk->newest))
+        mor_verify_report_count(walk->report, MOR_VERIFY_LEDGER, "carried", 1);
+    else if (json_equal(newest, json_object_get(walk->state, "batch")))
+        FIND(walk, "carried", &place, "the commit carries the ledger of batch %s changed", batch);
+    else
+        FIND(walk, "carried", &place,
+             "the commit carries the ledger of batch %s, which was not the newest any more", batch);
+    return true;
+}
+
+static void take_commit(struct walking *walk)
+{
+    struct mor_verify_ledger *ledger = walk->ledger;
+    struct mor_verify_place place = here(walk);
+    if (json_integer_value(json_object_get(walk->state, "v")) != 1 ||
+        !json_is_object(json_object_get(walk->state, "offsets"))) {
+        FIND(walk, "malformed", &place, "the ledger is none of version 1");
+        return;
+    }
+    if (is_carried(walk))
+        return;
+    struct mor_verify_commit commit = {.version =
+                                           mor_arena_strdup(&ledger->arena, walk->commit->version)};
+    check_constant(walk, "cluster", ledger->cluster_id, sizeof ledger->cluster_id, "cluster");
+    check_constant(walk, "topic_id", ledger->topic_id, sizeof ledger->topic_id, "topic's id");
+    check_constant(walk, "topic", ledger->topic, sizeof ledger->topic, "topic");
+    take_ranges(walk, &commit);
+    check_offsets(walk);
+    check_watermarks(walk);
+    check_sums(walk, &commit);
+    if (ledger->commit_count == walk->capacity) {
+        walk->capacity = walk->capacity ? walk->capacity * 2 : 64;
+        ledger->commits = mor_realloc(ledger->commits, walk->capacity * sizeof *ledger->commits);
+    }
+    ledger->commits[ledger->commit_count++] = commit;
+    json_decref(walk->newest);
+    walk->newest = json_incref(walk->state);
+}
+
+static void visit_commit(struct walking *walk)
+{
+    const char *text = property_of(walk->commit);
+    if (!text) {
+        bool rewrites = strcmp(walk->commit->operation, "compaction") == 0 ||
+                        strcmp(walk->commit->operation, "clustering") == 0;
+        walk->ledger->foreign_count += !rewrites && walk->commit->rows_written > 0;
+        return;
+    }
+    json_error_t where;
+    walk->state = json_loads(text, JSON_REJECT_DUPLICATES, &where);
+    if (json_is_object(walk->state)) {
+        take_commit(walk);
+    } else {
+        struct mor_verify_place place = here(walk);
+        FIND(walk, "malformed", &place, "the ledger is no JSON object: %s", where.text);
+    }
+    json_decref(walk->state);
+    walk->state = NULL;
+}
+
+static int by_place(const void *a, const void *b)
+{
+    const struct mor_verify_range *x = a, *y = b;
+    if (x->partition != y->partition)
+        return x->partition < y->partition ? -1 : 1;
+    if (x->start != y->start)
+        return x->start < y->start ? -1 : 1;
+    return (x->end > y->end) - (x->end < y->end);
+}
+
+static void index_ranges(struct mor_verify_ledger *ledger)
+{
+    if (ledger->range_count > 0)
+        qsort(ledger->ranges, ledger->range_count, sizeof *ledger->ranges, by_place);
+    for (size_t i = 0; i < ledger->range_count; i++) {
+        struct mor_verify_partition *partition =
+            find_partition(ledger, ledger->ranges[i].partition);
+        if (partition->range_count++ == 0)
+            partition->range_first = i;
+    }
+}
+
+void mor_verify_ledger_read(const struct mor_commit_info *commits, size_t commit_count,
+                            struct mor_verify_report *report, struct mor_verify_ledger *ret_ledger)
+{
+    *ret_ledger = (struct mor_verify_ledger){.is_complete = true};
+    mor_arena_init(&ret_ledger->arena, 0, NULL);
+    struct walking walk = {.ledger = ret_ledger, .report = report, .watermark_ms = INT64_MIN};
+    for (size_t i = 0; i < commit_count; i++) {
+        walk.commit = &commits[i];
+        visit_commit(&walk);
+    }
+    json_decref(walk.newest);
+    mor_map_done(&walk.batches);
+    index_ranges(ret_ledger);
+}
+
+void mor_verify_ledger_done(struct mor_verify_ledger *ledger)
+{
+    free(ledger->commits);
+    free(ledger->ranges);
+    free(ledger->partitions);
+    mor_arena_done(&ledger->arena);
+}
+
+const struct mor_verify_range *mor_verify_ledger_find(const struct mor_verify_ledger *ledger,
+                                                      int32_t number, int64_t offset)
+{
+    const struct mor_verify_partition *partition = find_partition(ledger, number);
+    size_t low = 0, high = partition ? partition->range_count : 0;
+    const struct mor_verify_range *ranges =
+        high > 0 ? &ledger->ranges[partition->range_first] : NULL;
+    while (low < high) { // the last one that starts at or before the offset
+        size_t middle = (low + high) / 2;
+        if (ranges[middle].start <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low > 0 && offset < ranges[low - 1].end ? &ranges[low - 1] : NULL;
+}
