@@ -10,7 +10,7 @@ struct pool {
     const char *partition; // of the file group; NULL = all of its bucket
     int32_t bucket;
     size_t row_count;
-    struct mor_row_ref *rows;  // in the order of their lanes
+    struct mor_row_ref *rows; // in the order of their lanes
     struct pool *next_of_bucket;
     // results
     struct mor_change_group *groups;
@@ -34,8 +34,8 @@ struct builder {
     const struct mor_batch_part *parts;
     size_t part_count;
     struct mor_changes *changes;
-    struct mor_map pool_of_name;   // what makes rows belong together -> struct pool
-    struct mor_map bucket_of_name; // bucket -> first struct pool of it
+    struct mor_map pool_of_name;       // what makes rows belong together -> struct pool
+    struct mor_map bucket_of_name;     // bucket -> first struct pool of it
     struct local_group **local_groups; // [part][the router's id]
     size_t *local_counts;
 };
@@ -308,8 +308,8 @@ static void name_groups(const struct builder *builder, struct pool *pool,
         if (list->group_of_place[place] == 0)
             continue;
         struct mor_change_group *group = &pool->groups[list->group_of_place[place] - 1];
-        group->partition = known != NULL ? mor_state_name_text(known->state, (uint32_t)place)
-                                         : pool->partition;
+        group->partition =
+            known != NULL ? mor_state_name_text(known->state, (uint32_t)place) : pool->partition;
         if (group->delete_count > 0 &&
             !mor_table_has_group(builder->options->table, group->partition, group->bucket))
             group->delete_count = 0;
@@ -324,8 +324,8 @@ static void note_key_changes(const struct builder *builder, struct pool *pool,
         const struct mor_contest *contest = &ring->contests[i];
         if (!contest->entered)
             continue;
-        struct mor_key_change change = {
-            contest->key, {judge(builder, contest).upsert, contest->ordering}};
+        struct mor_key_change change = {contest->key,
+                                        {judge(builder, contest).upsert, contest->ordering}};
         if (change.entry.location != contest->prior.location ||
             change.entry.ordering != contest->prior.ordering)
             mor_buffer_append(&pool->key_changes, &change, sizeof change);
@@ -335,9 +335,8 @@ static void note_key_changes(const struct builder *builder, struct pool *pool,
 static enum mor_status settle_keys(const struct builder *builder, struct pool *pool,
                                    struct mor_error *err)
 {
-    bool has_rows =
-        builder->options->known == NULL &&
-        mor_table_has_group(builder->options->table, pool->partition, pool->bucket);
+    bool has_rows = builder->options->known == NULL &&
+                    mor_table_has_group(builder->options->table, pool->partition, pool->bucket);
     struct mor_ring ring;
     mor_ring_init(&ring, &builder->rules,
                   (struct mor_state_entry){has_rows ? 0 : MOR_STATE_NOWHERE, 0}, pool->row_count,
@@ -429,8 +428,7 @@ static void begin_set(struct mor_changes *changes, const struct mor_batch_part *
         mor_lane_batch_refresh_view(parts[i].batch);
         changes->batches[i] = &parts[i].batch->view;
     }
-    changes->set =
-        (struct mor_change_set){.batches = changes->batches, .batch_count = part_count};
+    changes->set = (struct mor_change_set){.batches = changes->batches, .batch_count = part_count};
 }
 
 enum mor_status mor_changes_build(const struct mor_changes_options *options,

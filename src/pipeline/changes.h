@@ -9,9 +9,9 @@
 // Rows in file groups; borrowed batches. Zero-initialised is empty.
 struct mor_changes {
     struct mor_change_set set;
-    struct mor_outcomes outcomes;   // inserted, updated, deleted
-    struct mor_buffer key_changes;  // struct mor_key_change[], of the key index
-    struct mor_arena arena;         // everything below
+    struct mor_outcomes outcomes;  // inserted, updated, deleted
+    struct mor_buffer key_changes; // struct mor_key_change[], of the key index
+    struct mor_arena arena;        // everything below
     struct mor_batch **batches;
     struct mor_row_ref **refs; // arrays that the groups point into
     size_t ref_array_count;

@@ -7,8 +7,8 @@
 void mor_ring_init(struct mor_ring *ring, const struct mor_contest_rules *rules,
                    struct mor_state_entry unknown, size_t row_count, struct mor_budget *budget)
 {
-    *ring = (struct mor_ring){
-        .rules = rules, .unknown = unknown, .slot_count = 16, .budget = budget};
+    *ring =
+        (struct mor_ring){.rules = rules, .unknown = unknown, .slot_count = 16, .budget = budget};
     while (ring->slot_count < row_count * 2)
         ring->slot_count *= 2;
     ring->slots = mor_calloc(ring->slot_count, sizeof *ring->slots);
@@ -154,8 +154,7 @@ enum mor_status mor_ring_add(struct mor_ring *ring, const struct mor_row_ref *re
         size_t known = ring->count;
         for (size_t i = 0; i < block; i++) {
             struct mor_row_ref ref = refs[done + i];
-            contest_of[i] =
-                find_contest(ring, ring->rules->parts[ref.batch].batch->keys[ref.row]);
+            contest_of[i] = find_contest(ring, ring->rules->parts[ref.batch].batch->keys[ref.row]);
         }
         MOR_TRY(look_up(ring, known, err));
         for (size_t i = 0; i < block; i++)

@@ -10,17 +10,18 @@
 // The body of an attachment, little-endian: count of names u32 | for each: number u32, size u32,
 // bytes | zeroes up to a multiple of 8 | changes of 32 bytes: low and high half of the key's hash,
 // number of the partition's name (all ones = deleted), ordering.
-#define PIECE_CHANGES   4096
-#define PROGRESS_MS     5000
-#define OVERLAY_SLOTS   1024
-#define MANTISSA_BITS   56
-#define SIGN_BIT        (UINT64_C(1) << 63)
+#define PIECE_CHANGES 4096
+#define PROGRESS_MS   5000
+#define OVERLAY_SLOTS 1024
+#define MANTISSA_BITS 56
+#define SIGN_BIT      (UINT64_C(1) << 63)
 
 const struct mor_attachment_kind mor_key_attachments = {
     .name = "keys",
     .magic = {'M', 'O', 'R', 'K', 'E', 'Y', '0', '1'},
-    .damaged = "what a commit changed in the key index, without which late records of these keys "
-               "cannot be told. Remove it together with the topic's folder under state_dir to go on"};
+    .damaged =
+        "what a commit changed in the key index, without which late records of these keys "
+        "cannot be told. Remove it together with the topic's folder under state_dir to go on"};
 
 // ---- orderings ----------------------------------------------------------------------------------
 
@@ -252,8 +253,9 @@ static enum mor_status visit_changes(const struct mor_buffer *bytes, size_t at,
         memcpy(piece, bytes->data + at, count * sizeof *piece);
         for (size_t i = 0; i < count; i++)
             if (!translate(names, &last, &piece[i].entry.location))
-                return mor_error_set(err, MOR_FATAL, "an attachment of keys has a partition "
-                                                     "without a name");
+                return mor_error_set(err, MOR_FATAL,
+                                     "an attachment of keys has a partition "
+                                     "without a name");
         MOR_TRY(take(context, piece, count, err));
         at += count * sizeof *piece;
     }
@@ -362,8 +364,8 @@ static void choose_columns(struct rebuild *work, struct mor_arena *arena)
 static enum mor_status open_scan(struct rebuild *work, struct mor_arena *arena,
                                  struct mor_error *err)
 {
-    MOR_TRY(mor_table_open_read(work->options->location, work->options->budget, &work->snapshot,
-                                err));
+    MOR_TRY(
+        mor_table_open_read(work->options->location, work->options->budget, &work->snapshot, err));
     choose_columns(work, arena);
     const struct mor_scan_options options = {.columns = work->columns,
                                              .column_count = work->column_count,
@@ -424,8 +426,8 @@ static enum mor_status load_rows(struct rebuild *work, struct mor_error *err)
         if (work->groups[i] == MOR_GROUP_INVALID) // written by somebody else
             continue;
         work->keys[kept] = work->keys[i];
-        work->entries[kept++] =
-            (struct mor_state_entry){number_of(work, work->groups[i]), mor_key_ordering(ordering, i)};
+        work->entries[kept++] = (struct mor_state_entry){number_of(work, work->groups[i]),
+                                                         mor_key_ordering(ordering, i)};
     }
     work->row_count += (int64_t)kept;
     return mor_state_load_keys(work->state, work->keys, work->entries, kept, err);

@@ -68,10 +68,10 @@ enum mor_status mor_key_apply(void *batch, const struct mor_key_change *changes,
 struct mor_key_rebuild {
     const struct mor_table *table; // borrowed: how rows are routed
     const char *location;
-    const struct mor_schema *rows;     // borrowed
-    int32_t ordering_column;           // of rows; -1 = none is configured
-    const int32_t *required_columns;   // of rows, borrowed: what a row needs to be routed,
-    size_t required_count;             // besides its key
+    const struct mor_schema *rows;   // borrowed
+    int32_t ordering_column;         // of rows; -1 = none is configured
+    const int32_t *required_columns; // of rows, borrowed: what a row needs to be routed,
+    size_t required_count;           // besides its key
     struct mor_budget *budget;
     const char *topic; // for the log
 };

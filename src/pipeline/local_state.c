@@ -108,10 +108,14 @@ static enum mor_status load_ids(struct mor_local_state *local, const struct mor_
     return mor_dedup_load(local->state, bytes, err);
 }
 
+// Before the oldest commit whose changes are kept somebody may have committed without telling any.
 static enum mor_status load_keys(struct mor_local_state *local, const struct mor_buffer *bytes,
                                  void *context, struct mor_error *err)
 {
-    (void)context;
+    const struct mor_ledger *ledger = context;
+    int64_t from = ledger->keys.from > 0 ? ledger->keys.from : ledger->number + 1;
+    if (mor_attachment_note(bytes) < from)
+        return MOR_OK;
     return mor_key_attachment_visit(local->state, bytes, mor_key_load, local->state, err);
 }
 
@@ -155,14 +159,15 @@ static bool holds_keys(const struct mor_local_state *local)
 
 // The scan comes first: it sees the table at some version, and the changes that are loaded after it
 // tell everything that came later, whatever that version was.
-static enum mor_status load_all(struct mor_local_state *local, const char *after, char **version,
+static enum mor_status load_all(struct mor_local_state *local, const char *after,
+                                const struct mor_ledger *ledger, char **version,
                                 struct mor_error *err)
 {
     if (local->has_index) {
         if (after == NULL && mor_state_mark_of(local->state) == NULL)
             MOR_TRY(mor_key_index_rebuild(local->state, &local->rebuild, err));
-        MOR_TRY(load_attachments(local, &mor_key_attachments, after, load_keys, NULL, version,
-                                 err));
+        MOR_TRY(load_attachments(local, &mor_key_attachments, after, load_keys, (void *)ledger,
+                                 version, err));
     }
     if (!local->has_ids)
         return MOR_OK;
@@ -185,7 +190,7 @@ enum mor_status mor_local_state_catch_up(struct mor_local_state *local,
     const char *after = version_of(mark);
     MOR_AUTO_FREE char *version = mor_strdup(after != NULL ? after : "");
     MOR_TRY(mor_state_load_begin(local->state, ledger->watermark_ms, err));
-    MOR_TRY(load_all(local, after, &version, err));
+    MOR_TRY(load_all(local, after, ledger, &version, err));
     struct mor_state_mark reached = mark_at(version, ledger, property);
     return mor_state_load_finish(local->state, &reached, err);
 }

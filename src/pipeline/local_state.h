@@ -39,7 +39,7 @@ struct mor_local_state {
     struct mor_key_rebuild rebuild;
     int64_t tidy_at_ms;       // monotonic: when attachments are looked through again
     int64_t keys_superfluous; // changes of keys before this commit were not needed at that time
-    atomic_bool damaged; // a lane found the state unusable
+    atomic_bool damaged;      // a lane found the state unusable
 };
 
 // Opens <state_dir>/state/<topic>. Committer, as all below. RETRY: disk full, somebody has it open.
@@ -53,8 +53,9 @@ void mor_local_state_free(struct mor_local_state *local);
 // Whether the state has taken in everything up to the ledger's commit.
 bool mor_local_state_is_at(const struct mor_local_state *local, const struct mor_ledger *ledger);
 // Takes in what the table has and the state has not, up to `ledger`, which was read from the table
-// (`property`: its text, NULL = the table has none). No batch may be open; lanes may go on judging. NOT_FOUND: the
-// state does not continue this table (rolled back, or too far behind): mor_local_state_reset first.
+// (`property`: its text, NULL = the table has none). No batch may be open; lanes may go on judging.
+// NOT_FOUND: the state does not continue this table (rolled back, or too far behind):
+// mor_local_state_reset first.
 enum mor_status mor_local_state_catch_up(struct mor_local_state *local,
                                          const struct mor_ledger *ledger, const char *property,
                                          struct mor_error *err) MOR_CHECKED;

@@ -197,8 +197,8 @@ static inline void write_changes(struct fixture *fixture, struct mor_changes *ch
         ledger.keys.from = 1;
     }
     if (bytes.size_bytes > 0)
-        assert_ok(mor_write_attach(write, mor_key_attachments.name, bytes.data, bytes.size_bytes,
-                                   &err));
+        assert_ok(
+            mor_write_attach(write, mor_key_attachments.name, bytes.data, bytes.size_bytes, &err));
     const struct mor_commit_facts facts = {
         .batch_id = batch_id, .instance = "test", .topic = "events"};
     mor_buffer_reset(property);

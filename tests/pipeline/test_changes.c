@@ -250,8 +250,7 @@ static struct event event_of(size_t number)
 {
     if (number == EVENTS - 1)
         return (struct event){ROW_TOMBSTONE | ROW_DELETE, 0, 'A'};
-    return (struct event){number >= 6 ? ROW_DELETE : 0,
-                          VERSION_BEFORE - 1 + (int64_t)(number % 3),
+    return (struct event){number >= 6 ? ROW_DELETE : 0, VERSION_BEFORE - 1 + (int64_t)(number % 3),
                           number / 3 % 2 == 0 ? 'A' : 'B'};
 }
 
@@ -321,10 +320,11 @@ static void random_events_over_many_commits_give_what_their_model_says(void **st
             random = random * 6364136223846793005u + 1442695040888963407u;
             int64_t id = (int64_t)(random >> 33) % KEYS;
             unsigned kind = (unsigned)(random >> 20) % 16;
-            const struct event event = {
-                .flags = kind == 0 ? ROW_TOMBSTONE | ROW_DELETE : kind < 4 ? ROW_DELETE : 0,
-                .version = round + (int64_t)(random >> 50) % 9,
-                .region = (char)('A' + (random >> 45) % 4)};
+            const struct event event = {.flags = kind == 0  ? ROW_TOMBSTONE | ROW_DELETE
+                                                 : kind < 4 ? ROW_DELETE
+                                                            : 0,
+                                        .version = round + (int64_t)(random >> 50) % 9,
+                                        .region = (char)('A' + (random >> 45) % 4)};
             add_event(&fixture.batches[id % LANES], id, &event, ++offset);
             effects[happen(&model[id], &event, offset)]++;
         }
@@ -356,7 +356,7 @@ static void what_loses_or_changes_nothing_is_not_written(void **state)
         add_row(&fixture.batches[0], id, 4, "B", 20 + id, 0); // late
     for (int64_t id = 5; id < 10; id++)
         add_row(&fixture.batches[0], id, 4, "A", 20 + id, ROW_DELETE); // late
-    for (int64_t id = 20; id < 30; id++) // of keys that have no row
+    for (int64_t id = 20; id < 30; id++)                               // of keys that have no row
         add_row(&fixture.batches[0], id, 0, NULL, 20 + id, ROW_TOMBSTONE | ROW_DELETE);
     for (int i = 0; i < LANES; i++)
         close_batch(&fixture, i);
@@ -407,8 +407,8 @@ static void what_others_changed_meanwhile_counts(void **state)
     for (int i = 0; i < LANES; i++)
         close_batch(&fixture, i);
     struct mor_key_overlay overlay = {0};
-    const struct mor_key_change change = {
-        fixture.batches[0].keys[0], {MOR_STATE_NOWHERE, (uint64_t)9 ^ UINT64_C(1) << 63}};
+    const struct mor_key_change change = {fixture.batches[0].keys[0],
+                                          {MOR_STATE_NOWHERE, (uint64_t)9 ^ UINT64_C(1) << 63}};
     mor_key_overlay_put(&overlay, &change);
     const struct mor_known_keys known = {fixture.state, &overlay};
     const struct mor_changes_options options = {.table = fixture.table,

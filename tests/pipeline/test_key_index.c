@@ -98,8 +98,8 @@ static void decimals_keep_their_order_in_their_leading_digits(void **state)
 static void texts_are_told_apart_by_eight_bytes(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "2", "2026", "2026-01-", "2026-01-01", "2026-02-01",
-                                        "\xc3\xa9"};
+    static const char *const texts[] = {"",           "2",          "2026",    "2026-01-",
+                                        "2026-01-01", "2026-02-01", "\xc3\xa9"};
     struct mor_vector vector;
     struct mor_schema *schema = one_column(MOR_TYPE_STRING, &vector);
     for (size_t i = 0; i < 7; i++)
@@ -259,8 +259,7 @@ static void the_rows_of_a_table_make_the_index(void **state)
                                             .topic = "t"};
     assert_ok(mor_state_load_begin(fixture.state, INT64_MIN, &err));
     assert_ok(mor_key_index_rebuild(fixture.state, &rebuild, &err));
-    const struct mor_state_mark mark = {
-        .version = "v", .offsets = "", .watermark_ms = INT64_MIN};
+    const struct mor_state_mark mark = {.version = "v", .offsets = "", .watermark_ms = INT64_MIN};
     assert_ok(mor_state_load_finish(fixture.state, &mark, &err));
 
     for (int64_t id = 0; id < 9000; id++)
@@ -278,8 +277,7 @@ static void the_rows_of_a_table_make_the_index(void **state)
                             moved         ? "region=C"
                             : id % 3 == 0 ? "region=A"
                                           : "region=B");
-        assert_true(entry.ordering ==
-                    ((uint64_t)((moved ? 20000 : 100) + id) ^ UINT64_C(1) << 63));
+        assert_true(entry.ordering == ((uint64_t)((moved ? 20000 : 100) + id) ^ UINT64_C(1) << 63));
     }
     tear_down(&fixture);
 }

@@ -173,11 +173,44 @@ static void a_state_that_is_too_far_behind_is_told_to_start_anew(void **state)
     ledger.keys.from = 0; // somebody committed without an index
     assert_int_equal(mor_local_state_catch_up(other, &ledger, property, &err), MOR_NOT_FOUND);
     err = MOR_ERROR_INIT;
+    ledger.keys.from = 1;
     assert_ok(mor_local_state_reset(other, &err));
     assert_ok(mor_local_state_catch_up(other, &ledger, property, &err));
     check_same(&fixture, other, 50);
     mor_ledger_done(&ledger);
     free(property);
+    mor_local_state_free(other);
+    tear_down(&fixture);
+}
+
+static void what_was_committed_without_an_index_is_seen_in_the_table(void **state)
+{
+    (void)state;
+    struct mor_error err = MOR_ERROR_INIT;
+    struct fixture fixture;
+    set_up(&fixture, true, true, true);
+    MOR_AUTO_FREE char *state_dir = check_folder();
+    for (int64_t id = 0; id < 3; id++)
+        add_row(&fixture.batches[0], id, 1, "A", id, 0);
+    (void)commit(&fixture);
+    struct mor_local_state *other = open_other(&fixture, state_dir);
+    assert_ok(catch_up(&fixture, other, &err));
+    mor_state_free(fixture.state);
+    fixture.state = NULL;
+    add_row(&fixture.batches[0], 1, 0, NULL, 9, ROW_TOMBSTONE | ROW_DELETE);
+    (void)commit(&fixture);
+    assert_int_equal(catch_up(&fixture, other, &err), MOR_NOT_FOUND);
+    err = MOR_ERROR_INIT;
+    assert_ok(mor_local_state_reset(other, &err));
+    assert_ok(catch_up(&fixture, other, &err));
+    for (int64_t id = 0; id < 3; id++)
+        add_row(&fixture.batches[0], id, 1, "A", 0, 0);
+    close_batch(&fixture, 0);
+    for (int64_t id = 0; id < 3; id++) {
+        struct mor_state_entry entry;
+        assert_ok(mor_state_lookup(other->state, &fixture.batches[0].keys[id], 1, &entry, &err));
+        assert_int_equal(entry.location != MOR_STATE_NOWHERE, id != 1);
+    }
     mor_local_state_free(other);
     tear_down(&fixture);
 }
@@ -221,6 +254,7 @@ int main(void)
         cmocka_unit_test(a_state_follows_what_others_commit_and_starts_from_nothing),
         cmocka_unit_test(an_overlay_has_what_the_state_lacks),
         cmocka_unit_test(a_state_that_is_too_far_behind_is_told_to_start_anew),
+        cmocka_unit_test(what_was_committed_without_an_index_is_seen_in_the_table),
         cmocka_unit_test(attachments_that_nobody_needs_are_dropped_a_round_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
