@@ -56,6 +56,11 @@ enum mor_config_time_unit {
     MOR_CONFIG_TIME_US,
     MOR_CONFIG_TIME_NS
 };
+enum mor_config_key_index {
+    MOR_CONFIG_KEY_INDEX_AUTO,
+    MOR_CONFIG_KEY_INDEX_ON,
+    MOR_CONFIG_KEY_INDEX_OFF
+};
 enum mor_config_late { MOR_CONFIG_LATE_MERGE, MOR_CONFIG_LATE_DEAD_LETTER, MOR_CONFIG_LATE_DROP };
 enum mor_config_table_format {
     MOR_CONFIG_TABLE_HUDI,
@@ -193,6 +198,7 @@ struct mor_config_topic {
         size_t partition_field_count;
         int64_t buckets;
         bool provenance;
+        enum mor_config_key_index key_index;
         int64_t hudi_table_version;
     } table;
     struct {

@@ -119,6 +119,12 @@ static const struct mor_option_choice time_units[] = {
     {"ns", MOR_CONFIG_TIME_NS, false},
     {NULL, 0, false},
 };
+static const struct mor_option_choice key_indexes[] = {
+    {"auto", MOR_CONFIG_KEY_INDEX_AUTO, false},
+    {"on", MOR_CONFIG_KEY_INDEX_ON, false},
+    {"off", MOR_CONFIG_KEY_INDEX_OFF, false},
+    {NULL, 0, false},
+};
 static const struct mor_option_choice late_policies[] = {
     {"merge", MOR_CONFIG_LATE_MERGE, false},
     {"dead_letter", MOR_CONFIG_LATE_DEAD_LETTER, false},
@@ -255,6 +261,10 @@ const struct mor_option mor_topic_options[] = {
      "created."},
     {"table.provenance", MOR_OPTION_BOOL, TOPIC(table.provenance), "true", 0, 0, NULL, 0,
      "Columns `_kafka_partition` and `_kafka_offset`."},
+    {"table.key_index", MOR_OPTION_CHOICE, TOPIC(table.key_index), "auto", 0, 0, key_indexes, 0,
+     "Whether the service knows of each key where its row is and the highest ordering value it has "
+     "had, so that late records and keys that move to another partition of the table come out "
+     "right. `auto`: for keyed topics with `ordering` or `table.partition_by`."},
     {"table.hudi.table_version", MOR_OPTION_COUNT, TOPIC(table.hudi_table_version), "6", 6, 9, NULL,
      0, "Hudi table version to create: 6 (read by everything) or 9 (Hudi 1.1 and newer)."},
     {"commit.interval", MOR_OPTION_DURATION, TOPIC(commit.interval_ms), "10s", 100, 1 * HOUR, NULL,

@@ -4,86 +4,109 @@
 
 #include "moraine/base/map.h"
 
-// What is known of one file group while its rows are gathered.
-struct group {
-    const char *partition;
+// Rows that are looked at together, by one thread: of a bucket when the key index says where a key
+// is; of a file group when there is no index; of a file group and a lane when there are no keys.
+struct pool {
+    const char *partition; // of the file group; NULL = all of its bucket
     int32_t bucket;
-    size_t row_count; // rows that name it, tombstones included
-    struct mor_row_ref *refs;
+    size_t row_count;
+    struct mor_row_ref *rows; // in the order of their lanes
+    struct pool *next_of_bucket;
+    // results
+    struct mor_change_group *groups;
+    size_t group_count;
+    struct mor_row_ref *refs; // of the groups
+    size_t ref_count;
+    struct mor_buffer key_changes;
     struct mor_outcomes outcomes;
-    struct group *next_of_bucket;
+};
+
+// A group id of a lane's router. Places are numbers of table partitions: those of the local state,
+// or 0 for the only one of a pool.
+struct local_group {
+    uint32_t pool; // index + 1, 0 = not known yet
+    uint32_t place;
 };
 
 struct builder {
-    struct mor_table *table;
-    const struct mor_lane_plan *plan;
-    int32_t ordering_column;
+    const struct mor_changes_options *options;
+    struct mor_contest_rules rules;
     const struct mor_batch_part *parts;
     size_t part_count;
     struct mor_changes *changes;
-    struct mor_map group_of_name;  // partition + '\0' + bucket -> struct group
-    struct mor_map bucket_of_name; // bucket -> first struct group of it
-    uint32_t **group_of_local; // [part][the router's id] -> index into group_of_name's entries + 1
-    size_t *local_count;
+    struct mor_map pool_of_name;       // what makes rows belong together -> struct pool
+    struct mor_map bucket_of_name;     // bucket -> first struct pool of it
+    struct local_group **local_groups; // [part][the router's id]
+    size_t *local_counts;
 };
 
-static struct group *group_at(const struct builder *builder, size_t index)
+static struct pool *pool_at(const struct builder *builder, size_t index)
 {
-    assert(index < builder->group_of_name.count);
-    return builder->group_of_name.entries[index].value.pointer;
+    assert(index < builder->pool_of_name.count);
+    return builder->pool_of_name.entries[index].value.pointer;
 }
 
-// Index of the group of a partition and a bucket, made when it is new. Append-only tables have no
-// buckets: the rows of each lane (`part`) become a group of their own, so lanes are encoded side by
-// side.
-static size_t find_group(struct builder *builder, const char *partition, int32_t bucket,
-                         size_t part)
+// ---- pools --------------------------------------------------------------------------------------
+
+// Index of the pool of a row that lies in `partition` (NULL = anywhere), made when it is new.
+static size_t find_pool(struct builder *builder, const char *partition, int32_t bucket, size_t part)
 {
-    size_t length = strlen(partition);
+    bool keyed = builder->options->plan->keyed;
+    if (builder->options->known != NULL)
+        partition = NULL;
     MOR_AUTO_BUFFER name = {0};
-    mor_buffer_append(&name, partition, length + 1);
-    mor_buffer_append_le32(&name, builder->plan->keyed ? (uint32_t)bucket : (uint32_t)part);
+    mor_buffer_append_le32(&name, keyed ? (uint32_t)bucket : (uint32_t)part);
+    if (partition != NULL)
+        mor_buffer_append(&name, partition, strlen(partition) + 1);
     bool added;
     struct mor_map_entry *entry =
-        mor_map_put(&builder->group_of_name, name.data, name.size_bytes, &added);
+        mor_map_put(&builder->pool_of_name, name.data, name.size_bytes, &added);
     if (added) {
         struct mor_arena *arena = &builder->changes->arena;
-        struct group *group = mor_arena_calloc(arena, 1, sizeof *group);
-        group->partition = mor_arena_strdup(arena, partition);
-        group->bucket = bucket;
+        struct pool *pool = mor_arena_calloc(arena, 1, sizeof *pool);
+        pool->partition = partition != NULL ? mor_arena_strdup(arena, partition) : NULL;
+        pool->bucket = bucket;
+        pool->key_changes.budget = builder->changes->budget;
         struct mor_map_entry *first =
             mor_map_put(&builder->bucket_of_name, &bucket, sizeof bucket, NULL);
-        group->next_of_bucket = first->value.pointer;
-        first->value.pointer = group;
-        entry->value.pointer = group;
+        pool->next_of_bucket = first->value.pointer;
+        first->value.pointer = pool;
+        entry->value.pointer = pool;
     }
-    return (size_t)(entry - builder->group_of_name.entries);
+    return (size_t)(entry - builder->pool_of_name.entries);
+}
+
+static void reserve_local(struct builder *builder, size_t part, uint32_t local)
+{
+    size_t count = builder->local_counts[part];
+    if (local < count)
+        return;
+    size_t grown = count * 2 > local ? count * 2 : (size_t)local + 64;
+    struct local_group *groups =
+        mor_realloc(builder->local_groups[part], grown * sizeof(struct local_group));
+    memset(groups + count, 0, (grown - count) * sizeof *groups);
+    builder->local_groups[part] = groups;
+    builder->local_counts[part] = grown;
 }
 
 // The group of a row that knows its partition.
-static struct group *group_of_row(struct builder *builder, size_t part, uint32_t local)
+static struct local_group *local_group_of(struct builder *builder, size_t part, uint32_t local)
 {
-    if (local >= builder->local_count[part]) {
-        size_t grown =
-            builder->local_count[part] * 2 > local ? builder->local_count[part] * 2 : local + 64;
-        builder->group_of_local[part] =
-            mor_realloc(builder->group_of_local[part], grown * sizeof(uint32_t));
-        memset(builder->group_of_local[part] + builder->local_count[part], 0,
-               (grown - builder->local_count[part]) * sizeof(uint32_t));
-        builder->local_count[part] = grown;
-    }
-    uint32_t *known = &builder->group_of_local[part][local];
-    if (*known == 0) {
-        const char *partition;
-        int32_t bucket;
-        mor_router_group(builder->parts[part].batch->router, local, &partition, &bucket);
-        *known = (uint32_t)find_group(builder, partition, bucket, part) + 1;
-    }
-    return group_at(builder, *known - 1);
+    reserve_local(builder, part, local);
+    struct local_group *group = &builder->local_groups[part][local];
+    if (group->pool != 0)
+        return group;
+    const char *partition;
+    int32_t bucket;
+    mor_router_group(builder->parts[part].batch->router, local, &partition, &bucket);
+    const struct mor_known_keys *known = builder->options->known;
+    group->place = known != NULL ? mor_state_name_number(known->state, partition) : 0;
+    group->pool = (uint32_t)find_pool(builder, partition, bucket, part) + 1;
+    return group;
 }
 
-// The groups that a tombstone reaches: a list through next_of_bucket, NULL when there are none.
-static struct group *groups_of_tombstone(struct builder *builder, uint32_t local)
+// The pools that a tombstone reaches: a list through next_of_bucket, NULL when there are none.
+static struct pool *pools_of_tombstone(struct builder *builder, uint32_t local)
 {
     int32_t bucket = (int32_t)(local & ~MOR_GROUP_ANY_PARTITION);
     const struct mor_map_entry *entry =
@@ -91,14 +114,19 @@ static struct group *groups_of_tombstone(struct builder *builder, uint32_t local
     return entry != NULL ? entry->value.pointer : NULL;
 }
 
-static void add_table_groups(struct builder *builder, int32_t bucket)
+// Makes the pools that tombstones of a bucket reach besides those that rows of the commit make.
+static void add_pools_of_bucket(struct builder *builder, int32_t bucket)
 {
+    if (builder->options->known != NULL) {
+        (void)find_pool(builder, NULL, bucket, 0);
+        return;
+    }
     const char **partitions;
     size_t count;
-    mor_table_partitions_with_bucket(builder->table, bucket, &builder->changes->arena, &partitions,
-                                     &count);
+    mor_table_partitions_with_bucket(builder->options->table, bucket, &builder->changes->arena,
+                                     &partitions, &count);
     for (size_t i = 0; i < count; i++)
-        (void)find_group(builder, partitions[i], bucket, 0);
+        (void)find_pool(builder, partitions[i], bucket, 0);
 }
 
 // Calls visit for every row that the commit takes in, in the order of its lane.
@@ -120,291 +148,316 @@ static void for_each_row(struct builder *builder, visit_row *visit)
     }
 }
 
-// First pass: rows that know their group make it known; buckets of tombstones bring the table's
-// groups.
+// First pass: every pool becomes known.
 static void discover_row(struct builder *builder, size_t part, size_t row, uint32_t local)
 {
-    (void)row;
-    if ((local & MOR_GROUP_ANY_PARTITION) != 0) {
-        bool added;
-        uint64_t marker = (uint64_t)local << 32; // kept apart from bucket numbers by its size
-        (void)mor_map_put(&builder->bucket_of_name, &marker, sizeof marker, &added);
-        if (added)
-            add_table_groups(builder, (int32_t)(local & ~MOR_GROUP_ANY_PARTITION));
-    } else {
-        group_of_row(builder, part, local)->row_count++;
+    if ((builder->parts[part].batch->flags[row] & ROW_TOMBSTONE) != 0)
+        builder->changes->outcomes.deleted++; // one record, however many pools it reaches
+    if ((local & MOR_GROUP_ANY_PARTITION) == 0) {
+        pool_at(builder, local_group_of(builder, part, local)->pool - 1)->row_count++;
+        return;
     }
+    bool added;
+    uint64_t marker = (uint64_t)local << 32; // kept apart from bucket numbers by its size
+    (void)mor_map_put(&builder->bucket_of_name, &marker, sizeof marker, &added);
+    if (added)
+        add_pools_of_bucket(builder, (int32_t)(local & ~MOR_GROUP_ANY_PARTITION));
 }
 
 static void count_tombstone(struct builder *builder, size_t part, size_t row, uint32_t local)
 {
-    if ((builder->parts[part].batch->flags[row] & ROW_TOMBSTONE) == 0)
-        return;
-    builder->changes->outcomes.deleted++; // one record, however many file groups it reaches
+    (void)part;
+    (void)row;
     if ((local & MOR_GROUP_ANY_PARTITION) == 0)
         return;
-    for (struct group *group = groups_of_tombstone(builder, local); group != NULL;
-         group = group->next_of_bucket)
-        group->row_count++;
+    for (struct pool *pool = pools_of_tombstone(builder, local); pool != NULL;
+         pool = pool->next_of_bucket)
+        pool->row_count++;
 }
 
 static void place_row(struct builder *builder, size_t part, size_t row, uint32_t local)
 {
     struct mor_row_ref ref = {(uint32_t)part, (uint32_t)row};
     if ((local & MOR_GROUP_ANY_PARTITION) == 0) {
-        struct group *group = group_of_row(builder, part, local);
-        group->refs[group->row_count++] = ref;
+        struct pool *pool = pool_at(builder, builder->local_groups[part][local].pool - 1);
+        pool->rows[pool->row_count++] = ref;
         return;
     }
-    for (struct group *group = groups_of_tombstone(builder, local); group != NULL;
-         group = group->next_of_bucket)
-        group->refs[group->row_count++] = ref;
+    for (struct pool *pool = pools_of_tombstone(builder, local); pool != NULL;
+         pool = pool->next_of_bucket)
+        pool->rows[pool->row_count++] = ref;
 }
 
-// Gives every group its piece of one array and fills it.
-static void place_rows(struct builder *builder)
+// Gives every pool its piece of one array and fills it.
+static struct mor_row_ref *place_rows(struct builder *builder, size_t *ret_total)
 {
-    struct mor_changes *changes = builder->changes;
-    size_t total = 0;
-    for (size_t i = 0; i < builder->group_of_name.count; i++)
-        total += group_at(builder, i)->row_count;
-    changes->refs = mor_alloc(total * sizeof *changes->refs);
-    changes->ref_count = total;
-    mor_budget_take(changes->budget, total * sizeof *changes->refs);
-    size_t at = 0;
-    for (size_t i = 0; i < builder->group_of_name.count; i++) {
-        struct group *group = group_at(builder, i);
-        group->refs = changes->refs + at;
-        at += group->row_count;
-        group->row_count = 0;
+    size_t total = 0, at = 0;
+    for (size_t i = 0; i < builder->pool_of_name.count; i++)
+        total += pool_at(builder, i)->row_count;
+    struct mor_row_ref *rows = mor_alloc(total * sizeof *rows);
+    mor_budget_take(builder->changes->budget, total * sizeof *rows);
+    for (size_t i = 0; i < builder->pool_of_name.count; i++) {
+        struct pool *pool = pool_at(builder, i);
+        pool->rows = rows + at;
+        at += pool->row_count;
+        pool->row_count = 0;
     }
     for_each_row(builder, place_row);
+    *ret_total = total;
+    return rows;
 }
 
-// ---- pre-combine --------------------------------------------------------------------------------
+// ---- groups of one pool -------------------------------------------------------------------------
 
-static int compare_numbers(double a, double b)
-{
-    return a < b ? -1 : a > b;
-}
+// Where the upsert and the delete of a key go; MOR_STATE_NOWHERE = there is none.
+struct verdict {
+    uint64_t upsert, remove;
+};
 
-// Compares two ordering values, none of which is null.
-static int compare_ordering(const struct mor_vector *a, size_t row_a, const struct mor_vector *b,
-                            size_t row_b)
+static struct verdict judge(const struct builder *builder, const struct mor_contest *contest)
 {
-    switch (a->field->type) {
-    case MOR_TYPE_FLOAT:
-        return compare_numbers((double)((const float *)(const void *)a->data.data)[row_a],
-                               (double)((const float *)(const void *)b->data.data)[row_b]);
-    case MOR_TYPE_DOUBLE:
-        return compare_numbers(((const double *)(const void *)a->data.data)[row_a],
-                               ((const double *)(const void *)b->data.data)[row_b]);
-    case MOR_TYPE_DECIMAL: {
-        mor_int128 x = mor_vector_decimal(a, row_a), y = mor_vector_decimal(b, row_b);
-        return x < y ? -1 : x > y;
+    struct verdict verdict = {MOR_STATE_NOWHERE, MOR_STATE_NOWHERE};
+    if (!contest->entered)
+        return verdict;
+    if (contest->live) {
+        size_t part = contest->winner.batch;
+        uint32_t local = builder->parts[part].batch->groups[contest->winner.row];
+        verdict.upsert = builder->local_groups[part][local].place;
     }
-    case MOR_TYPE_STRING:
-    case MOR_TYPE_ENUM: {
-        size_t size_a, size_b;
-        const uint8_t *x = mor_vector_bytes_at(a, row_a, &size_a);
-        const uint8_t *y = mor_vector_bytes_at(b, row_b, &size_b);
-        int order = memcmp(x, y, size_a < size_b ? size_a : size_b);
-        return order != 0 ? order : size_a < size_b ? -1 : size_a > size_b;
+    if (contest->prior.location != verdict.upsert)
+        verdict.remove = contest->prior.location;
+    return verdict;
+}
+
+// The groups of a pool by the number of their table partition.
+struct group_list {
+    struct pool *pool;
+    uint32_t *group_of_place; // index + 1
+    size_t place_count, capacity;
+};
+
+static struct mor_change_group *group_of_place(struct group_list *list, uint64_t place)
+{
+    if (place >= list->place_count) {
+        size_t grown = (size_t)place * 2 + 16;
+        list->group_of_place = mor_realloc(list->group_of_place, grown * sizeof(uint32_t));
+        memset(list->group_of_place + list->place_count, 0,
+               (grown - list->place_count) * sizeof(uint32_t));
+        list->place_count = grown;
     }
-    default:
-        break;
-    }
-    if (mor_type_width(a->field) == 4) {
-        int32_t x = mor_vector_i32(a, row_a), y = mor_vector_i32(b, row_b);
-        return x < y ? -1 : x > y;
-    }
-    int64_t x = mor_vector_i64(a, row_a), y = mor_vector_i64(b, row_b);
-    return x < y ? -1 : x > y;
-}
-
-static bool is_delete(const struct builder *builder, struct mor_row_ref ref)
-{
-    return (builder->parts[ref.batch].batch->flags[ref.row] & ROW_DELETE) != 0;
-}
-
-static bool is_tombstone(const struct builder *builder, struct mor_row_ref ref)
-{
-    return (builder->parts[ref.batch].batch->flags[ref.row] & ROW_TOMBSTONE) != 0;
-}
-
-// Does `challenger`, which comes later in the order of arrival, replace `holder`? A delete removes
-// what came before it. A row that comes after a delete and is older than it is late and stays
-// deleted; a tombstone has no ordering value, what follows it is new.
-static bool replaces(const struct builder *builder, struct mor_row_ref holder,
-                     struct mor_row_ref challenger)
-{
-    if (is_delete(builder, challenger) || is_tombstone(builder, holder))
-        return true;
-    const struct mor_batch *a = builder->parts[holder.batch].batch->rows;
-    const struct mor_batch *b = builder->parts[challenger.batch].batch->rows;
-    int32_t column = builder->ordering_column;
-    int order =
-        compare_ordering(&a->columns[column], holder.row, &b->columns[column], challenger.row);
-    if (order != 0)
-        return order < 0;
-    int32_t offset = builder->plan->offset_column;
-    if (holder.batch == challenger.batch || offset < 0)
-        return true;
-    // the same key came through two Kafka partitions
-    return mor_vector_i64(&a->columns[offset], holder.row) <=
-           mor_vector_i64(&b->columns[offset], challenger.row);
-}
-
-static struct mor_hash128 key_of(const struct builder *builder, struct mor_row_ref ref)
-{
-    return builder->parts[ref.batch].batch->keys[ref.row];
-}
-
-// Counts what a row does to its key, as if it were applied alone. `holder` NULL: first of its key.
-static void count_outcome(const struct builder *builder, struct group *group, bool existed,
-                          const struct mor_row_ref *holder, struct mor_row_ref ref)
-{
-    if (is_tombstone(builder, ref))
-        return; // counted by count_tombstone
-    if (is_delete(builder, ref))
-        group->outcomes.deleted++;
-    else if (holder == NULL ? existed
-                            : !is_delete(builder, *holder) || !replaces(builder, *holder, ref))
-        group->outcomes.updated++;
-    else
-        group->outcomes.inserted++;
-}
-
-// Leaves one row per key in group->refs[0 .. row_count).
-static void precombine(const struct builder *builder, struct group *group, bool existed)
-{
-    size_t slot_count = 16;
-    while (slot_count < group->row_count * 2)
-        slot_count *= 2;
-    uint32_t *slots = mor_calloc(slot_count, sizeof *slots);
-    mor_budget_take(builder->changes->budget, slot_count * sizeof *slots);
-    size_t mask = slot_count - 1;
-    size_t winners = 0;
-    for (size_t i = 0; i < group->row_count; i++) {
-        struct mor_row_ref ref = group->refs[i];
-        struct mor_hash128 key = key_of(builder, ref);
-        size_t slot = key.low & mask;
-        struct mor_row_ref *holder = NULL;
-        for (; slots[slot] != 0; slot = (slot + 1) & mask) {
-            struct mor_row_ref *candidate = &group->refs[slots[slot] - 1];
-            struct mor_hash128 other = key_of(builder, *candidate);
-            if (other.low == key.low && other.high == key.high) {
-                holder = candidate;
-                break;
-            }
+    struct pool *pool = list->pool;
+    if (list->group_of_place[place] == 0) {
+        if (pool->group_count == list->capacity) {
+            list->capacity = list->capacity > 0 ? list->capacity * 2 : 4;
+            pool->groups = mor_realloc(pool->groups, list->capacity * sizeof *pool->groups);
         }
-        count_outcome(builder, group, existed, holder, ref);
-        if (holder == NULL) {
-            group->refs[winners] = ref;
-            slots[slot] = (uint32_t)++winners;
-        } else if (replaces(builder, *holder, ref)) {
-            *holder = ref;
+        pool->groups[pool->group_count++] = (struct mor_change_group){.bucket = pool->bucket};
+        list->group_of_place[place] = (uint32_t)pool->group_count;
+    }
+    return &pool->groups[list->group_of_place[place] - 1];
+}
+
+// Counts what goes into each group, and gives it its piece of the pool's refs.
+static void size_groups(const struct builder *builder, struct pool *pool,
+                        const struct mor_ring *ring, struct group_list *list)
+{
+    for (size_t i = 0; i < ring->count; i++) {
+        struct verdict verdict = judge(builder, &ring->contests[i]);
+        if (verdict.upsert != MOR_STATE_NOWHERE)
+            group_of_place(list, verdict.upsert)->upsert_count++;
+        if (verdict.remove != MOR_STATE_NOWHERE)
+            group_of_place(list, verdict.remove)->delete_count++;
+    }
+    for (size_t i = 0; i < pool->group_count; i++)
+        pool->ref_count += pool->groups[i].upsert_count + pool->groups[i].delete_count;
+    pool->refs = mor_alloc(pool->ref_count * sizeof *pool->refs);
+    mor_budget_take(builder->changes->budget, pool->ref_count * sizeof *pool->refs);
+    size_t at = 0;
+    for (size_t i = 0; i < pool->group_count; i++) {
+        struct mor_change_group *group = &pool->groups[i];
+        group->upserts = pool->refs + at;
+        group->deletes = group->upserts + group->upsert_count;
+        at += group->upsert_count + group->delete_count;
+        group->upsert_count = group->delete_count = 0;
+    }
+}
+
+static void fill_groups(const struct builder *builder, const struct mor_ring *ring,
+                        struct group_list *list)
+{
+    for (size_t i = 0; i < ring->count; i++) {
+        const struct mor_contest *contest = &ring->contests[i];
+        struct verdict verdict = judge(builder, contest);
+        if (verdict.upsert != MOR_STATE_NOWHERE) {
+            struct mor_change_group *group = group_of_place(list, verdict.upsert);
+            group->upserts[group->upsert_count++] = contest->winner;
+        }
+        if (verdict.remove != MOR_STATE_NOWHERE) {
+            struct mor_change_group *group = group_of_place(list, verdict.remove);
+            group->deletes[group->delete_count++] = contest->winner;
         }
     }
-    group->row_count = winners;
-    free(slots);
-    mor_budget_give(builder->changes->budget, slot_count * sizeof *slots);
 }
 
-// Upserts to the front, deletes to the back of the group's refs.
-static void split_deletes(const struct builder *builder, const struct group *group,
-                          struct mor_change_group *change)
+// Groups get their partition; a file group that does not exist has nothing to delete.
+static void name_groups(const struct builder *builder, struct pool *pool,
+                        const struct group_list *list)
 {
-    size_t upserts = 0;
-    size_t end = group->row_count;
-    while (upserts < end) {
-        if (!is_delete(builder, group->refs[upserts])) {
-            upserts++;
+    const struct mor_known_keys *known = builder->options->known;
+    for (size_t place = 0; place < list->place_count; place++) {
+        if (list->group_of_place[place] == 0)
             continue;
-        }
-        struct mor_row_ref swapped = group->refs[upserts];
-        group->refs[upserts] = group->refs[--end];
-        group->refs[end] = swapped;
+        struct mor_change_group *group = &pool->groups[list->group_of_place[place] - 1];
+        group->partition =
+            known != NULL ? mor_state_name_text(known->state, (uint32_t)place) : pool->partition;
+        if (group->delete_count > 0 &&
+            !mor_table_has_group(builder->options->table, group->partition, group->bucket))
+            group->delete_count = 0;
     }
-    *change = (struct mor_change_group){.partition = group->partition,
-                                        .bucket = group->bucket,
-                                        .upserts = group->refs,
-                                        .upsert_count = upserts,
-                                        .deletes = group->refs + upserts,
-                                        .delete_count = group->row_count - upserts};
 }
 
-static enum mor_status finish_group(void *context, size_t index, struct mor_error *err)
+// What the index knows afterwards, where it differs from before.
+static void note_key_changes(const struct builder *builder, struct pool *pool,
+                             const struct mor_ring *ring)
 {
-    (void)err;
-    struct builder *builder = context;
-    struct group *group = group_at(builder, index);
-    struct mor_change_group *change = &builder->changes->set.groups[index];
-    if (!builder->plan->keyed) {
-        group->outcomes.inserted = (int64_t)group->row_count;
-        split_deletes(builder, group, change);
-        return MOR_OK;
+    for (size_t i = 0; i < ring->count; i++) {
+        const struct mor_contest *contest = &ring->contests[i];
+        if (!contest->entered)
+            continue;
+        struct mor_key_change change = {contest->key,
+                                        {judge(builder, contest).upsert, contest->ordering}};
+        if (change.entry.location != contest->prior.location ||
+            change.entry.ordering != contest->prior.ordering)
+            mor_buffer_append(&pool->key_changes, &change, sizeof change);
     }
-    bool existed = mor_table_has_group(builder->table, group->partition, group->bucket);
-    precombine(builder, group, existed);
-    split_deletes(builder, group, change);
-    if (!existed)
-        change->delete_count = 0; // nothing there to delete
+}
+
+static enum mor_status settle_keys(const struct builder *builder, struct pool *pool,
+                                   struct mor_error *err)
+{
+    bool has_rows = builder->options->known == NULL &&
+                    mor_table_has_group(builder->options->table, pool->partition, pool->bucket);
+    struct mor_ring ring;
+    mor_ring_init(&ring, &builder->rules,
+                  (struct mor_state_entry){has_rows ? 0 : MOR_STATE_NOWHERE, 0}, pool->row_count,
+                  builder->changes->budget);
+    enum mor_status status = mor_ring_add(&ring, pool->rows, pool->row_count, err);
+    if (status == MOR_OK) {
+        struct group_list list = {.pool = pool};
+        size_groups(builder, pool, &ring, &list);
+        fill_groups(builder, &ring, &list);
+        name_groups(builder, pool, &list);
+        free(list.group_of_place);
+        if (builder->options->known != NULL)
+            note_key_changes(builder, pool, &ring);
+        pool->outcomes = ring.outcomes;
+    }
+    mor_ring_done(&ring);
+    return status;
+}
+
+// Every row is one of its own.
+static void take_all(struct pool *pool)
+{
+    pool->outcomes.inserted = (int64_t)pool->row_count;
+    pool->groups = mor_alloc(sizeof *pool->groups);
+    pool->groups[0] = (struct mor_change_group){.partition = pool->partition,
+                                                .bucket = pool->bucket,
+                                                .upserts = pool->rows,
+                                                .upsert_count = pool->row_count};
+    pool->group_count = 1;
+}
+
+static enum mor_status settle_pool(void *context, size_t index, struct mor_error *err)
+{
+    struct builder *builder = context;
+    struct pool *pool = pool_at(builder, index);
+    if (builder->options->plan->keyed)
+        return settle_keys(builder, pool, err);
+    take_all(pool);
     return MOR_OK;
 }
 
-// Groups that ended up without rows are left out.
-static void drop_empty_groups(struct mor_change_set *set)
+// ---- the whole ----------------------------------------------------------------------------------
+
+static void keep_refs(struct mor_changes *changes, struct mor_row_ref *take_refs, size_t count)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < set->group_count; i++)
-        if (set->groups[i].upsert_count + set->groups[i].delete_count > 0)
-            set->groups[kept++] = set->groups[i];
-    set->group_count = kept;
+    changes->refs[changes->ref_array_count++] = take_refs;
+    changes->ref_bytes += count * sizeof *take_refs;
 }
 
-enum mor_status mor_changes_build(struct mor_table *table, const struct mor_lane_plan *plan,
-                                  int32_t ordering_column, const struct mor_batch_part *parts,
-                                  size_t part_count, struct mor_crew *crew,
-                                  struct mor_changes *ret_changes, struct mor_error *err)
+// Takes the results of the pools together; groups that ended up without rows are left out.
+static void gather(struct builder *builder)
 {
-    struct mor_changes *changes = ret_changes;
-    *changes = (struct mor_changes){.budget = plan->budget};
-    mor_arena_init(&changes->arena, 0, plan->budget);
-    struct builder builder = {.table = table,
-                              .plan = plan,
-                              .ordering_column = ordering_column,
-                              .parts = parts,
-                              .part_count = part_count,
-                              .changes = changes};
-    builder.group_of_local = mor_calloc(part_count, sizeof *builder.group_of_local);
-    builder.local_count = mor_calloc(part_count, sizeof *builder.local_count);
-    for_each_row(&builder, discover_row);
-    for_each_row(&builder, count_tombstone);
-    place_rows(&builder);
+    struct mor_changes *changes = builder->changes;
+    size_t pool_count = builder->pool_of_name.count, group_count = 0;
+    for (size_t i = 0; i < pool_count; i++)
+        group_count += pool_at(builder, i)->group_count;
+    changes->set.groups =
+        mor_arena_calloc(&changes->arena, group_count, sizeof *changes->set.groups);
+    for (size_t i = 0; i < pool_count; i++) {
+        struct pool *pool = pool_at(builder, i);
+        for (size_t g = 0; g < pool->group_count; g++)
+            if (pool->groups[g].upsert_count + pool->groups[g].delete_count > 0)
+                changes->set.groups[changes->set.group_count++] = pool->groups[g];
+        mor_outcomes_add(&changes->outcomes, &pool->outcomes);
+        mor_buffer_append(&changes->key_changes, pool->key_changes.data,
+                          pool->key_changes.size_bytes);
+        mor_buffer_done(&pool->key_changes);
+        if (pool->refs != NULL)
+            keep_refs(changes, pool->refs, pool->ref_count);
+        free(pool->groups);
+    }
+}
 
+static void builder_done(struct builder *builder)
+{
+    mor_map_done(&builder->pool_of_name);
+    mor_map_done(&builder->bucket_of_name);
+    for (size_t i = 0; i < builder->part_count; i++)
+        free(builder->local_groups[i]);
+    free(builder->local_groups);
+    free(builder->local_counts);
+}
+
+static void begin_set(struct mor_changes *changes, const struct mor_batch_part *parts,
+                      size_t part_count)
+{
     changes->batches = mor_arena_calloc(&changes->arena, part_count, sizeof *changes->batches);
     for (size_t i = 0; i < part_count; i++) {
         mor_lane_batch_refresh_view(parts[i].batch);
         changes->batches[i] = &parts[i].batch->view;
     }
-    size_t group_count = builder.group_of_name.count;
-    changes->set = (struct mor_change_set){
-        .batches = changes->batches,
-        .batch_count = part_count,
-        .groups = mor_arena_calloc(&changes->arena, group_count, sizeof *changes->set.groups),
-        .group_count = group_count};
-    enum mor_status status = mor_crew_run(crew, group_count, finish_group, &builder, err);
-    for (size_t i = 0; i < group_count; i++)
-        mor_outcomes_add(&changes->outcomes, &group_at(&builder, i)->outcomes);
-    drop_empty_groups(&changes->set);
+    changes->set = (struct mor_change_set){.batches = changes->batches, .batch_count = part_count};
+}
 
-    mor_map_done(&builder.group_of_name);
-    mor_map_done(&builder.bucket_of_name);
-    for (size_t i = 0; i < part_count; i++)
-        free(builder.group_of_local[i]);
-    free(builder.group_of_local);
-    free(builder.local_count);
+enum mor_status mor_changes_build(const struct mor_changes_options *options,
+                                  const struct mor_batch_part *parts, size_t part_count,
+                                  struct mor_changes *changes, struct mor_error *err)
+{
+    struct mor_budget *budget = options->plan->budget;
+    *changes = (struct mor_changes){.budget = budget, .key_changes = {.budget = budget}};
+    mor_arena_init(&changes->arena, 0, budget);
+    struct builder builder = {.options = options,
+                              .rules = {.parts = parts,
+                                        .ordering_column = options->ordering_column,
+                                        .offset_column = options->plan->offset_column,
+                                        .known = options->known},
+                              .parts = parts,
+                              .part_count = part_count,
+                              .changes = changes};
+    builder.local_groups = mor_calloc(part_count, sizeof *builder.local_groups);
+    builder.local_counts = mor_calloc(part_count, sizeof *builder.local_counts);
+    begin_set(changes, parts, part_count);
+    for_each_row(&builder, discover_row);
+    for_each_row(&builder, count_tombstone);
+    size_t row_count, pool_count = builder.pool_of_name.count;
+    struct mor_row_ref *rows = place_rows(&builder, &row_count);
+    changes->refs = mor_arena_calloc(&changes->arena, pool_count + 1, sizeof *changes->refs);
+    enum mor_status status = mor_crew_run(options->crew, pool_count, settle_pool, &builder, err);
+    gather(&builder);
+    builder_done(&builder);
+    keep_refs(changes, rows, row_count); // groups without keys point into it
     if (status != MOR_OK)
         mor_changes_done(changes);
     return status;
@@ -412,9 +465,10 @@ enum mor_status mor_changes_build(struct mor_table *table, const struct mor_lane
 
 void mor_changes_done(struct mor_changes *changes)
 {
-    mor_budget_give(changes->budget, changes->ref_count * sizeof *changes->refs);
-    free(changes->refs);
-    changes->refs = NULL;
-    changes->ref_count = 0;
+    for (size_t i = 0; i < changes->ref_array_count; i++)
+        free(changes->refs[i]);
+    mor_budget_give(changes->budget, changes->ref_bytes);
+    mor_buffer_done(&changes->key_changes);
     mor_arena_done(&changes->arena);
+    *changes = (struct mor_changes){0};
 }

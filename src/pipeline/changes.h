@@ -2,38 +2,53 @@
 #ifndef MORAINE_PIPELINE_CHANGES_H
 #define MORAINE_PIPELINE_CHANGES_H
 
+#include "contest.h"
 #include "crew.h"
-#include "lane.h"
 #include "moraine/table.h"
 
-// The runs of one lane batch that a commit takes in (the others came from an assignment that is
-// gone).
-struct mor_batch_part {
-    struct mor_lane_batch *batch;
-    const bool *take_run; // one per run of the batch
-};
-
-// Rows in file groups; borrowed batches.
+// Rows in file groups; borrowed batches. Zero-initialised is empty.
 struct mor_changes {
     struct mor_change_set set;
-    struct mor_outcomes outcomes; // inserted, updated, deleted
-    struct mor_arena arena;       // everything below
+    struct mor_outcomes outcomes;  // inserted, updated, deleted
+    struct mor_buffer key_changes; // struct mor_key_change[], of the key index
+    struct mor_arena arena;        // everything below
     struct mor_batch **batches;
-    struct mor_row_ref *refs;
-    size_t ref_count;
+    struct mor_row_ref **refs; // arrays that the groups point into
+    size_t ref_array_count;
+    size_t ref_bytes;
     struct mor_budget *budget;
 };
 
-// Groups and pre-combines the rows. Per key the highest ordering value wins, ties go to the later
-// Kafka offset; a delete removes what came before it. A tombstone does not know its table partition
-// and goes to every partition that has its bucket. Outcomes count each record as if it were applied
-// alone: the first row of a key in a new file group is inserted, later ones update it; in an
-// existing file group every row is an update, because nothing is looked up.
-enum mor_status mor_changes_build(struct mor_table *table, const struct mor_lane_plan *plan,
-                                  int32_t ordering_column, const struct mor_batch_part *parts,
-                                  size_t part_count, struct mor_crew *crew,
+struct mor_changes_options {
+    struct mor_table *table;
+    const struct mor_lane_plan *plan;
+    int32_t ordering_column;            // -1 = whatever comes later wins
+    const struct mor_known_keys *known; // the key index; NULL = there is none
+    struct mor_crew *crew;
+};
+
+// Groups the rows and lets those of one key compete (contest.h).
+//
+// With the key index a key is one in the whole table: its winner goes to its table partition, what
+// lies in another one is deleted there, a delete goes where the row is, and what loses or changes
+// nothing is not written. Outcomes: inserted = the key had no row, updated = it had one, or the
+// record is older than what the key has had, deleted = the record deletes.
+//
+// Without the index nothing is known of what is in the table: a key is one per table partition, a
+// tombstone does not know its partition and goes to every one that has its bucket, and each record
+// counts as if its key had a row when its file group exists.
+//
+// Errors: those of mor_state_lookup.
+enum mor_status mor_changes_build(const struct mor_changes_options *options,
+                                  const struct mor_batch_part *parts, size_t part_count,
                                   struct mor_changes *ret_changes,
                                   struct mor_error *err) MOR_CHECKED;
 void mor_changes_done(struct mor_changes *changes);
+static inline const struct mor_key_change *mor_changes_of_keys(const struct mor_changes *changes,
+                                                               size_t *ret_count)
+{
+    *ret_count = changes->key_changes.size_bytes / sizeof(struct mor_key_change);
+    return (const struct mor_key_change *)(const void *)changes->key_changes.data;
+}
 
 #endif

@@ -3,6 +3,7 @@
 #include <time.h>
 
 #include "changes.h"
+#include "dedup.h"
 #include "moraine/base/clock.h"
 #include "moraine/base/fault.h"
 
@@ -22,8 +23,10 @@ struct commit_work {
     int64_t oldest_ms, dead_keys;
     struct mor_letter_rows *letters; // dead letters
     size_t letters_count;
-    struct mor_state_batch *ids;
-    struct mor_buffer attachment; // of the ids
+    struct mor_outcomes gathered; // of the runs, before their rows were looked at
+    struct mor_state_batch *state_batch;
+    struct mor_buffer ids, keys;       // to attach: ids and changes of keys
+    char built_on[MOR_UUID_TEXT_SIZE]; // the commit up to which the changes know the table
     // of the current attempt
     struct mor_write *write;
     struct mor_ledger base, after;
@@ -80,9 +83,9 @@ static enum mor_status restart_state(struct mor_committer *committer,
 {
     for (size_t i = 0; i < committer->lane_count; i++)
         mor_lane_hold(committer->lanes[i]);
-    enum mor_status status = mor_dedup_reset(committer->dedup, err);
+    enum mor_status status = mor_local_state_reset(committer->local, err);
     if (status == MOR_OK)
-        status = mor_dedup_catch_up(committer->dedup, ledger, property, err);
+        status = mor_local_state_catch_up(committer->local, ledger, property, err);
     size_t count;
     MOR_AUTO_FREE int32_t *partitions = mor_positions_abort(committer->positions, ledger, &count);
     for (size_t i = 0; i < committer->lane_count; i++)
@@ -96,11 +99,12 @@ static enum mor_status restart_state(struct mor_committer *committer,
 static enum mor_status catch_up(struct mor_committer *committer, const struct mor_ledger *ledger,
                                 const char *property, struct mor_error *err)
 {
-    if (committer->dedup == NULL || property == NULL)
+    if (committer->local == NULL || (property == NULL && !committer->local->has_index))
         return MOR_OK;
-    enum mor_status status = atomic_load(&committer->dedup->damaged)
-                                 ? MOR_DATA
-                                 : mor_dedup_catch_up(committer->dedup, ledger, property, err);
+    enum mor_status status =
+        atomic_load(&committer->local->damaged)
+            ? MOR_DATA
+            : mor_local_state_catch_up(committer->local, ledger, property, err);
     if (status != MOR_NOT_FOUND && status != MOR_DATA)
         return status;
     *err = MOR_ERROR_INIT;
@@ -281,26 +285,27 @@ static void count_duplicates(struct commit_work *work, struct mor_lane_batch *ba
                              struct mor_run *run)
 {
     for (size_t row = run->row_first; row < run->row_first + run->row_count; row++)
-        work->facts.outcomes.duplicate += (batch->flags[row] & ROW_LEFT_OUT) != 0;
+        work->gathered.duplicate += (batch->flags[row] & ROW_LEFT_OUT) != 0;
 }
 
 // The verdicts of the cut become final.
 static enum mor_status settle_ids(struct commit_work *work, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
-    if (committer->dedup == NULL || committer->lane_count == 0)
+    if (committer->local == NULL || committer->lane_count == 0)
         return MOR_OK;
     struct id_runs ids;
     gather_id_runs(work, &ids);
     const struct mor_dedup_correction *corrections;
     size_t count;
     enum mor_status status =
-        mor_state_batch_begin(committer->dedup->state, ids.taken, ids.taken_count, ids.left_out,
-                              ids.left_out_count, &work->ids, &corrections, &count, err);
+        mor_state_batch_begin(committer->local->state, ids.taken, ids.taken_count, ids.left_out,
+                              ids.left_out_count, &work->state_batch, &corrections, &count, err);
     if (status == MOR_OK) {
         correct_rows(&ids, corrections, count);
-        for_each_taken(work, count_duplicates);
-        mor_dedup_attachment(committer->dedup, work->ids, &work->attachment);
+        if (committer->local->has_ids)
+            for_each_taken(work, count_duplicates);
+        mor_dedup_attachment(committer->local->state, work->state_batch, &work->ids);
     }
     free(ids.taken);
     free(ids.left_out);
@@ -313,7 +318,7 @@ static enum mor_status settle_ids(struct commit_work *work, struct mor_error *er
 
 static void take_run(struct commit_work *work, struct mor_lane_batch *batch, struct mor_run *run)
 {
-    mor_outcomes_add(&work->facts.outcomes, &run->outcomes);
+    mor_outcomes_add(&work->gathered, &run->outcomes);
     mor_event_time_add(&work->event_time, &run->event_time);
     work->dead_keys += run->dead_keys;
     if (run->oldest_ms < work->oldest_ms)
@@ -325,32 +330,90 @@ static void take_run(struct commit_work *work, struct mor_lane_batch *batch, str
         (struct mor_letter_rows){batch->dead_letters, run->letters_first, run->letters_count};
 }
 
-static enum mor_status build_changes(struct commit_work *work, struct mor_error *err)
+static void take_runs(struct commit_work *work)
 {
-    struct mor_committer *committer = work->committer;
     for_each_taken(work, take_run);
+    work->facts.outcomes = work->gathered;
     work->facts.late = work->event_time.late;
     work->facts.ranges = work->ranges;
     work->facts.range_count = work->range_count;
-    if (work->range_count == 0)
-        return MOR_OK;
+}
+
+// `known` NULL = there is no key index.
+static enum mor_status group_rows(struct commit_work *work, const struct mor_known_keys *known,
+                                  struct mor_error *err)
+{
+    struct mor_committer *committer = work->committer;
+    const struct mor_changes_options options = {.table = committer->table,
+                                                .plan = committer->plan,
+                                                .ordering_column = committer->ordering_column,
+                                                .known = known,
+                                                .crew = committer->crew};
     struct mor_batch_part *parts = mor_calloc(committer->lane_count, sizeof *parts);
     for (size_t i = 0; i < committer->lane_count; i++)
         parts[i] = (struct mor_batch_part){work->batches[i], work->take_run[i]};
+    mor_changes_done(&work->changes);
     enum mor_status status =
-        mor_changes_build(committer->table, committer->plan, committer->ordering_column, parts,
-                          committer->lane_count, committer->crew, &work->changes, err);
+        mor_changes_build(&options, parts, committer->lane_count, &work->changes, err);
     free(parts);
+    return status;
+}
+
+// What becomes of the rows, given that the table is as `ledger` states.
+static enum mor_status build_changes(struct commit_work *work, const struct mor_ledger *ledger,
+                                     struct mor_error *err)
+{
+    struct mor_local_state *local = work->committer->local;
+    enum mor_status status;
+    if (work->committer->index) {
+        struct mor_key_overlay overlay = {0};
+        const struct mor_known_keys known = {local->state, &overlay};
+        status = mor_local_state_overlay(local, ledger, &overlay, err);
+        if (status == MOR_OK)
+            status = group_rows(work, &known, err);
+        mor_key_overlay_done(&overlay);
+    } else {
+        status = group_rows(work, NULL, err);
+    }
     MOR_TRY(status);
+    memcpy(work->built_on, ledger->batch_id, sizeof work->built_on);
+    if (work->committer->index) {
+        size_t count;
+        const struct mor_key_change *changes = mor_changes_of_keys(&work->changes, &count);
+        mor_key_attachment(local->state, changes, count, ledger->number + 1, &work->keys);
+        mor_buffer_done(&work->changes.key_changes); // the attachment has them
+    }
+    work->facts.outcomes = work->gathered;
     mor_outcomes_add(&work->facts.outcomes, &work->changes.outcomes);
     return mor_ledger_check(&work->facts, err);
+}
+
+// A local state that cannot tell what became of keys is made anew, and the records are read again.
+static enum mor_status give_up_on_keys(struct commit_work *work, enum mor_status status,
+                                       struct mor_error *err)
+{
+    if (status == MOR_DATA)
+        atomic_store(&work->committer->local->damaged, true);
+    if (status == MOR_DATA || status == MOR_NOT_FOUND)
+        return err->status = MOR_FENCED;
+    return status;
+}
+
+// Others may have committed since the rows were grouped: what became of keys meanwhile counts.
+static enum mor_status build_again(struct commit_work *work, struct mor_error *err)
+{
+    if (!work->committer->index || work->range_count == 0 ||
+        strcmp(work->built_on, work->base.batch_id) == 0)
+        return MOR_OK;
+    enum mor_status status = build_changes(work, &work->base, err);
+    return status == MOR_OK ? MOR_OK : give_up_on_keys(work, status, err);
 }
 
 static void finish(struct commit_work *work)
 {
     struct mor_committer *committer = work->committer;
-    if (work->ids != NULL)
-        mor_state_batch_drop(committer->dedup->state, work->ids);
+    if (work->state_batch != NULL)
+        mor_state_batch_drop(committer->local->state, work->state_batch);
     for (size_t i = 0; work->batches != NULL && i < committer->lane_count; i++) {
         if (work->batches[i] != NULL)
             mor_lane_return(committer->lanes[i], work->batches[i]);
@@ -363,7 +426,8 @@ static void finish(struct commit_work *work)
     mor_ledger_done(&work->base);
     mor_ledger_done(&work->after);
     free(work->letters);
-    mor_buffer_done(&work->attachment);
+    mor_buffer_done(&work->ids);
+    mor_buffer_done(&work->keys);
     mor_buffer_done(&work->property);
 }
 
@@ -391,6 +455,11 @@ static enum mor_status make_ledger(struct commit_work *work, struct mor_error *e
         mor_ledger_advance_watermark(&work->after);
     if (work->after.dedup_salt == 0)
         work->after.dedup_salt = committer->salt;
+    work->after.number++;
+    if (committer->index)
+        mor_ledger_keep_keys(&work->after, (int64_t)work->keys.size_bytes, mor_clock_wall_ms());
+    else
+        work->after.keys = (struct mor_kept_keys){0};
     mor_uuid_format(&work->facts.batch_id, work->after.batch_id);
     return MOR_OK;
 }
@@ -414,6 +483,14 @@ static enum mor_status write_one_group(void *context, size_t index, struct mor_e
     return mor_write_group(work->write, &work->changes.set, index, err);
 }
 
+static enum mor_status attach(struct commit_work *work, const struct mor_attachment_kind *kind,
+                              const struct mor_buffer *bytes, struct mor_error *err)
+{
+    if (bytes->size_bytes == 0)
+        return MOR_OK;
+    return mor_write_attach(work->write, kind->name, bytes->data, bytes->size_bytes, err);
+}
+
 static enum mor_status write_files(struct commit_work *work, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
@@ -422,9 +499,8 @@ static enum mor_status write_files(struct commit_work *work, struct mor_error *e
     if (work->changes.set.group_count > 0)
         MOR_TRY(mor_crew_run(committer->crew, work->changes.set.group_count, write_one_group, work,
                              err));
-    if (work->attachment.size_bytes > 0)
-        MOR_TRY(mor_write_attach(work->write, DEDUP_ATTACHMENT, work->attachment.data,
-                                 work->attachment.size_bytes, err));
+    MOR_TRY(attach(work, &mor_dedup_attachments, &work->ids, err));
+    MOR_TRY(attach(work, &mor_key_attachments, &work->keys, err));
     return mor_fault("commit.files_written", err);
 }
 
@@ -463,6 +539,8 @@ static enum mor_status attempt(struct commit_work *work, struct mor_commit_resul
     enter(work, "commit");
     MOR_TRY(mor_write_begin(work->committer->table, &work->facts.batch_id, &work->write, err));
     enum mor_status status = read_base(work, err);
+    if (status == MOR_OK)
+        status = build_again(work, err);
     if (status == MOR_OK)
         status = make_ledger(work, err);
     if (status == MOR_OK)
@@ -528,15 +606,15 @@ static enum mor_status until_done(struct commit_work *work, follow_up *what, con
     }
 }
 
-static enum mor_status apply_ids(struct commit_work *work, const char *version,
-                                 struct mor_error *err)
+static enum mor_status apply_state(struct commit_work *work, const char *version,
+                                   struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
-    bool next = *version != '\0' && mor_dedup_is_at(committer->dedup, &work->base);
+    bool next = *version != '\0' && mor_local_state_is_at(committer->local, &work->base);
     MOR_TRY(mor_fault("commit.before_state", err));
-    MOR_TRY(mor_dedup_apply(committer->dedup, work->ids, version, &work->after,
-                            (const char *)work->property.data, next, err));
-    work->ids = NULL;
+    MOR_TRY(mor_local_state_apply(committer->local, work->state_batch, version, &work->after,
+                                  (const char *)work->property.data, next, err));
+    work->state_batch = NULL;
     return mor_fault("commit.after_state", err);
 }
 
@@ -555,16 +633,20 @@ static enum mor_status adopt(struct commit_work *work, const char *version, stru
     committer->letters->ops->committed(committer->letters, &work->after);
     mor_ledger_copy(committer->ledger, &work->after);
     enum mor_status status = MOR_OK;
-    if (work->ids != NULL) {
-        status = until_done(work, apply_ids, version, err);
+    if (work->state_batch != NULL) {
+        if (work->keys.size_bytes > 0)
+            status = mor_key_attachment_visit(committer->local->state, &work->keys, mor_key_apply,
+                                              work->state_batch, err);
+        if (status == MOR_OK)
+            status = until_done(work, apply_state, version, err);
         if (status == MOR_DATA)
-            atomic_store(&committer->dedup->damaged, true);
-        if (work->ids != NULL)
-            mor_state_batch_drop(committer->dedup->state, work->ids);
-        work->ids = NULL;
+            atomic_store(&committer->local->damaged, true);
+        if (work->state_batch != NULL)
+            mor_state_batch_drop(committer->local->state, work->state_batch);
+        work->state_batch = NULL;
     }
     mor_positions_commit(committer->positions, committer->ledger);
-    if (committer->dedup != NULL && status != MOR_FATAL)
+    if (committer->local != NULL && status != MOR_FATAL)
         status = until_done(work, catch_up_after, version, err);
     return status == MOR_RETRY ? MOR_OK : status;
 }
@@ -574,9 +656,9 @@ static enum mor_status adopt(struct commit_work *work, const char *version, stru
 static enum mor_status resynchronise(struct commit_work *work, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
-    if (work->ids != NULL)
-        mor_state_batch_drop(committer->dedup->state, work->ids);
-    work->ids = NULL;
+    if (work->state_batch != NULL)
+        mor_state_batch_drop(committer->local->state, work->state_batch);
+    work->state_batch = NULL;
     struct mor_ledger now;
     MOR_AUTO_FREE char *property = NULL;
     MOR_TRY(mor_committer_load(committer->table, &now, &property, err));
@@ -591,22 +673,31 @@ static enum mor_status resynchronise(struct commit_work *work, struct mor_error 
     return status == MOR_RETRY ? MOR_OK : status;
 }
 
+// The table as it is now: whose records these still are, and what others did to their keys.
+static enum mor_status look_at_table(struct commit_work *work, struct mor_error *err)
+{
+    struct mor_committer *committer = work->committer;
+    MOR_AUTO_FREE char *property = NULL;
+    mor_ledger_done(&work->base);
+    MOR_TRY(mor_committer_load(committer->table, &work->base, &property, err));
+    fence(work, &work->base);
+    if (!committer->index || mor_local_state_is_at(committer->local, &work->base))
+        return MOR_OK;
+    enum mor_status status = mor_local_state_catch_up(committer->local, &work->base, property, err);
+    return status == MOR_OK ? MOR_OK : give_up_on_keys(work, status, err);
+}
+
 // Everything before the first attempt: whose records these still are, which are duplicates, what
 // becomes of the others.
 static enum mor_status prepare(struct commit_work *work, struct mor_error *err)
 {
-    struct mor_committer *committer = work->committer;
     collect_ranges(work);
-    if (work->range_count > 0) {
-        MOR_AUTO_FREE char *property = NULL;
-        mor_ledger_done(&work->base);
-        MOR_TRY(mor_committer_load(committer->table, &work->base, &property, err));
-        fence(work, &work->base);
-    }
+    if (work->range_count > 0)
+        MOR_TRY(look_at_table(work, err));
     enter(work, "index");
     MOR_TRY(settle_ids(work, err));
-    enter(work, "encode");
-    return build_changes(work, err);
+    take_runs(work);
+    return work->range_count > 0 ? build_changes(work, &work->base, err) : MOR_OK;
 }
 
 static bool is_due(struct commit_work *work, enum mor_commit_reason reason)
@@ -626,8 +717,8 @@ static enum mor_status drop_cut(struct commit_work *work, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
     tell(committer, work->step, err);
-    if (err->status == MOR_DATA && committer->dedup != NULL)
-        atomic_store(&committer->dedup->damaged, true);
+    if (err->status == MOR_DATA && committer->local != NULL)
+        atomic_store(&committer->local->damaged, true);
     struct mor_error again = MOR_ERROR_INIT;
     int64_t pause = RETRY_PAUSE_MIN_MS;
     enum mor_status status;

@@ -5,9 +5,9 @@
 
 #include "crew.h"
 #include "dead_letter.h"
-#include "dedup.h"
 #include "lane.h"
 #include "ledger.h"
+#include "local_state.h"
 #include "moraine/table.h"
 #include "positions.h"
 
@@ -30,15 +30,16 @@ struct mor_committer {
     const char *topic;
     struct mor_table *table;
     const struct mor_lane_plan *plan;
-    int32_t ordering_column;
+    int32_t ordering_column; // of the lanes' rows; -1 = whatever comes later wins
+    bool index;              // keep the key index, in `local` once it is there
     struct mor_lane **lanes;
     size_t lane_count;
     struct mor_crew *crew;
     struct mor_letter_sink *letters;
     struct mor_positions *positions;
-    struct mor_dedup *dedup;   // NULL = none
-    uint64_t salt;             // for the ledger when it has none; 0 = none wanted
-    struct mor_ledger *ledger; // as the table states it
+    struct mor_local_state *local; // NULL = none
+    uint64_t salt;                 // for the ledger when it has none; 0 = none wanted
+    struct mor_ledger *ledger;     // as the table states it
     // fills cluster and topic id into the ledger of a commit
     void (*identify)(void *context, struct mor_ledger *after);
     // marks which of this instance's partitions are idle in the ledger of a commit; false: one of

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "dead_letter.h"
+#include "dedup.h"
 #include "moraine/base/clock.h"
 #include "moraine/base/fault.h"
 #include "moraine/base/log.h"
@@ -62,7 +63,7 @@ static void forget_ids(const struct mor_lane_plan *plan, struct mor_lane_batch *
 {
     for (size_t i = 0; i < batch->run_count; i++) {
         if (batch->runs[i].dedup != NULL)
-            mor_state_dedup_forget(plan->dedup->state, batch->runs[i].dedup);
+            mor_state_dedup_forget(plan->local->state, batch->runs[i].dedup);
         batch->runs[i].dedup = NULL;
     }
 }
@@ -347,7 +348,7 @@ static enum mor_status judge_ids(struct chunk_work *work, struct mor_error *err)
     struct mor_lane *lane = work->lane;
     struct mor_lane_batch *batch = work->batch;
     struct mor_run *run = work->run;
-    if (plan->dedup == NULL)
+    if (plan->dedup_column_count == 0)
         return MOR_OK;
     for (size_t i = 0; i < run->row_count; i++) {
         size_t row = run->row_first + i;
@@ -357,12 +358,12 @@ static enum mor_status judge_ids(struct chunk_work *work, struct mor_error *err)
         if (lane->event_times_ms[i] == NO_EVENT_TIME)
             lane->event_times_ms[i] = work->chunk->records[lane->record_of_row[i]].timestamp_ms;
     }
-    mor_dedup_hash(batch->rows, plan->dedup_columns, plan->dedup_column_count, plan->dedup->salt,
+    mor_dedup_hash(batch->rows, plan->dedup_columns, plan->dedup_column_count, plan->local->salt,
                    run->row_first, run->row_count, lane->verdicts, lane->ids);
-    enum mor_status status = mor_state_dedup(plan->dedup->state, lane->ids, lane->event_times_ms,
+    enum mor_status status = mor_state_dedup(plan->local->state, lane->ids, lane->event_times_ms,
                                              lane->verdicts, run->row_count, &run->dedup, err);
     if (status == MOR_DATA) { // the committer starts the state anew; then this chunk comes again
-        atomic_store(&plan->dedup->damaged, true);
+        atomic_store(&plan->local->damaged, true);
         mor_gate_poke(plan->gate);
         return err->status = MOR_RETRY;
     }

@@ -7,10 +7,10 @@
 
 #include <stdatomic.h>
 
-#include "dedup.h"
 #include "event_time.h"
 #include "gate.h"
 #include "ledger.h"
+#include "local_state.h"
 #include "moraine/decode.h"
 #include "moraine/source.h"
 #include "moraine/table.h"
@@ -69,9 +69,9 @@ struct mor_lane_plan {
     const int32_t *required_columns; // ordering and partition columns: a delete without one of them
     size_t required_count;           // is taken as a tombstone
     struct mor_event_time_plan event_time;
-    struct mor_dedup *dedup; // NULL = every record counts
+    struct mor_local_state *local; // NULL = none
     const int32_t *dedup_columns;
-    size_t dedup_column_count;
+    size_t dedup_column_count; // 0 = every record counts
     bool stop_on_error;
     size_t lane_count;
     size_t queue_bytes_max;

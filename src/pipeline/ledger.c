@@ -5,6 +5,10 @@
 
 #include "moraine/source.h"
 
+#define KEPT_COMMITS 1000
+#define KEPT_MS      3600000
+#define KEPT_BYTES   (512 << 20)
+
 void mor_outcomes_add(struct mor_outcomes *sum, const struct mor_outcomes *more)
 {
     sum->read += more->read;
@@ -98,6 +102,18 @@ void mor_ledger_advance_watermark(struct mor_ledger *ledger)
     }
     if (least != INT64_MAX && least > ledger->watermark_ms)
         ledger->watermark_ms = least;
+}
+
+void mor_ledger_keep_keys(struct mor_ledger *ledger, int64_t bytes, int64_t now_ms)
+{
+    struct mor_kept_keys *keys = &ledger->keys;
+    if (keys->from == 0) {
+        *keys = (struct mor_kept_keys){ledger->number, ledger->number, now_ms, 0};
+    } else if ((ledger->number - keys->next >= KEPT_COMMITS && now_ms - keys->next_ms >= KEPT_MS) ||
+               keys->next_bytes >= KEPT_BYTES) {
+        *keys = (struct mor_kept_keys){keys->next, ledger->number, now_ms, 0};
+    }
+    keys->next_bytes += bytes;
 }
 
 const struct mor_progress *mor_ledger_find(const struct mor_ledger *ledger, int32_t partition)
@@ -213,6 +229,11 @@ enum mor_status mor_ledger_parse(const char *text, struct mor_ledger *ret_ledger
     parse_letters(json_object_get(root, "dead_letters"), &ledger);
     const char *salt = json_string_value(json_object_get(root, "dedup_salt"));
     ledger.dedup_salt = salt != NULL ? strtoull(salt, NULL, 16) : 0;
+    ledger.number = json_integer_value(json_object_get(root, "number"));
+    json_t *keys = json_object_get(root, "keys");
+    ledger.keys = (struct mor_kept_keys){
+        json_integer_value(json_array_get(keys, 0)), json_integer_value(json_array_get(keys, 1)),
+        json_integer_value(json_array_get(keys, 2)), json_integer_value(json_array_get(keys, 3))};
     json_decref(root);
     if (!right) {
         mor_ledger_done(&ledger);
@@ -331,6 +352,11 @@ void mor_ledger_format(const struct mor_ledger *after, const struct mor_commit_f
     if (after->dedup_salt != 0)
         mor_buffer_printf(json, ",\"dedup_salt\":\"%016llx\"",
                           (unsigned long long)after->dedup_salt);
+    mor_buffer_printf(json, ",\"number\":%lld", (long long)after->number);
+    if (after->keys.from > 0)
+        mor_buffer_printf(json, ",\"keys\":[%lld,%lld,%lld,%lld]", (long long)after->keys.from,
+                          (long long)after->keys.next, (long long)after->keys.next_ms,
+                          (long long)after->keys.next_bytes);
     mor_buffer_append_u8(json, '}');
     (void)mor_buffer_terminate(json);
 }

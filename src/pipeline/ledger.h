@@ -13,7 +13,9 @@
 //                                         order
 //    "idle":[3],                          partitions that do not hold the table's watermark back
 //    "dead_letters":{"<instance>":…},     length of each instance's local dead-letter file
-//    "dedup_salt":"<16 hex digits>"}      of the hashes of event ids, once dedup was configured
+//    "dedup_salt":"<16 hex digits>",      of the hashes of event ids, once dedup was configured
+//    "number":17,                         commits so far, this one included
+//    "keys":[3,9,<ms>,<bytes>]}           whose changes of keys are kept (struct mor_kept_keys)
 #ifndef MORAINE_PIPELINE_LEDGER_H
 #define MORAINE_PIPELINE_LEDGER_H
 
@@ -52,6 +54,14 @@ struct mor_outcomes {
 };
 void mor_outcomes_add(struct mor_outcomes *sum, const struct mor_outcomes *more);
 
+// The changes of keys of which commits are kept beside them, for local states to catch up from.
+// They go in two steps: once the commits from `next` on are enough, `from` moves there.
+struct mor_kept_keys {
+    int64_t from; // number of the oldest commit whose changes are kept, as are all later; 0 = none
+    int64_t next, next_ms; // commit, and when it was made
+    int64_t next_bytes;    // of the changes of the commits from `next` on
+};
+
 struct mor_ledger {
     char cluster_id[128]; // "" until known
     char topic_id[64];
@@ -60,7 +70,9 @@ struct mor_ledger {
     int64_t watermark_ms;
     struct mor_letters_mark *letters;
     size_t letters_count;
-    uint64_t dedup_salt;               // 0 = none yet
+    uint64_t dedup_salt; // 0 = none yet
+    int64_t number;      // of the commit that was read, 0 before the first
+    struct mor_kept_keys keys;
     char batch_id[MOR_UUID_TEXT_SIZE]; // of the commit that was read, "" before the first
 };
 
@@ -76,6 +88,9 @@ void mor_ledger_set_letters(struct mor_ledger *ledger, const char *instance, int
 // The table's watermark follows the least of those partitions that are not idle; it never goes
 // back.
 void mor_ledger_advance_watermark(struct mor_ledger *ledger);
+// The commit number ledger->number attaches `bytes` of changes of keys; keeps them and enough
+// before them (1,000 commits and an hour, but not much more than 512 MiB).
+void mor_ledger_keep_keys(struct mor_ledger *ledger, int64_t bytes, int64_t now_ms);
 
 // One range of one commit.
 struct mor_range {

@@ -19,7 +19,8 @@
 #define DRAIN_SLICE_MS     20
 #define GATHER_SHARE                                                                               \
     6 // of the topic's budget: one batch being filled, one being committed, their growth, encoding
-#define STATE_SHARE       4 // ids of the dedup window, before filters take over
+#define STATE_SHARE       4 // ids of the dedup window and keys, before filters take over
+#define GRAVE_MS_MIN      86400000
 #define LANE_QUEUE_SHARE  16
 #define KAFKA_QUEUE_SHARE 16
 #define KAFKA_QUEUE_MAX   (16u << 20)
@@ -40,7 +41,7 @@ struct mor_pipeline {
     struct mor_letter_sink *letters;
     struct mor_schema *letter_schema;
     struct mor_positions positions;
-    struct mor_dedup *dedup; // NULL = none
+    struct mor_local_state *local; // NULL = none
     struct mor_gate gate;
     struct mor_lane_plan plan;
     struct mor_lane **lanes;
@@ -330,19 +331,35 @@ static bool on_look_at_idle(void *context, struct mor_ledger *after)
     return may_move;
 }
 
+static bool wants_index(const struct mor_config_topic *topic)
+{
+    if (topic->table.key_index != MOR_CONFIG_KEY_INDEX_AUTO)
+        return topic->table.key_index == MOR_CONFIG_KEY_INDEX_ON;
+    // otherwise no record is older than one before it, and no key can move
+    return topic->key.count > 0 &&
+           (topic->ordering != NULL || topic->table.partition_field_count > 0);
+}
+
+// What decides between two rows of a key, besides the order in which they come.
+static int32_t configured_ordering(const struct mor_pipeline *pipeline)
+{
+    return pipeline->topic->ordering != NULL ? pipeline->schema.ordering_column : -1;
+}
+
 static struct mor_committer make_committer(struct mor_pipeline *pipeline)
 {
     return (struct mor_committer){.instance = pipeline->config->instance,
                                   .topic = pipeline->topic->topic,
                                   .table = pipeline->table,
                                   .plan = &pipeline->plan,
-                                  .ordering_column = pipeline->schema.ordering_column,
+                                  .ordering_column = configured_ordering(pipeline),
+                                  .index = wants_index(pipeline->topic),
                                   .lanes = pipeline->lanes,
                                   .lane_count = pipeline->lane_count,
                                   .crew = pipeline->crew,
                                   .letters = pipeline->letters,
                                   .positions = &pipeline->positions,
-                                  .dedup = pipeline->dedup,
+                                  .local = pipeline->local,
                                   .ledger = &pipeline->ledger,
                                   .identify = on_identify,
                                   .look_at_idle = on_look_at_idle,
@@ -426,23 +443,43 @@ static enum mor_status agree_on_salt(struct mor_pipeline *pipeline, struct mor_e
     return mor_committer_run(&committer, MOR_COMMIT_ANYWAY, &report, err);
 }
 
+static struct mor_local_state_options local_state_options(const struct mor_pipeline *pipeline)
+{
+    const struct mor_config_topic *topic = pipeline->topic;
+    const struct mor_topic_schema *schema = &pipeline->schema;
+    int64_t lateness_ms = topic->event_time.max_lateness_ms;
+    return (struct mor_local_state_options){
+        .state_dir = pipeline->config->state_dir,
+        .topic = topic->topic,
+        .location = topic->table.location,
+        .dedup_by = topic->dedup.by.items,
+        .dedup_by_count = topic->dedup.by.count,
+        .window_ms = topic->dedup.window_ms,
+        .salt = topic->dedup.by.count > 0 ? pipeline->ledger.dedup_salt : 0,
+        .index = wants_index(topic),
+        .grave_ms = lateness_ms > GRAVE_MS_MIN / 2 ? 2 * lateness_ms : GRAVE_MS_MIN,
+        .rebuild = {.table = pipeline->table,
+                    .location = topic->table.location,
+                    .rows = schema->rows,
+                    .ordering_column = configured_ordering(pipeline),
+                    .required_columns = schema->required_columns,
+                    .required_count = schema->required_count,
+                    .budget = pipeline->budget,
+                    .topic = topic->topic},
+        .budget = pipeline->budget,
+        .share_bytes = pipeline->budget_share_bytes / STATE_SHARE};
+}
+
 static enum mor_status open_state(struct mor_pipeline *pipeline, struct mor_error *err)
 {
     const struct mor_config_topic *topic = pipeline->topic;
-    if (topic->dedup.by.count == 0)
+    if (topic->dedup.by.count == 0 && !wants_index(topic))
         return MOR_OK;
-    MOR_TRY(agree_on_salt(pipeline, err));
-    struct mor_dedup_options options = {.state_dir = pipeline->config->state_dir,
-                                        .topic = topic->topic,
-                                        .location = topic->table.location,
-                                        .by = topic->dedup.by.items,
-                                        .by_count = topic->dedup.by.count,
-                                        .window_ms = topic->dedup.window_ms,
-                                        .salt = pipeline->ledger.dedup_salt,
-                                        .budget = pipeline->budget,
-                                        .share_bytes = pipeline->budget_share_bytes / STATE_SHARE};
+    if (topic->dedup.by.count > 0)
+        MOR_TRY(agree_on_salt(pipeline, err));
+    const struct mor_local_state_options options = local_state_options(pipeline);
     struct mor_state_outcome outcome;
-    MOR_TRY(mor_dedup_open(&options, pipeline->table, &pipeline->dedup, &outcome, err));
+    MOR_TRY(mor_local_state_open(&options, pipeline->table, &pipeline->local, &outcome, err));
     if (outcome.condition == MOR_STATE_SET_ASIDE)
         MOR_LOG(WARN, "state_set_aside", MOR_STR("topic", topic->topic),
                 MOR_STR("msg", outcome.reason));
@@ -455,11 +492,12 @@ static enum mor_status catch_up(struct mor_pipeline *pipeline, struct mor_error 
     struct mor_committer committer = make_committer(pipeline);
     int64_t started = mor_clock_mono_ms();
     MOR_TRY(mor_committer_sync(&committer, err));
-    if (pipeline->dedup != NULL) {
+    if (pipeline->local != NULL) {
         struct mor_state_status state;
-        mor_state_status(pipeline->dedup->state, &state);
+        mor_state_status(pipeline->local->state, &state);
         MOR_LOG(INFO, "state_ready", MOR_STR("topic", pipeline->topic->topic),
                 MOR_INT("ids", (int64_t)state.dedup_entries),
+                MOR_INT("keys", (int64_t)state.index_entries),
                 MOR_INT("ms", mor_clock_mono_ms() - started));
     }
     return MOR_OK;
@@ -489,7 +527,7 @@ static void make_plan(struct mor_pipeline *pipeline)
                        .max_lateness_ms = topic->event_time.max_lateness_ms,
                        .max_future_ms = topic->event_time.max_future_ms,
                        .late = (enum mor_late_policy)topic->event_time.late},
-        .dedup = pipeline->dedup,
+        .local = pipeline->local,
         .dedup_columns = schema->dedup_columns,
         .dedup_column_count = topic->dedup.by.count,
         .stop_on_error = topic->on_error == MOR_CONFIG_ON_ERROR_STOP,
@@ -652,7 +690,7 @@ static enum mor_status commit_once(struct mor_pipeline *pipeline, struct mor_com
 static enum mor_status look_around(struct mor_pipeline *pipeline, struct mor_committer *committer,
                                    struct mor_error *err)
 {
-    bool damaged = pipeline->dedup != NULL && atomic_load(&pipeline->dedup->damaged);
+    bool damaged = pipeline->local != NULL && atomic_load(&pipeline->local->damaged);
     if (mor_positions_sync_wanted(&pipeline->positions) == 0 && !damaged)
         return MOR_OK;
     enum mor_status status = mor_committer_sync(committer, err);
@@ -709,7 +747,7 @@ static enum mor_status drain(struct mor_pipeline *pipeline, struct mor_committer
 // What cannot be dropped now is dropped later.
 static enum mor_status tidy(struct mor_pipeline *pipeline, struct mor_error *err)
 {
-    enum mor_status status = mor_dedup_tidy(pipeline->dedup, pipeline->ledger.watermark_ms, err);
+    enum mor_status status = mor_local_state_tidy(pipeline->local, &pipeline->ledger, err);
     if (status == MOR_FATAL)
         return status;
     *err = MOR_ERROR_INIT;
@@ -732,7 +770,7 @@ static enum mor_status run(struct mor_pipeline *pipeline, struct mor_error *err)
         enum mor_commit_reason reason = reason_for(pipeline, due, &watermark_at_ms);
         if (due || reason == MOR_COMMIT_WATERMARK)
             MOR_TRY(commit_once(pipeline, &committer, reason, err));
-        if (pipeline->dedup != NULL)
+        if (pipeline->local != NULL)
             MOR_TRY(tidy(pipeline, err));
     }
     return drain(pipeline, &committer, err);
@@ -762,7 +800,7 @@ static void close_all(struct mor_pipeline *pipeline)
     if (pipeline->letters != NULL)
         pipeline->letters->ops->free(pipeline->letters);
     mor_schema_free(pipeline->letter_schema);
-    mor_dedup_free(pipeline->dedup);
+    mor_local_state_free(pipeline->local);
     mor_table_free(pipeline->table);
     mor_ledger_done(&pipeline->ledger);
     mor_topic_schema_done(&pipeline->schema);
@@ -894,10 +932,10 @@ static void fill_trouble(struct mor_pipeline *pipeline, struct mor_pipeline_stat
 
 static void fill_state(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
 {
-    if (pipeline->dedup == NULL)
+    if (pipeline->local == NULL)
         return;
     struct mor_state_status state;
-    mor_state_status(pipeline->dedup->state, &state);
+    mor_state_status(pipeline->local->state, &state);
     status->state_entries = (int64_t)(state.dedup_entries + state.index_entries);
     status->state_bytes = (int64_t)state.memory_bytes;
 }

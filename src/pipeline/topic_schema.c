@@ -208,6 +208,8 @@ static enum mor_status check_key(const struct mor_config_topic *topic,
 {
     schema->ordering_column = -1;
     if (topic->key.count == 0) {
+        if (topic->table.key_index == MOR_CONFIG_KEY_INDEX_ON)
+            return mor_error_set(err, MOR_FATAL, "%s: table.key_index needs a key", topic->path);
         if (topic->ordering != NULL || topic->delete_when.field != NULL)
             return mor_error_set(err, MOR_FATAL, "%s: ordering and delete_when need a key",
                                  topic->path);

@@ -17,6 +17,8 @@ static struct mor_ledger sample_ledger(void)
     (void)mor_ledger_partition(&ledger, 7); // assigned, nothing committed yet
     ledger.watermark_ms = -5;
     ledger.dedup_salt = 0xfeedface12345678;
+    ledger.number = 17;
+    ledger.keys = (struct mor_kept_keys){3, 9, 1767225600000, 4096};
     mor_ledger_set_letters(&ledger, "host-1", 1234);
     mor_ledger_set_letters(&ledger, "host \"2\"", 0);
     mor_ledger_partition(&ledger, 11)->idle = true;
@@ -57,6 +59,8 @@ static void a_ledger_reads_back_as_it_was_written(void **state)
     assert_int_equal(mor_ledger_letters(&back, "host \"2\""), 0);
     assert_int_equal(mor_ledger_letters(&back, "host-3"), -1);
     assert_true(back.dedup_salt == 0xfeedface12345678);
+    assert_int_equal(back.number, 17);
+    assert_memory_equal(&back.keys, &ledger.keys, sizeof back.keys);
     assert_true(mor_ledger_find(&back, 11)->idle);
     assert_false(mor_ledger_find(&back, 2)->idle);
     assert_int_equal(back.progress_count, 2);
@@ -71,6 +75,35 @@ static void a_ledger_reads_back_as_it_was_written(void **state)
         strstr((const char *)json.data, "\"digest\":{\"2\":\"000000000000abcd0000000000001234\""));
     mor_ledger_done(&ledger);
     mor_ledger_done(&back);
+}
+
+static void changes_of_keys_are_kept_for_a_while(void **state)
+{
+    (void)state;
+    const int64_t hour_ms = 3600000;
+    struct mor_ledger ledger;
+    mor_ledger_init(&ledger);
+    for (ledger.number = 5; ledger.number < 1005; ledger.number++)
+        mor_ledger_keep_keys(&ledger, 100, ledger.number * 10000);
+    assert_int_equal(ledger.keys.from, 5);
+    assert_int_equal(ledger.keys.next, 5);
+    assert_int_equal(ledger.keys.next_bytes, 100000);
+    mor_ledger_keep_keys(&ledger, 100, 1005 * 10000); // enough of them, for long enough
+    assert_int_equal(ledger.keys.from, 5);
+    assert_int_equal(ledger.keys.next, 1005);
+    ledger.number = 3000; // not for an hour
+    mor_ledger_keep_keys(&ledger, 100, 1005 * 10000 + hour_ms - 1);
+    assert_int_equal(ledger.keys.next, 1005);
+    ledger.number++;
+    mor_ledger_keep_keys(&ledger, 100, 1005 * 10000 + hour_ms);
+    assert_int_equal(ledger.keys.from, 1005);
+    assert_int_equal(ledger.keys.next, 3001);
+    mor_ledger_keep_keys(&ledger, (int64_t)1 << 30, 1005 * 10000 + hour_ms);
+    ledger.number++; // too many bytes
+    mor_ledger_keep_keys(&ledger, 100, 1005 * 10000 + hour_ms);
+    assert_int_equal(ledger.keys.from, 3001);
+    assert_int_equal(ledger.keys.next, 3002);
+    mor_ledger_done(&ledger);
 }
 
 static void a_table_without_a_ledger_has_an_empty_one(void **state)
@@ -158,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_ledger_reads_back_as_it_was_written),
+        cmocka_unit_test(changes_of_keys_are_kept_for_a_while),
         cmocka_unit_test(a_table_without_a_ledger_has_an_empty_one),
         cmocka_unit_test(the_tables_watermark_is_the_least_of_partitions_that_are_not_idle),
         cmocka_unit_test(the_checkpoint_names_topic_and_next_offsets),

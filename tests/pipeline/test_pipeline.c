@@ -392,13 +392,133 @@ static void produce_event(struct rig *rig, int64_t id, int64_t version, int64_t 
     produce(rig, id, value);
 }
 
+// What a key should be.
+struct expected {
+    bool live, measured;
+    int64_t version;
+};
+
+#define MOVING_KEYS 40
+
+// Upserts, deletes and tombstones, a third of them older than what their key has had, in any table
+// partition.
+static void produce_at_random(struct rig *rig, struct expected *expected, uint64_t *random,
+                              int64_t around, int count)
+{
+    for (int i = 0; i < count; i++) {
+        *random = *random * 6364136223846793005u + 1442695040888963407u;
+        int64_t id = (int64_t)(*random >> 33) % MOVING_KEYS;
+        unsigned kind = (unsigned)(*random >> 20) % 16;
+        struct expected *key = &expected[id];
+        if (kind == 0) {
+            produce(rig, id, NULL);
+            key->live = false;
+            continue;
+        }
+        int64_t version = around + (int64_t)(*random >> 50) % 9;
+        bool removes = kind < 5;
+        char value[128];
+        (void)snprintf(
+            value, sizeof value, "{\"id\":%lld,\"version\":%lld,\"op\":\"%s\",\"day\":\"d%d\"}",
+            (long long)id, (long long)version, removes ? "d" : "u", (int)(*random >> 45) % 4);
+        produce(rig, id, value);
+        if (key->measured && version < key->version)
+            continue;
+        *key = (struct expected){!removes, true, version};
+    }
+    flush(rig);
+}
+
+static void check_keys(const struct rig *rig, const struct expected *expected)
+{
+    int64_t versions[MOVING_KEYS];
+    scan(rig, versions, MOVING_KEYS);
+    for (int64_t id = 0; id < MOVING_KEYS; id++)
+        assert_int_equal(versions[id], expected[id].live ? expected[id].version : -1);
+}
+
+static void late_records_and_moving_keys_come_out_right_whatever_becomes_of_the_state(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct expected expected[MOVING_KEYS] = {0};
+    uint64_t random = 3;
+    set_up(&rig, ", partition_by: [day]");
+    for (int round = 0; round < 6; round++) {
+        if (round % 3 == 2)
+            remove_state(&rig); // it is made from the table
+        start(&rig);
+        for (int part = 0; part < 3; part++) {
+            produce_at_random(&rig, expected, &random, round * 3 + part, 50);
+            wait_for(&rig, (part + 1) * 50);
+        }
+        stop(&rig);
+        check_keys(&rig, expected);
+    }
+    write_config(&rig, ", partition_by: [day], key_index: off"); // nobody keeps the index meanwhile
+    start(&rig);
+    produce(&rig, 1, NULL);
+    flush(&rig);
+    wait_for(&rig, 1);
+    stop(&rig);
+    expected[1].live = false;
+    write_config(&rig, ", partition_by: [day]");
+    start(&rig);
+    produce_at_random(&rig, expected, &random, 100, 200);
+    wait_for(&rig, 200);
+    stop(&rig);
+    check_keys(&rig, expected);
+    tear_down(&rig);
+}
+
+static void late_records_come_out_right_when_instances_share_the_table(void **state)
+{
+    (void)state;
+    struct rig first, second;
+    struct expected expected[MOVING_KEYS] = {0};
+    uint64_t random = 17;
+    set_up(&first, ", partition_by: [day]");
+    start(&first);
+    int64_t records = 0, deadline = mor_clock_mono_ms() + 2 * PATIENCE_MS;
+    second = (struct rig){.folder = first.folder,
+                          .table = first.table,
+                          .broker = first.broker,
+                          .status = mor_calloc(1, sizeof *second.status),
+                          .instance = "other"};
+    mor_budget_init(&second.budget, 64u << 20);
+    write_config(&second, ", partition_by: [day]");
+    for (int round = 0; round < 4; round++) {
+        if (round % 2 == 1)
+            start(&second); // takes some partitions over
+        for (int part = 0; part < 5; part++) {
+            produce_at_random(&first, expected, &random, round * 5 + part, 60);
+            records += 60;
+            while (records_of(&first) + (round % 2 == 1 ? records_of(&second) : 0) < records) {
+                nap();
+                assert_true(mor_clock_mono_ms() < deadline);
+            }
+        }
+        if (round % 2 == 1) {
+            stop(&second);
+            records -= second.status->read; // the next run of it counts from 0
+            second.status->read = 0;
+        }
+        check_keys(&first, expected);
+    }
+    stop(&first);
+    check_keys(&first, expected);
+    free(second.status);
+    assert_int_equal(mor_budget_used(&second.budget), 0);
+    tear_down(&first);
+}
+
 static void an_event_counts_once_over_restarts_and_without_its_state(void **state)
 {
     (void)state;
     struct rig rig;
     set_up(&rig, "");
     rig.topic_options = "dedup: {by: [op], window: 1h}\n";
-    write_config(&rig, "");
+    write_config(&rig, ", key_index: off"); // its entries would be counted, too
     start(&rig);
     for (int64_t id = 0; id < 50; id++)
         produce_event(&rig, id, 1, id);
@@ -776,6 +896,8 @@ int main(void)
         cmocka_unit_test(columns_that_are_added_moved_or_dropped_keep_their_values),
         cmocka_unit_test(a_second_one_of_the_same_name_waits_until_the_first_has_ended),
         cmocka_unit_test(instances_share_a_topic_and_a_table),
+        cmocka_unit_test(late_records_and_moving_keys_come_out_right_whatever_becomes_of_the_state),
+        cmocka_unit_test(late_records_come_out_right_when_instances_share_the_table),
         cmocka_unit_test(an_event_counts_once_over_restarts_and_without_its_state),
         cmocka_unit_test(the_offsets_follow_a_table_that_was_rolled_back),
         cmocka_unit_test(dead_letters_land_in_their_table_once),
