@@ -85,6 +85,8 @@ enum mor_config_compaction {
     MOR_CONFIG_COMPACTION_EXTERNAL,
     MOR_CONFIG_COMPACTION_OFF
 };
+
+enum mor_config_cluster_order { MOR_CONFIG_CLUSTER_BY_VALUE, MOR_CONFIG_CLUSTER_BY_Z_ORDER };
 enum mor_config_on_error { MOR_CONFIG_ON_ERROR_DEAD_LETTER, MOR_CONFIG_ON_ERROR_STOP };
 
 struct mor_config_texts {
@@ -211,6 +213,8 @@ struct mor_config_topic {
         int64_t max_delta_files;
         double max_delta_ratio;
         int64_t target_file_size_bytes;
+        struct mor_config_texts cluster_by; // append-only tables
+        enum mor_config_cluster_order cluster_order;
     } compaction;
     struct {
         int64_t age_ms;

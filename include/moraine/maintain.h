@@ -73,7 +73,6 @@ enum mor_status mor_cluster(struct mor_table *table, const struct mor_compact_op
 
 struct mor_maintainer_options {
     const char *location; // all borrowed for the call, except budget, context and callbacks
-    const char *instance; // of the service; the maintainer writes as "<instance>.maintain"
     struct mor_compact_options compact; // should_stop is the maintainer's own
     bool compacts;                      // false: another engine does
     struct mor_retention retention;
@@ -82,18 +81,27 @@ struct mor_maintainer_options {
     void (*log)(void *context, bool is_error, const char *event, const char *text);
 };
 
+// Durations since start: counts[i] are those up to mor_maintain_bounds_ms[i], the last one those
+// above all of them.
+#define MOR_MAINTAIN_BOUNDS 12
+extern const int64_t mor_maintain_bounds_ms[MOR_MAINTAIN_BOUNDS];
+
 struct mor_maintainer_status {
+    bool looked; // a round is over; before, nothing below is known
+
     int64_t file_groups, delta_files;
     int64_t pending;     // file groups over a limit
     int64_t compactions; // commits of rewritten files since start, as all that follows
     int64_t file_groups_done;
-    int64_t last_duration_ms, total_duration_ms; // of rounds that rewrote something
+    int64_t duration_counts[MOR_MAINTAIN_BOUNDS + 1]; // of rounds that rewrote something
+    int64_t total_duration_ms;
     int64_t bytes_read, bytes_written, rows_written;
     int64_t cleaned_files, cleaned_bytes, archived_versions;
     char trouble[1024]; // why the last round failed; "" = it did not
 };
 
-// A thread that looks after one table until it is stopped. Waits for the table to be there.
+// A thread that looks after one table until it is stopped. Waits for the table to be there, and
+// while another process maintains it: one at a time does.
 struct mor_maintainer;
 enum mor_status mor_maintainer_start(const struct mor_maintainer_options *options,
                                      struct mor_maintainer **ret_maintainer,
@@ -102,7 +110,9 @@ enum mor_status mor_maintainer_start(const struct mor_maintainer_options *option
 void mor_maintainer_poke(struct mor_maintainer *maintainer, bool everything);
 void mor_maintainer_status(struct mor_maintainer *maintainer,
                            struct mor_maintainer_status *ret_status); // any thread
-// Ends after the batch of rows at hand; what is not published is dropped. NULL allowed.
+// Asks for the end, which comes after the batch of rows at hand. Any thread.
+void mor_maintainer_stop(struct mor_maintainer *maintainer);
+// Stops, joins and frees; what is not published is dropped. NULL allowed.
 void mor_maintainer_free(struct mor_maintainer *maintainer);
 
 #endif

@@ -2,7 +2,7 @@
 
     driver.py KILLS=100 SEED=1 [FORMAT=hudi6|hudi9] [INSTANCES=1|3] [SECONDS=n] [HOURS=n] [LATE_AFTER_DELETE=1]
               [SPARK=0] [VERBOSE=1] [FAULT=name of a function in faults.py] [DISK=setting of the failing disk]
-              [PLACE=failpoint beside the failing disk]
+              [PLACE=failpoint beside the failing disk] [ROUND=kills of a round] [UNTIL_FAILURE=1]
 
 A campaign is a row of rounds. Each round has fresh topics and tables, one format and one number of instances, and a seed
 of its own (SEED + number of the round), so a round that fails is repeated alone by the command that is printed. The last
@@ -88,6 +88,10 @@ class Campaign:
                 f"{ledger['ranges']}; before: {self.recent[-3 * len(self.instances):]}")
 
     def start(self, instance, **env):
+        if self.journal:
+            env["MORAINE_IOFAULT_JOURNAL"] = str(self.journal)
+        if self.journal or "MORAINE_IOFAULT" in env:
+            env["LD_PRELOAD"] = str(self.tools / "iofault.so")
         instance.start(env)
 
     def end(self, instance, fault, place="", expected_status=None):
@@ -172,11 +176,14 @@ class Campaign:
             if static:
                 kafka["group.instance.id"] = name
             self.instances.append(fleet.Instance(self.scenario, name, self.topics, states / f"state-{name}", kafka=kafka))
+        # a power cut takes all instances at once, so it needs a round with one
+        self.journal = self.scenario.folder / f"journal-{number}" if count == 1 and dice.random() < 0.5 else None
         self.deck.new_round(dice)
 
     def life(self, instance, seed, stop_at):
         dice = random.Random(f"{seed} {instance.name[0]}")
-        weights, chosen = zip(*(f for f in faults.INSTANCE_FAULTS if self.settings.fault in (None, f[1].__name__)))
+        possible = [f for f in faults.INSTANCE_FAULTS if self.journal or f[1] is not faults.cut_power]
+        weights, chosen = zip(*([f for f in possible if f[1].__name__ == self.settings.fault] or possible))
         yield from faults.kill_at_failpoint(self, instance, dice)
         while self.kills < stop_at and self.in_a_row < PATIENCE_STARTS and not self.out_of_time():
             (fault,) = dice.choices(chosen, weights)
@@ -244,7 +251,8 @@ class Campaign:
         self.repeat = self.settings.command(seed, kills, format_name, count)
         started, kills_before = time.monotonic(), self.kills
         self.prepare(number, seed, FORMATS[format_name], count)
-        say(f"round {number}: {format_name}, {self.kind}, seed {seed}, {'with' if self.dedup else 'without'} deduplication")
+        say(f"round {number}: {format_name}, {self.kind}, seed {seed}, {'with' if self.dedup else 'without'} deduplication"
+            f"{', power cuts' if self.journal else ''}")
         weather = self.weather(seed)
         actors = [self.life(instance, seed, self.kills + kills) for instance in self.instances]
         self.loop(actors, weather, lambda left: not left)
@@ -313,6 +321,8 @@ class Settings:
         self.formats = [given.pop("FORMAT")] if "FORMAT" in given else list(FORMATS)
         self.counts = [int(given.pop("INSTANCES"))] if "INSTANCES" in given else [1, 3]
         self.late_after_delete = given.pop("LATE_AFTER_DELETE", "0") != "0"
+        self.of_a_round = int(given.pop("ROUND", KILLS_OF_A_ROUND))
+        self.until_failure = given.pop("UNTIL_FAILURE", "0") != "0"
         self.fault, self.disk, self.place = (given.pop(name, None) for name in ("FAULT", "DISK", "PLACE"))
         self.verbose = given.pop("VERBOSE", "0") != "0"
         self.spark = given.pop("SPARK", "1") != "0"
@@ -330,7 +340,7 @@ class Settings:
     def rounds(self):
         """(number, kills, format, instances) until the kills are spent."""
         combinations = list(itertools.product(self.formats, self.counts))
-        of_a_round = min(KILLS_OF_A_ROUND, -(-self.kills // len(combinations)))
+        of_a_round = min(self.of_a_round, -(-self.kills // len(combinations)))
         left = self.kills
         for number in itertools.count():
             if left <= 0:
@@ -343,7 +353,7 @@ def run(scenario, settings):
     campaign = Campaign(scenario, settings)
     for round_settings in settings.rounds():
         campaign.round(*round_settings)
-        if campaign.out_of_time():
+        if campaign.out_of_time() or (campaign.failures and settings.until_failure):
             break
     if settings.spark:
         campaign.check_with_spark()

@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 
+import power
 from rig import HERE
 
 SOURCES = HERE.parent / "src"
@@ -155,6 +156,16 @@ def delete_state(campaign, instance, dice):
     campaign.end(instance, "local state deleted")
 
 
+def cut_power(campaign, instance, dice):
+    place = "{}=kill@{}".format(*campaign.deck.deal(dice)) if dice.random() < 0.6 else ""
+    campaign.start(instance, **{"MORAINE_FAILPOINTS": place} if place else {})
+    yield from until_commits(instance, 1)
+    yield from wait(dice.uniform(0, 0.8), lambda: not instance.alive)
+    campaign.end(instance, "power cut", place)
+    campaign.events["names and files that a power cut took back"] += power.cut(
+        campaign.journal, lambda path: (str(campaign.lake) in path and "/state-" not in path) or "/dead_letters/" in path, dice)
+
+
 def terminate(campaign, instance, dice):
     campaign.start(instance)
     yield from until_commits(instance, 1)
@@ -180,14 +191,13 @@ def fail_disk(campaign, instance, dice):
     place = campaign.settings.place
     if not place and dice.random() < 0.3:  # and a kill while it copes
         place = "{}=kill@{}".format(*campaign.deck.deal(dice))
-    campaign.start(instance, LD_PRELOAD=str(campaign.tools / "iofault.so"), MORAINE_IOFAULT=setting,
-                   MORAINE_FAILPOINTS=place or "")
+    campaign.start(instance, MORAINE_IOFAULT=setting, MORAINE_FAILPOINTS=place or "")
     yield from until_commits(instance, 3, 3)
     campaign.end(instance, "failing disk", f"{setting.replace(str(campaign.lake), '(lake)')} {place or ''}")
 
 
 INSTANCE_FAULTS = [(45, kill_at_failpoint), (18, kill_at_random), (7, error_at_failpoint), (5, delay_at_failpoint),
-                   (5, stop_at_failpoint), (4, stop_at_random), (3, delete_state), (2, terminate), (11, fail_disk)]
+                   (5, stop_at_failpoint), (4, stop_at_random), (3, delete_state), (2, terminate), (11, fail_disk), (10, cut_power)]
 
 
 # ---- faults of the world --------------------------------------------------------------------------

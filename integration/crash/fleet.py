@@ -62,6 +62,7 @@ class Instance:
 
     def __init__(self, scenario, name, topics, state, **settings):
         self.service = Service(scenario, name=name, memory="128MiB", lanes=2, **settings)
+        state.mkdir()
         self.service.settings["state_dir"] = str(state)
         for topic in topics:
             topic.configure(self.service)

@@ -9,6 +9,7 @@
 #include "cli.h"
 #include "moraine/config.h"
 #include "moraine/decode.h"
+#include "moraine/maintain.h"
 #include "moraine/pipeline.h"
 #include "moraine/serve.h"
 
@@ -25,6 +26,7 @@ struct cli_topic {
     struct cli_generation *generation;
     const struct mor_config_topic *config; // of the generation
     struct mor_pipeline *pipeline;         // NULL = could not be started: see failure
+    struct mor_maintainer *maintainer;     // of the topic's table; NULL = could not be started
     char *failure;
     atomic_int users;
     // main thread only
@@ -85,6 +87,11 @@ int cli_wait_signal(int64_t timeout_ms);
 // Opens the HTTP side when the configuration asks for it (service_http.c). Before topics start, so
 // that a port in use ends the program before it joins consumer groups.
 enum mor_status cli_service_serve(struct cli_service *service, struct mor_error *err) MOR_CHECKED;
+
+// service_upkeep.c. Starts to look after the topic's table, and tells of it.
+void cli_upkeep_start(struct cli_service *service, struct cli_topic *topic);
+void cli_upkeep_fill(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
+                     const struct cli_topic *from);
 
 // service_topics.c. The config is consumed in every case.
 enum mor_status cli_generation_new(struct mor_config *take_config,

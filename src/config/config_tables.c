@@ -150,6 +150,11 @@ static const struct mor_option_choice compactions[] = {
     {"off", MOR_CONFIG_COMPACTION_OFF, false},
     {NULL, 0, false},
 };
+static const struct mor_option_choice cluster_orders[] = {
+    {"value", MOR_CONFIG_CLUSTER_BY_VALUE, false},
+    {"z", MOR_CONFIG_CLUSTER_BY_Z_ORDER, false},
+    {NULL, 0, false},
+};
 static const struct mor_option_choice on_errors[] = {
     {"dead_letter", MOR_CONFIG_ON_ERROR_DEAD_LETTER, false},
     {"stop", MOR_CONFIG_ON_ERROR_STOP, false},
@@ -274,18 +279,27 @@ const struct mor_option mor_topic_options[] = {
     {"commit.max_bytes", MOR_OPTION_SIZE, TOPIC(commit.max_bytes), "128MiB", 1 * KIB, 64 * GIB,
      NULL, 0, "Bytes of keys and values in a batch."},
     {"compaction.mode", MOR_OPTION_CHOICE, TOPIC(compaction.mode), "auto", 0, 0, compactions,
-     MOR_OPTION_IDLE, "`auto` inside the service, `external` by another engine, `off`."},
+     0, "`auto` inside the service, `external` by another engine, `off`."},
     {"compaction.max_delta_files", MOR_OPTION_COUNT, TOPIC(compaction.max_delta_files), "10", 1,
-     10000, NULL, MOR_OPTION_IDLE, "Delta files of a file group that make it due."},
+     10000, NULL, 0, "Delta files of a file group that make it due."},
     {"compaction.max_delta_ratio", MOR_OPTION_RATIO, TOPIC(compaction.max_delta_ratio), "0.3", 1,
-     100000, NULL, MOR_OPTION_IDLE,
-     "Bytes of delta files to bytes of the base file that make it due."},
+     100000, NULL, 0,
+     "Bytes of delta files to bytes of the base file that make it due, from 1 MiB of deltas on."},
     {"compaction.target_file_size", MOR_OPTION_SIZE, TOPIC(compaction.target_file_size_bytes),
-     "256MiB", 1 * MIB, 16 * GIB, NULL, MOR_OPTION_IDLE, "Size of rewritten files."},
+     "256MiB", 1 * MIB, 16 * GIB, NULL, 0,
+     "Append-only tables: files below half of it are gathered into files of about this size. Keyed "
+     "tables: so many bytes of deltas make a file group due."},
+    {"compaction.cluster_by", MOR_OPTION_TEXTS, TOPIC(compaction.cluster_by), NULL, 0, 0, NULL, 0,
+     "Append-only tables: rows of gathered files are sorted by these columns, row group by row "
+     "group."},
+    {"compaction.cluster_order", MOR_OPTION_CHOICE, TOPIC(compaction.cluster_order), "value", 0, 0,
+     cluster_orders, 0,
+     "`value`: by the first column, then the next; `z`: along a Z curve, so that conditions on each "
+     "column leave files unread."},
     {"retention.age", MOR_OPTION_DURATION, TOPIC(retention.age_ms), "7d", 1 * MINUTE, 3650 * DAY,
-     NULL, MOR_OPTION_IDLE, "Snapshots younger than this stay readable."},
+     NULL, 0, "Snapshots younger than this stay readable; delta files are merged at this age."},
     {"retention.min_snapshots", MOR_OPTION_COUNT, TOPIC(retention.min_snapshots), "10", 1, 1000000,
-     NULL, MOR_OPTION_IDLE, "So many newest snapshots stay readable whatever their age."},
+     NULL, 0, "So many newest snapshots stay readable whatever their age."},
     {"dead_letter.location", MOR_OPTION_TEXT, TOPIC(dead_letter.location), NULL, 0, 0, NULL, 0,
      "Folder of a table for the dead letters: `file:///path` or an absolute path; of the topic's "
      "table format, append-only, exactly once. Default: the local file "

@@ -12,8 +12,14 @@
 #define EXPIRE_EVERY_MS     60000
 #define BACK_OFF_MS_MAX     300000
 
+// One writer of this name per table: two maintainers would merge the same file groups.
+#define INSTANCE "maintain"
+
+const int64_t mor_maintain_bounds_ms[MOR_MAINTAIN_BOUNDS] = {
+    50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 1800000};
+
 struct mor_maintainer {
-    char *location, *instance;
+    char *location;
     char **columns; // of clustering, owned
     struct mor_maintainer_options options;
     pthread_t thread;
@@ -66,10 +72,12 @@ static void note_round(struct mor_maintainer *maintainer, const struct mor_compa
         status->bytes_read += report->bytes_read;
         status->bytes_written += report->bytes_written;
         status->rows_written += report->rows_written;
-        if (report->commits > 0) {
-            status->last_duration_ms = duration_ms;
-            status->total_duration_ms += duration_ms;
-        }
+        status->looked = true;
+        size_t bound = 0;
+        while (bound < MOR_MAINTAIN_BOUNDS && duration_ms > mor_maintain_bounds_ms[bound])
+            bound++;
+        status->duration_counts[bound] += report->commits > 0;
+        status->total_duration_ms += report->commits > 0 ? duration_ms : 0;
     }
     if (report->commits == 0)
         return;
@@ -132,10 +140,12 @@ static enum mor_status run_round(struct mor_maintainer *maintainer, bool everyth
 {
     const struct mor_maintainer_options *options = &maintainer->options;
     struct mor_table *table = NULL;
-    MOR_TRY(mor_table_open_rewrite(maintainer->location, maintainer->instance,
-                                   options->compact.budget, &table, err));
-    enum mor_status status = MOR_OK;
-    if (options->compacts)
+    enum mor_status status = mor_table_open_rewrite(maintainer->location, INSTANCE,
+                                                    options->compact.budget, &table, err);
+    // made by the first commit; or maintained by another process
+    if (status == MOR_NOT_FOUND || status == MOR_RETRY)
+        return MOR_OK;
+    if (status == MOR_OK && options->compacts)
         status = compact(maintainer, table, everything, err);
     if (status == MOR_OK && mor_clock_mono_ms() >= maintainer->expire_at_ms) {
         maintainer->expire_at_ms = mor_clock_mono_ms() + EXPIRE_EVERY_MS;
@@ -185,10 +195,8 @@ static void *run(void *argument)
     while (wait_round(maintainer, &everything)) {
         struct mor_error err = MOR_ERROR_INIT;
         enum mor_status status = run_round(maintainer, everything, &err);
-        // a table that is not there yet is made by the first commit
-        if (should_stop(maintainer) || status == MOR_NOT_FOUND)
-            continue;
-        note_failure(maintainer, status == MOR_OK ? NULL : &err);
+        if (!should_stop(maintainer))
+            note_failure(maintainer, status == MOR_OK ? NULL : &err);
     }
     return NULL;
 }
@@ -201,7 +209,6 @@ static void free_all(struct mor_maintainer *maintainer)
         free(maintainer->columns[i]);
     free(maintainer->columns);
     free(maintainer->location);
-    free(maintainer->instance);
     pthread_cond_destroy(&maintainer->changed);
     pthread_mutex_destroy(&maintainer->mutex);
     free(maintainer);
@@ -218,7 +225,6 @@ enum mor_status mor_maintainer_start(const struct mor_maintainer_options *option
     compact->in_background = true;
     compact->partition = NULL;
     maintainer->location = mor_strdup(options->location);
-    maintainer->instance = mor_asprintf("%s.maintain", options->instance);
     maintainer->columns =
         mor_calloc(compact->cluster_column_count + 1, sizeof *maintainer->columns);
     for (size_t i = 0; i < compact->cluster_column_count; i++)
@@ -255,15 +261,18 @@ void mor_maintainer_status(struct mor_maintainer *maintainer,
     *ret_status = maintainer->status;
 }
 
+void mor_maintainer_stop(struct mor_maintainer *maintainer)
+{
+    MOR_LOCKED(&maintainer->mutex);
+    atomic_store(&maintainer->stopping, true);
+    pthread_cond_broadcast(&maintainer->changed);
+}
+
 void mor_maintainer_free(struct mor_maintainer *maintainer)
 {
     if (!maintainer)
         return;
-    {
-        MOR_LOCKED(&maintainer->mutex);
-        atomic_store(&maintainer->stopping, true);
-        pthread_cond_broadcast(&maintainer->changed);
-    }
+    mor_maintainer_stop(maintainer);
     pthread_join(maintainer->thread, NULL);
     free_all(maintainer);
 }

@@ -781,7 +781,8 @@ enum mor_status mor_committer_run(struct mor_committer *committer, enum mor_comm
     }
     report_on(&work, ret_report);
     finish(&work);
-    tell(committer, NULL, NULL);
+    if (status == MOR_OK) // else the step is where it ended
+        tell(committer, NULL, NULL);
     ret_report->duration_ms = mor_clock_mono_ms() - started;
     return status;
 }

@@ -233,7 +233,8 @@ void mor_source_distribute(struct mor_source *source, rd_kafka_message_t **take_
 {
     for (size_t i = 0; i < source->part_count; i++)
         source->parts[i]->message_count = 0;
-    source->brokers_down = source->brokers_down && count == 0;
+    if (count > 0)
+        mor_source_heard(source);
     // Messages of a partition come in runs, so the last one found is nearly always the right one.
     struct mor_source_part *part = NULL;
     for (size_t i = 0; i < count; i++) {

@@ -157,6 +157,8 @@ void mor_source_stop_partition(struct mor_source *source, struct mor_source_part
 void mor_source_fail(struct mor_source *source, const struct mor_error *err);
 void mor_source_notice(struct mor_source *source, enum mor_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+// A broker answered.
+void mor_source_heard(struct mor_source *source);
 void mor_source_error_callback(rd_kafka_t *kafka, int code, const char *reason, void *context);
 void mor_source_log_callback(const rd_kafka_t *kafka, int level, const char *facility,
                              const char *text);
