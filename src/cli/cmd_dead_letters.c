@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "cli.h"
-#include "moraine/dead_letters.h"
+#include "moraine/pipeline/dead_letters.h"
 
 #define FLUSH_BYTES (64u << 10)
 

@@ -12,7 +12,7 @@
 #include "moraine/base/record.h"
 #include "moraine/column.h"
 #include "moraine/config.h"
-#include "moraine/dead_letters.h"
+#include "moraine/pipeline/dead_letters.h"
 
 // Stages of rows that are no letters but marks on one with the same coordinates: it was taken for
 // another try by the batch that `reason` names; that batch is in the table.

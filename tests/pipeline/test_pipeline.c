@@ -9,7 +9,7 @@
 #include "moraine/base/clock.h"
 #include "moraine/base/fault.h"
 #include "moraine/base/log.h"
-#include "moraine/dead_letters.h"
+#include "moraine/pipeline/dead_letters.h"
 #include "moraine/merge.h"
 #include "moraine/pipeline.h"
 #include "moraine/source.h"

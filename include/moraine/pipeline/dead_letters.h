@@ -1,7 +1,7 @@
 // Dead letters that were kept aside in a table: reading them, and sending them through the pipeline
 // again.
-#ifndef MORAINE_DEAD_LETTERS_H
-#define MORAINE_DEAD_LETTERS_H
+#ifndef MORAINE_PIPELINE_DEAD_LETTERS_H
+#define MORAINE_PIPELINE_DEAD_LETTERS_H
 
 #include "moraine/column.h"
 #include "moraine/config.h"
