@@ -163,6 +163,30 @@ static void moved_object_has_its_new_key_and_bytes_only(void **state)
     mor_buffer_done(&bytes);
 }
 
+static void copied_object_is_there_twice_and_replaces_nothing(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    struct mor_buffer bytes = {0};
+    size_t size = (3u << 20) + 17; // more than one step
+    uint8_t *content = mor_calloc(size, 1);
+    content[size - 1] = 7;
+    int64_t copied = 0;
+    assert_int_equal(mor_store_put_new(fixture->store, "a/x", content, size, &fixture->err),
+                     MOR_OK);
+    assert_int_equal(mor_store_copy(fixture->store, "a/x", "b/y", &copied, &fixture->err), MOR_OK);
+    assert_int_equal(copied, size);
+    assert_int_equal(mor_store_sync(fixture->store, &fixture->err), MOR_OK);
+    assert_int_equal(mor_store_get(fixture->store, "b/y", size, &bytes, &fixture->err), MOR_OK);
+    assert_int_equal(bytes.size_bytes, size);
+    assert_memory_equal(bytes.data, content, size);
+    assert_int_equal(put(fixture, "c", "other"), MOR_OK);
+    assert_int_equal(mor_store_copy(fixture->store, "a/x", "c", NULL, &fixture->err), MOR_CONFLICT);
+    assert_int_equal(mor_store_copy(fixture->store, "a/z", "d", NULL, &fixture->err),
+                     MOR_NOT_FOUND);
+    free(content);
+    mor_buffer_done(&bytes);
+}
+
 static void move_refuses_to_replace_and_tells_what_is_absent(void **state)
 {
     struct storage_fixture *fixture = *state;
@@ -229,6 +253,7 @@ int main(void)
         TEST(racing_puts_of_one_key_have_exactly_one_winner),
         TEST(deferred_puts_are_made_durable_by_sync),
         TEST(moved_object_has_its_new_key_and_bytes_only),
+        TEST(copied_object_is_there_twice_and_replaces_nothing),
         TEST(move_refuses_to_replace_and_tells_what_is_absent),
         TEST(racing_moves_of_one_object_have_exactly_one_winner),
     };

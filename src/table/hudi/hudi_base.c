@@ -229,6 +229,7 @@ static enum mor_status update_groups(struct hudi_table *table, struct mor_error 
 {
     if (table->groups_digest != hudi_timeline_digest(&table->timeline) && !apply_chain(table))
         MOR_TRY(hudi_groups_load(table, err));
+    MOR_TRY(hudi_mend(table, err));
     groups_fit(table);
     return MOR_OK;
 }

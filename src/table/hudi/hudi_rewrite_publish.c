@@ -14,8 +14,7 @@
 
 #include "moraine/base/fault.h"
 
-#define ATTEMPTS_MAX     32
-#define COPY_CHUNK_BYTES (1u << 20)
+#define ATTEMPTS_MAX 32
 
 static const char *name_of(const char *key)
 {
@@ -131,31 +130,6 @@ static enum mor_status find_fitting(struct hudi_rewrite *rewrite, size_t *ret_co
 
 // ---- logs that came in --------------------------------------------------------------------------
 
-static enum mor_status copy_object(struct mor_store *store, const char *from, const char *to,
-                                   int64_t *ret_size, struct mor_error *err)
-{
-    struct mor_reader *reader = NULL;
-    struct mor_sink *sink = NULL;
-    uint8_t *chunk = mor_alloc(COPY_CHUNK_BYTES);
-    enum mor_status status = mor_store_open_object(store, from, &reader, err);
-    if (status == MOR_OK)
-        status = mor_store_create(store, to, &sink, err);
-    int64_t size = status == MOR_OK ? mor_reader_size_bytes(reader) : 0;
-    for (int64_t at = 0; at < size && status == MOR_OK; at += COPY_CHUNK_BYTES) {
-        size_t count = (size_t)(size - at < COPY_CHUNK_BYTES ? size - at : COPY_CHUNK_BYTES);
-        status = mor_reader_read(reader, at, chunk, count, err);
-        if (status == MOR_OK)
-            status = mor_sink_write(sink, chunk, count, err);
-    }
-    if (status == MOR_OK)
-        status = mor_sink_finish_deferred(sink, err);
-    mor_sink_free(sink);
-    mor_reader_free(reader);
-    free(chunk);
-    *ret_size = size;
-    return status;
-}
-
 // Version 6: stages the logs of `file`'s slice that the new base does not hold, under its name.
 static enum mor_status stage_logs(struct hudi_rewrite *rewrite,
                                   const struct hudi_rewrite_file *file, struct mor_error *err)
@@ -170,7 +144,7 @@ static enum mor_status stage_logs(struct hudi_rewrite *rewrite,
             continue;
         int64_t size = 0;
         const char *staged = hudi_change_stage_key(&rewrite->change);
-        MOR_TRY(copy_object(store, key, staged, &size, err));
+        MOR_TRY(mor_store_copy(store, key, staged, &size, err));
         MOR_AUTO_FREE char *name =
             mor_asprintf(".%s_%s.log.%d_%s", file->file_id, rewrite->instant, ++version, log.token);
         MOR_AUTO_FREE char *to = hudi_data_key(planned->partition, name);

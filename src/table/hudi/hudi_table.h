@@ -71,6 +71,7 @@ struct hudi_table {
     uint64_t groups_digest;        // hudi_timeline_digest that the groups were built for; 0 = none
     uint64_t groups_slot;          // head at that time
     char groups_batch[MOR_UUID_TEXT_SIZE];
+    struct mor_map mended;          // version 6: compaction plans that hudi_mend looked at
     pthread_mutex_t mutex;          // guards what follows
     struct mor_map groups;          // partition, zero byte, file id -> struct hudi_group
     struct mor_map partitions;      // partitions that have their metadata file
@@ -280,6 +281,12 @@ enum mor_status hudi_attachment_drop(struct mor_table *table,
 // Adds deletions to a change: of what is attached to commits after `version` up to `gone`.
 enum mor_status hudi_attachments_gone(struct hudi_change *change, const char *version,
                                       const char *gone, struct mor_error *err) MOR_CHECKED;
+
+// ---- hudi_mend.c --------------------------------------------------------------------------------
+
+// Version 6: puts logs that a compaction plan missed into the slice it makes. For plans on the
+// timeline in memory that were not looked at yet; the groups are current.
+enum mor_status hudi_mend(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;
 
 // ---- hudi_rollback.c ----------------------------------------------------------------------------
 

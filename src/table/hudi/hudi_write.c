@@ -209,6 +209,7 @@ static enum mor_status check_others(struct hudi_table *table, const struct hudi_
         if (table->version < 8 && now->pending == HUDI_ACTION_COMPACTION && !then)
             MOR_TRY(hudi_groups_apply_plan(table, now, err));
     }
+    MOR_TRY(hudi_mend(table, err));
     for (size_t i = 0; i < before->count; i++) {
         const struct hudi_instant *then = &before->instants[i];
         if (then->completed == HUDI_ACTION_NONE)
