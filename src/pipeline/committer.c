@@ -529,7 +529,7 @@ static enum mor_status publish(struct commit_work *work, struct mor_commit_resul
     enter(work, "commit");
     MOR_TRY(mor_fault("commit.before_publish", err));
     MOR_TRY(mor_write_commit(work->write, properties, sizeof properties / sizeof properties[0],
-                             NULL, NULL, ret_result, err));
+                             ret_result, err));
     return mor_fault("commit.after_publish", err);
 }
 
@@ -755,12 +755,12 @@ enum mor_status mor_committer_run(struct mor_committer *committer, enum mor_comm
     struct commit_work work = {.committer = committer,
                                .oldest_ms = MOR_TIMESTAMP_NONE,
                                .event_time = {.highest_ms = NO_WATERMARK},
-                               .step = "commit",
                                .facts = {.batch_id = mor_uuid_v7(),
                                          .instance = committer->instance,
                                          .topic = committer->topic}};
     mor_ledger_init(&work.base);
     mor_ledger_init(&work.after);
+    enter(&work, "commit");
     enum mor_status status = cut(&work, err);
     bool settled = status != MOR_OK;
     if (status == MOR_OK) {
