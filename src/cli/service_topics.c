@@ -246,10 +246,10 @@ void cli_topics_stop(struct cli_service *service, int64_t deadline_ms)
     }
 }
 
-bool cli_service_has_ended(const struct cli_service *service)
+size_t cli_topics_ended(const struct cli_service *service)
 {
+    size_t count = 0;
     for (size_t i = 0; i < service->topic_count; i++)
-        if (service->topics[i]->successor != NULL || !topic_has_ended(service->topics[i]))
-            return false;
-    return true;
+        count += service->topics[i]->successor == NULL && topic_has_ended(service->topics[i]);
+    return count;
 }
