@@ -51,8 +51,8 @@ const struct mor_option mor_service_options[] = {
      NULL, 0, "Password for basic authentication."},
     {"schema_registry.ca_location", MOR_OPTION_TEXT, SERVICE(schema_registry.ca_location), NULL, 0,
      0, NULL, 0, "File with the certificates to trust. Default: the system's."},
-    {"schema_registry.timeout", MOR_OPTION_DURATION, SERVICE(schema_registry.timeout_ms), "10s",
-     100, 10 * MINUTE, NULL, 0, "Limit of one request."},
+    {"schema_registry.timeout", MOR_OPTION_DURATION, SERVICE(schema_registry.timeout_ms), "5s", 100,
+     10 * MINUTE, NULL, 0, "Limit of one request."},
     {"storage.s3.endpoint", MOR_OPTION_TEXT, SERVICE(s3.endpoint), NULL, 0, 0, NULL,
      MOR_OPTION_IDLE, "URL of an S3-compatible store. Default: AWS."},
     {"storage.s3.region", MOR_OPTION_TEXT, SERVICE(s3.region), "us-east-1", 0, 0, NULL,
@@ -278,8 +278,8 @@ const struct mor_option mor_topic_options[] = {
      "Records in a batch."},
     {"commit.max_bytes", MOR_OPTION_SIZE, TOPIC(commit.max_bytes), "128MiB", 1 * KIB, 64 * GIB,
      NULL, 0, "Bytes of keys and values in a batch."},
-    {"compaction.mode", MOR_OPTION_CHOICE, TOPIC(compaction.mode), "auto", 0, 0, compactions,
-     0, "`auto` inside the service, `external` by another engine, `off`."},
+    {"compaction.mode", MOR_OPTION_CHOICE, TOPIC(compaction.mode), "auto", 0, 0, compactions, 0,
+     "`auto` inside the service, `external` by another engine, `off`."},
     {"compaction.max_delta_files", MOR_OPTION_COUNT, TOPIC(compaction.max_delta_files), "10", 1,
      10000, NULL, 0, "Delta files of a file group that make it due."},
     {"compaction.max_delta_ratio", MOR_OPTION_RATIO, TOPIC(compaction.max_delta_ratio), "0.3", 1,
@@ -294,7 +294,8 @@ const struct mor_option mor_topic_options[] = {
      "group."},
     {"compaction.cluster_order", MOR_OPTION_CHOICE, TOPIC(compaction.cluster_order), "value", 0, 0,
      cluster_orders, 0,
-     "`value`: by the first column, then the next; `z`: along a Z curve, so that conditions on each "
+     "`value`: by the first column, then the next; `z`: along a Z curve, so that conditions on "
+     "each "
      "column leave files unread."},
     {"retention.age", MOR_OPTION_DURATION, TOPIC(retention.age_ms), "7d", 1 * MINUTE, 3650 * DAY,
      NULL, 0, "Snapshots younger than this stay readable; delta files are merged at this age."},
