@@ -15,6 +15,7 @@
 #define HUDI_KEY_COLUMN    "_hoodie_record_key"
 #define HUDI_COMMIT_COLUMN "_hoodie_commit_time"
 #define HUDI_LOCK_KEY      ".hoodie/moraine/lock" // while a table is opened
+#define HUDI_ARCHIVED_KEY  ".hoodie/moraine/archived" // there once instants left the timeline
 #define HUDI_INSTANCE_KEY  "moraine.instance" // in the metadata of commits and inflight instants
 #define HUDI_SLOT_KEY      "moraine.slot" // in inflight instants: their slot, which completes them
 #define HUDI_PARTITION_BY_KEY                                                                      \
