@@ -64,7 +64,7 @@ static enum mor_status look_around(struct mor_pipeline *pipeline, struct mor_com
     enum mor_status status = mor_committer_sync(committer, err);
     if (status != MOR_RETRY)
         return status;
-    on_step(pipeline, "index", err);
+    committer->step(committer->context, "index", err);
     return MOR_OK;
 }
 
@@ -143,6 +143,7 @@ static enum mor_status run(struct mor_pipeline *pipeline, struct mor_error *err)
     }
     return drain(pipeline, &committer, err);
 }
+
 static void *pipeline_main(void *argument)
 {
     struct mor_pipeline *pipeline = argument;
@@ -221,6 +222,7 @@ void mor_pipeline_stop(struct mor_pipeline *pipeline, int64_t deadline_ms)
     atomic_store(&pipeline->stopping, true);
     mor_gate_flush(&pipeline->gate);
 }
+
 bool mor_pipeline_has_ended(struct mor_pipeline *pipeline)
 {
     MOR_LOCKED(&pipeline->mutex);

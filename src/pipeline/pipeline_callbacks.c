@@ -51,6 +51,7 @@ static void on_reassign(void *context, int32_t partition)
     struct mor_pipeline *pipeline = context;
     mor_source_reassign(pipeline->source, partition);
 }
+
 static bool is_read_to_its_end(const struct mor_source_lag *rows, size_t count, int32_t partition)
 {
     for (size_t i = 0; i < count; i++)
@@ -83,6 +84,7 @@ static bool on_look_at_idle(void *context, struct mor_ledger *after)
     free(rows);
     return may_move;
 }
+
 static int32_t configured_ordering(const struct mor_pipeline *pipeline)
 {
     return pipeline->topic->ordering != NULL ? pipeline->schema.ordering_column : -1;
@@ -95,7 +97,7 @@ struct mor_committer mor_pipeline_committer(struct mor_pipeline *pipeline)
                                   .table = pipeline->table,
                                   .plan = &pipeline->plan,
                                   .ordering_column = configured_ordering(pipeline),
-                                  .index = wants_index(pipeline->topic),
+                                  .index = mor_pipeline_wants_index(pipeline->topic),
                                   .lanes = pipeline->lanes,
                                   .lane_count = pipeline->lane_count,
                                   .crew = pipeline->crew,
@@ -111,6 +113,7 @@ struct mor_committer mor_pipeline_committer(struct mor_pipeline *pipeline)
                                   .give_up = mor_pipeline_gives_up,
                                   .context = pipeline};
 }
+
 // ---- the source's callbacks ---------------------------------------------------------------------
 
 static enum mor_status on_identity(void *context, const struct mor_source_identity *identity,
@@ -214,6 +217,7 @@ static void on_failure(void *context, int32_t partition, const struct mor_error 
         mor_error_wrap(&failure, "partition %d", partition);
     mor_gate_fail(&pipeline->gate, &failure);
 }
+
 void mor_pipeline_listen(struct mor_pipeline *pipeline, struct mor_source_options *options)
 {
     options->context = pipeline;

@@ -71,6 +71,8 @@ bool mor_pipeline_gives_up(void *pipeline);
 enum mor_status mor_pipeline_open_all(struct mor_pipeline *pipeline,
                                       struct mor_error *err) MOR_CHECKED;
 void mor_pipeline_close_all(struct mor_pipeline *pipeline);
+// Whether the topic keeps a key index.
+bool mor_pipeline_wants_index(const struct mor_config_topic *topic);
 // How much may be gathered for one commit.
 size_t mor_pipeline_gather_bytes(const struct mor_config_topic *topic, size_t share_bytes);
 

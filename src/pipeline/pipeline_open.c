@@ -29,7 +29,8 @@ size_t mor_pipeline_gather_bytes(const struct mor_config_topic *topic, size_t sh
     return at_most(at_most((size_t)topic->commit.max_bytes, share_bytes / GATHER_SHARE),
                    GATHER_BYTES_MAX);
 }
-static bool wants_index(const struct mor_config_topic *topic)
+
+bool mor_pipeline_wants_index(const struct mor_config_topic *topic)
 {
     if (topic->table.key_index != MOR_CONFIG_KEY_INDEX_AUTO)
         return topic->table.key_index == MOR_CONFIG_KEY_INDEX_ON;
@@ -123,7 +124,7 @@ static struct mor_local_state_options local_state_options(const struct mor_pipel
         .dedup_by_count = topic->dedup.by.count,
         .window_ms = topic->dedup.window_ms,
         .salt = topic->dedup.by.count > 0 ? pipeline->ledger.dedup_salt : 0,
-        .index = wants_index(topic),
+        .index = mor_pipeline_wants_index(topic),
         .grave_ms = lateness_ms > GRAVE_MS_MIN / 2 ? 2 * lateness_ms : GRAVE_MS_MIN,
         .rebuild = {.table = pipeline->table,
                     .location = topic->table.location,
@@ -140,7 +141,7 @@ static struct mor_local_state_options local_state_options(const struct mor_pipel
 static enum mor_status open_state(struct mor_pipeline *pipeline, struct mor_error *err)
 {
     const struct mor_config_topic *topic = pipeline->topic;
-    if (topic->dedup.by.count == 0 && !wants_index(topic))
+    if (topic->dedup.by.count == 0 && !mor_pipeline_wants_index(topic))
         return MOR_OK;
     if (topic->dedup.by.count > 0)
         MOR_TRY(agree_on_salt(pipeline, err));
@@ -220,6 +221,7 @@ static enum mor_status start_lanes(struct mor_pipeline *pipeline, struct mor_err
     // the committer's own thread helps the crew
     return mor_crew_new(wanted - 1, "encode", &pipeline->crew, err);
 }
+
 static enum mor_status open_source(struct mor_pipeline *pipeline, struct mor_error *err)
 {
     const struct mor_config *config = pipeline->config;

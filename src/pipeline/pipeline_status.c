@@ -96,6 +96,7 @@ void mor_pipeline_note_commit(struct mor_pipeline *pipeline, const struct mor_co
         MOR_LOG(WARN, "dead_letters", MOR_STR("topic", pipeline->topic->topic),
                 MOR_INT("records", rows->dead));
 }
+
 static void fill_lag(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
 {
     struct mor_source_lag rows[MOR_PIPELINE_LAG_MAX];
