@@ -529,7 +529,7 @@ static enum mor_status publish(struct commit_work *work, struct mor_commit_resul
     enter(work, "commit");
     MOR_TRY(mor_fault("commit.before_publish", err));
     MOR_TRY(mor_write_commit(work->write, properties, sizeof properties / sizeof properties[0],
-                             NULL, NULL, ret_result, err));
+                             ret_result, err));
     return mor_fault("commit.after_publish", err);
 }
 

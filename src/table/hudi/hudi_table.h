@@ -204,8 +204,7 @@ enum mor_status hudi_write_begin(struct mor_table *table, const struct mor_uuid 
 enum mor_status hudi_write_group(struct mor_write *write, const struct mor_change_set *changes,
                                  size_t group_index, struct mor_error *err) MOR_CHECKED;
 enum mor_status hudi_write_commit(struct mor_write *write, const struct mor_property *properties,
-                                  size_t property_count, const char *fence_key,
-                                  const char *fence_value, struct mor_commit_result *ret_result,
+                                  size_t property_count, struct mor_commit_result *ret_result,
                                   struct mor_error *err) MOR_CHECKED;
 void hudi_write_free(struct mor_write *write);
 const char *hudi_write_base_property(const struct mor_write *write, const char *key);
