@@ -223,6 +223,7 @@ struct mor_config_topic {
     struct {
         const char *location; // NULL = none
         const char *topic;    // NULL = none
+        double max_ratio;
     } dead_letter;
     enum mor_config_on_error on_error;
     const struct mor_place *places; // private: see mor_config_where

@@ -308,6 +308,9 @@ const struct mor_option mor_topic_options[] = {
     {"dead_letter.topic", MOR_OPTION_TEXT, TOPIC(dead_letter.topic), NULL, 0, 0, NULL, 0,
      "Instead of a location: Kafka topic for the dead letters. Key and value as they were, "
      "coordinates and reason as headers `moraine.*`; a letter may come twice after a crash."},
+    {"max_dead_letter_ratio", MOR_OPTION_RATIO, TOPIC(dead_letter.max_ratio), "0.9", 1, 1000, NULL, 0,
+     "Share of dead letters among the records read, from 1,000 records on, above which the topic "
+     "stops: then its schema or format is wrong, and not its records. 1 = never."},
     {"on_error", MOR_OPTION_CHOICE, TOPIC(on_error), "dead_letter", 0, 0, on_errors, 0,
      "What happens to a record that cannot be read: `dead_letter`, or `stop` the topic."},
     {NULL, MOR_OPTION_TEXT, 0, NULL, 0, 0, NULL, 0, NULL},

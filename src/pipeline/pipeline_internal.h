@@ -19,6 +19,7 @@ struct mor_pipeline {
     struct mor_registry *registry;
     struct mor_budget *budget;
     size_t budget_share_bytes;
+    bool without_source; // records are handed in; late ones are as good as others
     pthread_t thread;
 
     // opened in this order by the topic's thread, closed in the opposite one

@@ -199,7 +199,9 @@ static void make_plan(struct mor_pipeline *pipeline)
                        .format = topic->event_time.format,
                        .max_lateness_ms = topic->event_time.max_lateness_ms,
                        .max_future_ms = topic->event_time.max_future_ms,
-                       .late = (enum mor_late_policy)topic->event_time.late},
+                       .late = pipeline->without_source
+                                   ? MOR_LATE_MERGE
+                                   : (enum mor_late_policy)topic->event_time.late},
         .local = pipeline->local,
         .dedup_columns = schema->dedup_columns,
         .dedup_column_count = topic->dedup.by.count,
@@ -284,8 +286,9 @@ enum mor_status mor_pipeline_open_all(struct mor_pipeline *pipeline, struct mor_
     static const struct open_step steps[] = {{"schema", open_schema},        {"table", open_table},
                                              {"dead_letters", open_letters}, {"state", open_state},
                                              {"catch_up", catch_up},         {"lanes", start_lanes},
-                                             {"kafka", open_source}};
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+                                             {"kafka", open_source}}; // last: see without_source
+    size_t count = sizeof steps / sizeof steps[0] - (pipeline->without_source ? 1 : 0);
+    for (size_t i = 0; i < count; i++) {
         mor_pipeline_set_step(pipeline, steps[i].name);
         enum mor_status status;
         while ((status = steps[i].open(pipeline, err)) == MOR_RETRY) {
