@@ -15,6 +15,7 @@ import contextlib
 import itertools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -267,7 +268,10 @@ class Campaign:
         for instance in self.instances:
             if instance.alive:
                 instance.kill()
+        failures = len(self.failures)
         self.check(number)
+        if len(self.failures) > failures and self.can_be_full:  # what is mounted goes with the driver
+            shutil.copytree(self.lake, self.scenario.folder / f"failed-{number}", symlinks=True)
         say(f"  {self.kills - kills_before} kills in {time.monotonic() - started:.0f} s; so far lost={self.lost} "
             f"doubled={self.doubled} failures={len(self.failures)}")
 
