@@ -64,18 +64,6 @@ class Campaign:
         self.lost = self.doubled = 0
         self.checked = []  # (topic, model, verdict) for Spark
         self.deadline = time.monotonic() + settings.seconds if settings.seconds else None
-        self.dedup = self.accepts_dedup()
-
-    def accepts_dedup(self):
-        """Whether the program takes `dedup` in a topic's file."""
-        probe = self.scenario.folder / "probe"
-        (probe / "topics").mkdir(parents=True)
-        rig.write_json(probe / "moraine.yaml", {"kafka": {"bootstrap.servers": "x:1"}, "topics": "topics/*.yaml",
-                                                "state_dir": str(probe / "state")})
-        rig.write_json(probe / "topics" / "a.yaml", {
-            "topic": "a", "value": {"format": "json"}, "schema": {"fields": workload.AppendLog.fields},
-            "dedup": {"by": ["event_id"], "window": "24h"}, "table": {"format": "hudi", "location": f"file://{probe}/t"}})
-        return rig.run_moraine("check", "--config", probe / "moraine.yaml")[0] == 0
 
     # ---- what faults call -----------------------------------------------------------------------
 
@@ -160,6 +148,7 @@ class Campaign:
     def prepare(self, number, seed, version, count):
         settings = self.settings
         dice = random.Random(f"{seed} round")
+        self.dedup = dice.random() < 0.6
         self.new_lake(number)
         self.instances, self.alarmed, self.recent = [], set(), []
         self.world_fault, self.disturbances, self.in_a_row = None, [], 0
