@@ -36,6 +36,7 @@ RATES = {"orders": 500, "readings": 300}  # records per second
 DISK_BYTES = 256 << 20
 KILLS_OF_A_ROUND = 50
 CATCH_UP_SECONDS = 120
+UPKEEP = {"compaction": {"max_delta_files": 3}, "retention": {"age": "1m", "min_snapshots": 2}}  # much to do
 PATIENCE_STARTS = 6  # so many starts in a row may end by themselves
 MEASURED = {"SIGKILL at a random moment", "SIGKILL at a failpoint", "local state deleted", "SIGTERM"}  # nothing delays these starts on purpose
 
@@ -148,7 +149,8 @@ class Campaign:
     def prepare(self, number, seed, version, count):
         settings = self.settings
         dice = random.Random(f"{seed} round")
-        self.dedup = dice.random() < 0.6
+        self.dedup, busy_upkeep = dice.random() < 0.6, dice.random() < 0.5
+        self.upkeep = UPKEEP if busy_upkeep else {}
         self.new_lake(number)
         self.instances, self.alarmed, self.recent = [], set(), []
         self.world_fault, self.disturbances, self.in_a_row = None, [], 0
@@ -242,7 +244,7 @@ class Campaign:
         started, kills_before = time.monotonic(), self.kills
         self.prepare(number, seed, FORMATS[format_name], count)
         say(f"round {number}: {format_name}, {self.kind}, seed {seed}, {'with' if self.dedup else 'without'} deduplication"
-            f"{', power cuts' if self.journal else ''}")
+            f"{', much upkeep' if self.upkeep else ''}{', power cuts' if self.journal else ''}")
         weather = self.weather(seed)
         actors = [self.life(instance, seed, self.kills + kills) for instance in self.instances]
         self.loop(actors, weather, lambda left: not left)
