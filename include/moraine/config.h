@@ -152,7 +152,10 @@ struct mor_config_topic {
     struct {
         enum mor_config_schema kind;
         const char *file;                // FILE: its path, for messages
-        const char *text;                // FILE: its contents
+        const char *text;                // FILE: its contents, zero-terminated besides
+        size_t text_size_bytes;
+        const char *subject; // REGISTRY: NULL = "<topic>-value"
+        const char *message; // Protobuf: NULL = the first of the file
         struct mor_config_field *fields; // FIELDS
         size_t field_count;
     } schema;

@@ -79,7 +79,7 @@ static const struct mor_option_choice starts[] = {{"earliest", MOR_CONFIG_START_
 static const struct mor_option_choice formats[] = {
     {"avro", MOR_CONFIG_FORMAT_AVRO, false},
     {"json", MOR_CONFIG_FORMAT_JSON, false},
-    {"protobuf", MOR_CONFIG_FORMAT_PROTOBUF, true},
+    {"protobuf", MOR_CONFIG_FORMAT_PROTOBUF, false},
     {"raw", MOR_CONFIG_FORMAT_RAW, false},
     {NULL, 0, false},
 };
@@ -175,7 +175,8 @@ const struct mor_option mor_topic_options[] = {
     {"value.envelope", MOR_OPTION_CHOICE, TOPIC(value.envelope), "none", 0, 0, envelopes, 0,
      "Change-event envelope around the row; see below."},
     {"value.wire", MOR_OPTION_CHOICE, TOPIC(value.wire), NULL, 0, 0, wires, 0,
-     "Avro: `confluent` = five bytes with the schema's id come first, `bare` = they do not. "
+     "Avro and Protobuf: `confluent` = five bytes with the schema's id come first (and Protobuf's "
+     "message indexes), `bare` = they do not. "
      "Default: `confluent` with "
      "`schema: registry`, else `bare`."},
     {"value.decimals", MOR_OPTION_CHOICE, TOPIC(value.decimals), "auto", 0, 0, decimal_texts, 0,
@@ -198,7 +199,16 @@ const struct mor_option mor_topic_options[] = {
     {"schema", MOR_OPTION_CHOICE, TOPIC(schema.kind), "registry", 0, 0, schemas, 0,
      "Where the columns come from: `registry`, `{file: orders.avsc}` or `{fields: [...]}`."},
     {"schema.file", MOR_OPTION_TEXT, TOPIC(schema.file), NULL, 0, 0, NULL, 0,
-     "An Avro schema file, relative to this file."},
+     "A schema file, relative to this file: Avro's JSON; for Protobuf a `.proto` text without "
+     "imports other than Google's, or what `protoc --include_imports --descriptor_set_out` "
+     "writes."},
+    {"schema.subject", MOR_OPTION_TEXT, TOPIC(schema.subject), NULL, 0, 0, NULL, 0,
+     "Subject of the registry whose newest schema has the columns. Default: the topic's name and "
+     "`-value` (TopicNameStrategy). With RecordNameStrategy name the record, with "
+     "TopicRecordNameStrategy topic and record: `orders-com.acme.Order`."},
+    {"schema.message", MOR_OPTION_TEXT, TOPIC(schema.message), NULL, 0, 0, NULL, 0,
+     "Protobuf: the message with its package that the records are; records of another one are dead "
+     "letters. Default: the first of the file."},
     {"schema.fields", MOR_OPTION_FIELDS, TOPIC(schema.fields), NULL, 0, 0, NULL, 0,
      "The columns: a list of `{name: id, type: long, nullable: false}`; see below."},
     {"columns", MOR_OPTION_COLUMNS, TOPIC(columns), NULL, 0, 0, NULL, 0,

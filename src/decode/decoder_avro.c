@@ -98,15 +98,15 @@ static enum mor_status find_plan(struct mor_decoder *decoder, struct mor_decoder
     struct mor_map_entry *entry = mor_map_find(&plans->by_id, &id, sizeof id);
     if (!entry) {
         struct mor_arena arena;
-        char *text = NULL;
+        struct mor_schema_text schema;
         mor_arena_init(&arena, 0, NULL);
-        enum mor_status status =
-            mor_registry_schema(decoder->options.registry, id, &arena, &text, err);
+        enum mor_status status = mor_registry_schema(decoder->options.registry, MOR_SCHEMA_AVRO, id,
+                                                     &arena, &schema, err);
         if (status == MOR_OK) {
             if (plans->by_id.count >= MOR_DECODER_PLANS_MAX)
                 plans_done(plans);
             entry = mor_map_put(&plans->by_id, &id, sizeof id, NULL);
-            entry->value.pointer = plan_of(plans, text);
+            entry->value.pointer = plan_of(plans, schema.text);
             if (plans == &decoder->value_plans)
                 notice_strangers(decoder, id, entry->value.pointer);
         }
@@ -125,43 +125,25 @@ enum mor_status mor_decoder_wire(struct mor_decoder *decoder, struct mor_decoder
                                  const uint8_t *bytes, size_t size_bytes,
                                  struct mor_vector *columns, struct mor_error *err)
 {
-    if (size_bytes < MOR_WIRE_HEADER_SIZE)
-        return mor_error_set(err, MOR_DATA,
-                             "byte 0: %zu bytes are too few for the wire format's header",
-                             size_bytes);
-    if (bytes[0] != 0)
-        return mor_error_set(err, MOR_DATA, "byte 0: the wire format begins with 00, not %02x",
-                             bytes[0]);
-    uint32_t id =
-        (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
-    if (id > INT32_MAX)
-        return mor_error_set(err, MOR_DATA, "byte 1: schema id %u is not in the registry", id);
+    int32_t id;
+    MOR_TRY(mor_decoder_wire_id(bytes, size_bytes, &id, err));
     const struct mor_decoder_plan *plan = plans->last;
-    if (!plan || plans->last_id != (int32_t)id)
-        MOR_TRY(find_plan(decoder, plans, (int32_t)id, &plan, err));
+    if (!plan || plans->last_id != id)
+        MOR_TRY(find_plan(decoder, plans, id, &plan, err));
     assert(plan);
     if (!plan->plan)
-        return mor_error_set(err, MOR_DATA, "schema id %u: %s", id, plan->reason);
+        return mor_error_set(err, MOR_DATA, "schema id %d: %s", id, plan->reason);
     enum mor_status status = mor_avro_plan_decode_noting(
         plan->plan, bytes + MOR_WIRE_HEADER_SIZE, size_bytes - MOR_WIRE_HEADER_SIZE,
         decoder->options.limits.items_max, columns, &decoder->notes, err);
-    return status == MOR_OK ? MOR_OK : mor_error_wrap(err, "datum of schema id %u", id);
+    return status == MOR_OK ? MOR_OK : mor_error_wrap(err, "datum of schema id %d", id);
 }
 
 // ---- front door ---------------------------------------------------------------------------------
 
-static struct mor_schema *first_columns(const struct mor_schema *schema, size_t count)
-{
-    struct mor_schema *copy = mor_schema_new(schema->root.name);
-    for (size_t i = 0; i < count; i++)
-        mor_schema_add_copy(copy, NULL, &schema->root.children[i]);
-    return copy;
-}
-
 enum mor_status mor_decoder_set_avro(struct mor_decoder *decoder, struct mor_error *err)
 {
     const struct mor_decoder_options *options = &decoder->options;
-    decoder->value_table = first_columns(options->schema, options->column_count);
     if (options->reader_schema)
         MOR_TRY(mor_avro_schema_parse(options->reader_schema, strlen(options->reader_schema),
                                       &decoder->reader, err));
@@ -171,9 +153,9 @@ enum mor_status mor_decoder_set_avro(struct mor_decoder *decoder, struct mor_err
     decoder->value_plans.route_count = options->route_count;
     if (options->registry)
         return MOR_OK;
-    if (!options->writer_schema)
+    if (!options->writer_schema.text)
         return mor_error_set(err, MOR_FATAL, "Avro needs a schema registry or a writer schema");
-    decoder->bare = plan_of(&decoder->value_plans, options->writer_schema);
+    decoder->bare = plan_of(&decoder->value_plans, options->writer_schema.text);
     if (!decoder->bare->plan)
         return mor_error_set(err, MOR_DATA, "writer schema: %s", decoder->bare->reason);
     return MOR_OK;
@@ -185,7 +167,6 @@ void mor_decoder_avro_done(struct mor_decoder *decoder)
     plans_done(&decoder->key_plans);
     plan_free(decoder->bare);
     mor_avro_schema_free(decoder->reader);
-    mor_schema_free(decoder->value_table);
 }
 
 enum mor_status mor_decoder_avro(struct mor_decoder *decoder, const struct mor_record *record,

@@ -28,8 +28,9 @@ struct commit_work {
     size_t letters_count;
     struct mor_outcomes gathered; // of the runs, before their rows were looked at
     struct mor_state_batch *state_batch;
-    struct mor_buffer refused;         // of a redrive
-    struct mor_buffer ids, keys;       // to attach: ids and changes of keys
+    struct mor_buffer refused;   // of a redrive
+    struct mor_buffer ids, keys; // to attach: ids and changes of keys
+    bool is_built;
     char built_on[MOR_UUID_TEXT_SIZE]; // the commit up to which the changes know the table
     // of the current attempt
     struct mor_write *write;
@@ -363,10 +364,10 @@ static enum mor_status group_rows(struct commit_work *work, const struct mor_kno
     return status;
 }
 
-// What becomes of the rows, given that the table is as `ledger` states.
-static enum mor_status build_changes(struct commit_work *work, const struct mor_ledger *ledger,
-                                     struct mor_error *err)
+// What becomes of the rows, given that the table is as the base states.
+static enum mor_status build_changes(struct commit_work *work, struct mor_error *err)
 {
+    const struct mor_ledger *ledger = &work->base;
     struct mor_local_state *local = work->committer->local;
     enum mor_status status;
     if (work->committer->index) {
@@ -381,6 +382,7 @@ static enum mor_status build_changes(struct commit_work *work, const struct mor_
     }
     MOR_TRY(status);
     memcpy(work->built_on, ledger->batch_id, sizeof work->built_on);
+    work->is_built = true;
     if (work->committer->index) {
         size_t count;
         const struct mor_key_change *changes = mor_changes_of_keys(&work->changes, &count);
@@ -403,14 +405,17 @@ static enum mor_status give_up_on_keys(struct commit_work *work, enum mor_status
     return status;
 }
 
-// Others may have committed since the rows were grouped: what became of keys meanwhile counts.
-static enum mor_status build_again(struct commit_work *work, struct mor_error *err)
+// Groups the rows on the base of the attempt, unless that was done: what is in the table decides
+// which deletes find a row.
+static enum mor_status build_on_base(struct commit_work *work, struct mor_error *err)
 {
-    if (!work->committer->index || !work->has_records ||
-        strcmp(work->built_on, work->base.batch_id) == 0)
+    if (!work->has_records || (work->is_built && strcmp(work->built_on, work->base.batch_id) == 0))
         return MOR_OK;
-    enum mor_status status = build_changes(work, &work->base, err);
-    return status == MOR_OK ? MOR_OK : give_up_on_keys(work, status, err);
+    enter(work, "encode");
+    enum mor_status status = build_changes(work, err);
+    if (status == MOR_OK || !work->committer->index)
+        return status;
+    return give_up_on_keys(work, status, err);
 }
 
 static void finish(struct commit_work *work)
@@ -545,9 +550,9 @@ static enum mor_status attempt(struct commit_work *work, struct mor_commit_resul
     MOR_TRY(mor_write_begin(work->committer->table, &work->facts.batch_id, &work->write, err));
     enum mor_status status = read_base(work, err);
     if (status == MOR_OK)
-        status = build_again(work, err);
-    if (status == MOR_OK)
         status = make_ledger(work, err);
+    if (status == MOR_OK)
+        status = build_on_base(work, err);
     if (status == MOR_OK)
         status = write_files(work, err);
     if (status == MOR_OK)
@@ -749,7 +754,7 @@ static enum mor_status prepare(struct commit_work *work, struct mor_error *err)
         close_redrive(work);
     else
         MOR_TRY(check_dead_ratio(work, err));
-    return work->has_records ? build_changes(work, &work->base, err) : MOR_OK;
+    return MOR_OK;
 }
 
 static bool is_due(struct commit_work *work, enum mor_commit_reason reason)

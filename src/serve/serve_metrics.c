@@ -160,6 +160,8 @@ static const struct family families[] = {
      {{"reason", "decode", FACT_OF(dead_letters_decode)},
       {"reason", "key", FACT_OF(dead_letters_key)},
       {"reason", "late", FACT_OF(dead_letters_late)}}},
+    {"late_records", COUNTER, "records", FACT, false,
+     "Records behind the watermark, whatever became of them", ONE(late)},
     {"rebalances", COUNTER, "", FACT, false, "Assignments and revocations of partitions",
      ONE(rebalances)},
     {"fenced", COUNTER, "", FACT, false,

@@ -97,6 +97,9 @@ struct mor_table_ops {
     enum mor_status (*slices)(struct mor_table *table, const char *version, struct mor_arena *arena,
                               struct mor_slice **ret_slices, size_t *ret_count,
                               struct mor_error *err);
+    enum mor_status (*data_files)(struct mor_table *table, struct mor_arena *arena,
+                                  struct mor_slice **ret_files, size_t *ret_count,
+                                  struct mor_error *err);
     enum mor_status (*version_at)(struct mor_table *table, int64_t time_ms, char ret_version[64],
                                   struct mor_error *err);
     enum mor_status (*describe)(struct mor_table *table, struct mor_buffer *ret_json,

@@ -246,7 +246,18 @@ enum mor_status hudi_chain_head(struct mor_store *store, struct hudi_slot *ret_h
             *ret_head = (struct hudi_slot){0};
             return MOR_OK;
         }
+        MOR_TRY(mor_fault("hudi.listed", err));
         status = hudi_chain_read(store, number, ret_head, err);
+        if (status != MOR_OK)
+            continue;
+        // Between the list and the read the number may have been cleaned away and taken again by a
+        // change that is not in the chain. What is read while nothing follows it is.
+        uint64_t after = 0;
+        status = greatest(store, &after, err);
+        if (status == MOR_OK && after != number)
+            status = MOR_NOT_FOUND;
+        if (status != MOR_OK)
+            hudi_slot_done(ret_head);
     }
     return status == MOR_NOT_FOUND ? mor_error_set(err, MOR_RETRY, "slots come and go") : status;
 }

@@ -14,10 +14,9 @@
 #define HUDI_META_COLUMNS  5
 #define HUDI_KEY_COLUMN    "_hoodie_record_key"
 #define HUDI_COMMIT_COLUMN "_hoodie_commit_time"
-#define HUDI_LOCK_KEY      ".hoodie/moraine/lock" // while a table is opened
+#define HUDI_LOCK_KEY      ".hoodie/moraine/lock"     // while a table is opened
 #define HUDI_ARCHIVED_KEY  ".hoodie/moraine/archived" // there once instants left the timeline
-#define HUDI_INSTANCE_KEY  "moraine.instance" // in the metadata of commits and inflight instants
-#define HUDI_SLOT_KEY      "moraine.slot" // in inflight instants: their slot, which completes them
+#define HUDI_INSTANCE_KEY  "moraine.instance"         // in the metadata of commits: who wrote it
 #define HUDI_PARTITION_BY_KEY                                                                      \
     "moraine.partition.by" // in hoodie.properties: "day(created_at),region"
 #define HUDI_PAYLOAD_ORDERING "org.apache.hudi.common.model.DefaultHoodieRecordPayload"

@@ -307,16 +307,12 @@ static enum mor_status add_pending(struct hudi_table *table, struct hudi_write *
         hudi_instant_key(table->layout, write->instant, HUDI_ACTION_DELTACOMMIT, HUDI_INFLIGHT, "");
     MOR_AUTO_FREE char *requested = hudi_instant_key(table->layout, write->instant,
                                                      HUDI_ACTION_DELTACOMMIT, HUDI_REQUESTED, "");
-    MOR_AUTO_FREE char *slot = mor_asprintf("%llu", (unsigned long long)(table->head.number + 1));
-    json_t *extra = json_object();
-    json_object_set_new(extra, HUDI_INSTANCE_KEY, json_string(table->instance));
-    json_object_set_new(extra, HUDI_SLOT_KEY, json_string(slot));
-    HUDI_AUTO_JSON *json = hudi_commit_build(table, write->instant, NULL, 0, "UPSERT", extra);
+    HUDI_AUTO_JSON *json =
+        hudi_commit_build(table, write->instant, NULL, 0, "UPSERT", json_object());
     MOR_AUTO_BUFFER bytes = {0};
     MOR_TRY(hudi_commit_encode(table, json, &bytes, err));
-    // the mark of whose it is comes first
-    MOR_TRY(hudi_change_put(&write->change, inflight, bytes.data, bytes.size_bytes, err));
-    return hudi_change_put(&write->change, requested, "", 0, err);
+    MOR_TRY(hudi_change_put(&write->change, requested, "", 0, err));
+    return hudi_change_put(&write->change, inflight, bytes.data, bytes.size_bytes, err);
 }
 
 static enum mor_status decide(struct hudi_table *table, struct hudi_write *write,
