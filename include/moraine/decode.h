@@ -141,6 +141,13 @@ struct mor_decoder_options {
     // Avro JSON text of the schema that the columns came from: its defaults and aliases help with
     // other writers' data. NULL = none.
     const char *reader_schema;
+    // Avro in wire format: a writer schema that the columns do not take in whole (new fields, wider
+    // types) makes mor_decoder_value return CONFLICT, before a record of it is decoded; see
+    // mor_decoder_changed_id. But for these ids, from which the columns were made already: what of
+    // them still does not fit is FATAL (types) or left out (fields).
+    bool follow_changes;
+    const int32_t *learned_ids;
+    size_t learned_count;
     enum mor_envelope envelope;
     enum mor_truncate truncate;
     enum mor_unavailable unavailable;
@@ -162,6 +169,8 @@ void mor_decoder_free(struct mor_decoder *decoder);
 // topic runs): their names in words, for the log; their values are skipped. False when there is
 // nothing new to tell.
 bool mor_decoder_take_notice(struct mor_decoder *decoder, char *ret_text, size_t capacity);
+// The writer schema that the last CONFLICT was about.
+int32_t mor_decoder_changed_id(const struct mor_decoder *decoder);
 
 // What a record is to the table.
 enum mor_decoded {

@@ -73,6 +73,7 @@ static void fill_facts(struct mor_serve_facts *facts, const struct mor_pipeline_
     facts->gap = status->gap;
     facts->commits = status->commits;
     facts->fenced = status->fenced;
+    facts->schema_changes = status->schema_changes;
     facts->last_commit_ms = known(status->last_commit_ms, 0);
     facts->last_commit_duration_ms =
         status->commits > 0 ? status->last_commit_duration_ms : MOR_SERVE_UNKNOWN;

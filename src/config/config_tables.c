@@ -125,6 +125,12 @@ static const struct mor_option_choice key_indexes[] = {
     {"off", MOR_CONFIG_KEY_INDEX_OFF, false},
     {NULL, 0, false},
 };
+static const struct mor_option_choice schema_changes[] = {
+    {"evolve", MOR_CONFIG_CHANGES_EVOLVE, false},
+    {"freeze", MOR_CONFIG_CHANGES_FREEZE, false},
+    {"stop", MOR_CONFIG_CHANGES_STOP, false},
+    {NULL, 0, false},
+};
 static const struct mor_option_choice late_policies[] = {
     {"merge", MOR_CONFIG_LATE_MERGE, false},
     {"dead_letter", MOR_CONFIG_LATE_DEAD_LETTER, false},
@@ -220,6 +226,11 @@ const struct mor_option mor_topic_options[] = {
      "Deepest nesting of a JSON value."},
     {"limits.elements", MOR_OPTION_COUNT, TOPIC(limits.elements), "1000000", 1, 1000000000, NULL, 0,
      "Elements of one list or map, and headers of one record."},
+    {"schema_changes", MOR_OPTION_CHOICE, TOPIC(schema_changes), "evolve", 0, 0, schema_changes, 0,
+     "What happens when a producer's Avro schema changes in the registry: `evolve` adds its new "
+     "fields and widens types in the table, in the commit that has the first such record; `freeze` "
+     "leaves new fields out; `stop` stops the topic. A change that the table cannot follow stops it "
+     "in any case, but with `freeze`, where its records are dead letters."},
     {"event_time.field", MOR_OPTION_TEXT, TOPIC(event_time.field), NULL, 0, 0, NULL, 0,
      "Column with the event's time. Default: Kafka's timestamp."},
     {"event_time.unit", MOR_OPTION_CHOICE, TOPIC(event_time.unit), "ms", 0, 0, time_units, 0,

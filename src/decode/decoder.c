@@ -13,6 +13,11 @@ bool mor_decoder_take_notice(struct mor_decoder *decoder, char *ret_text, size_t
     return true;
 }
 
+int32_t mor_decoder_changed_id(const struct mor_decoder *decoder)
+{
+    return decoder->changed_id;
+}
+
 enum mor_status mor_decoder_wire_id(const uint8_t *bytes, size_t size_bytes, int32_t *ret_id,
                                     struct mor_error *err)
 {

@@ -19,7 +19,9 @@
 struct mor_decoder_plan {
     struct mor_avro_schema *writer;
     struct mor_avro_plan *plan;
-    char *reason; // plan NULL: the message of the DATA error that every record of this schema gets
+    char *reason; // plan NULL: the message of the error that every record of this schema gets
+    char *change; // what the columns do not take in: every record is a CONFLICT; NULL = nothing
+    bool refused; // plan NULL, and the columns cannot be changed so that it fits
 };
 
 // Plans by the registry's id, for values or for keys.
@@ -63,6 +65,7 @@ struct mor_decoder {
     struct mor_schema *key_table; // all columns, only the key columns under their name
     struct mor_decoder_plans key_plans;
     char notice[512]; // not told yet; "" = nothing
+    int32_t changed_id;
 };
 
 // The schema id of the wire format's header.

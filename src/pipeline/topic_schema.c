@@ -321,13 +321,37 @@ static enum mor_status check_roles(const struct mor_config_topic *topic,
     return MOR_OK;
 }
 
+// Joins the columns with those of one writer schema.
+static enum mor_status learn(struct mor_registry *registry, int32_t id,
+                             struct mor_topic_schema *schema, struct mor_error *err)
+{
+    struct mor_schema_text text;
+    struct mor_schema *theirs = NULL, *joined = NULL;
+    MOR_TRY(mor_registry_schema(registry, MOR_SCHEMA_AVRO, id, &schema->arena, &text, err));
+    enum mor_status status = read_avro(text.text, &theirs, err);
+    if (status == MOR_OK)
+        status = mor_schema_join(schema->source, theirs, &joined, err);
+    mor_schema_free(theirs);
+    if (status == MOR_DATA || status == MOR_FATAL) {
+        err->status = MOR_FATAL;
+        return mor_error_wrap(err, "the table cannot follow writer schema id %d", id);
+    }
+    MOR_TRY(status);
+    mor_schema_free(schema->source);
+    schema->source = joined;
+    return MOR_OK;
+}
+
 enum mor_status mor_topic_schema_load(const struct mor_config_topic *topic,
                                       struct mor_registry *registry,
+                                      const struct mor_learned *learned,
                                       struct mor_topic_schema *ret_schema, struct mor_error *err)
 {
     struct mor_topic_schema schema = {0};
     mor_arena_init(&schema.arena, 4096, NULL);
     enum mor_status status = load_source(topic, registry, &schema, err);
+    for (size_t i = 0; status == MOR_OK && learned != NULL && i < learned->count; i++)
+        status = learn(registry, learned->ids[i], &schema, err);
     if (status == MOR_OK)
         status = choose_columns(topic, &schema, err);
     if (status == MOR_OK)

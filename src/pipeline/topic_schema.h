@@ -29,8 +29,14 @@ struct mor_topic_schema {
 // Reads the configured fields, the schema file or the registry (RETRY when it is away) and checks
 // that key, ordering, delete_when, event_time and partition_by name columns that can serve. FATAL
 // with the place in the configuration.
+// `learned`: writer schemas of the registry (Avro) whose fields and types are taken over, too.
+struct mor_learned {
+    const int32_t *ids;
+    size_t count;
+};
 enum mor_status mor_topic_schema_load(const struct mor_config_topic *topic,
                                       struct mor_registry *registry,
+                                      const struct mor_learned *learned,
                                       struct mor_topic_schema *ret_schema,
                                       struct mor_error *err) MOR_CHECKED;
 // Takes over types and further columns of the table that was opened: an evolved table keeps its own

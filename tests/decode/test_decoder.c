@@ -107,7 +107,7 @@ static void test_fields_that_the_table_lacks_are_told_once(void **state)
         assert_int_equal(mor_decoder_take_notice(f->decoder, notice, sizeof notice), i == 0);
     }
     assert_non_null(
-        strstr(notice, "schema id 4 has fields that the table lacks, they are left out: x, y."));
+        strstr(notice, "schema id 4 has fields that the table lacks, they are left out: x, y"));
     MOR_AUTO_FREE char *row = row_text(f->batch, 3);
     assert_string_equal(row, "{\"a\":5,\"b\":null}");
 }
