@@ -55,6 +55,12 @@ soak: all
 	@integration/crash/run HOURS=$(HOURS) SEED=$(SEED) INSTANCES=$(INSTANCES) FORMAT=$(FORMAT) \
 	  LATE_AFTER_DELETE=$(LATE_AFTER_DELETE)
 
+# figures with their goals; STATE_MILLIONS="1" for a short run
+STATE_MILLIONS ?= 1 10 50
+bench: configure
+	@cmake --build $(BUILD) --parallel $(JOBS) --target state_bench
+	@$(BUILD)/bench/state_bench -o $(BUILD)/bench.json $(BUILD) $(STATE_MILLIONS)
+
 # MODEL=full for larger bounds
 model:
 	@.ci/install-packages model

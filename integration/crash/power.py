@@ -25,8 +25,8 @@ class Unsynced:
             elif concerns(f"{path}/"):
                 getattr(self, f"note_{kind}")(path, more)
 
-    def note_W(self, path, _):
-        self.sizes.setdefault(path, 0)
+    def note_W(self, path, size):
+        self.sizes.setdefault(path, int(size))
 
     def note_F(self, path, _):
         self.sizes.pop(path, None)

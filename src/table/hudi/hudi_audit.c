@@ -21,9 +21,10 @@ struct auditing {
     struct mor_map present; // key -> struct present
     struct mor_map bases;   // group -> greatest instant of a base file, text
     struct mor_map replaced;
-    struct mor_map read;   // instants whose files are known -> 1
-    struct mor_map merged; // version 6: logs that a base file holds, as in log_key
-    struct mor_map logs;   // version 6: group, base instant and log_key -> struct present
+    struct mor_map read;    // instants whose files are known -> 1
+    struct mor_map merged;  // version 6: logs that a base file holds, as in log_key
+    struct mor_map logs;    // version 6: instant in the name and log_key -> struct present
+    struct mor_map origins; // version 6: log_key -> struct stated
     struct mor_audit_remark *remarks;
     size_t remark_count, remark_capacity;
 };
@@ -75,6 +76,13 @@ static const char *base_of(const struct auditing *audit, const char *group)
     return entry ? entry->value.pointer : "";
 }
 
+// A log of version 6 by who wrote it, whatever slice it is named by: rewrites publish the logs that
+// came in meanwhile once more, under the name of the new slice.
+static const char *log_key(struct auditing *audit, const char *group, const char *token)
+{
+    return mor_arena_printf(audit->arena, "%s %s", group, token);
+}
+
 static void take_file(struct auditing *audit, const struct hudi_instant *instant, const char *path,
                       const json_t *size, const json_t *rows)
 {
@@ -94,6 +102,9 @@ static void take_file(struct auditing *audit, const struct hudi_instant *instant
     if (!parsed.is_log)
         note_base(audit, stated->group, parsed.instant);
     mor_map_put_text(&audit->stated, path, NULL)->value.pointer = stated;
+    if (parsed.is_log && audit->table->version < 8 && json_is_integer(size))
+        mor_map_put_text(&audit->origins, log_key(audit, stated->group, parsed.token), NULL)
+            ->value.pointer = stated;
 }
 
 static void take_stat(struct auditing *audit, const struct hudi_instant *instant,
@@ -131,13 +142,6 @@ static void take_replaced(struct auditing *audit, const json_t *commit)
             mor_map_put_text(&audit->replaced, group, NULL);
         }
     }
-}
-
-// A log of version 6 by who wrote it, whatever slice it is named by: rewrites publish the logs that
-// came in meanwhile once more, under the name of the new slice.
-static const char *log_key(struct auditing *audit, const char *group, const char *token)
-{
-    return mor_arena_printf(audit->arena, "%s %s", group, token);
 }
 
 static void take_plan(struct auditing *audit, const struct hudi_instant *instant)
@@ -354,11 +358,26 @@ static const char *writer_of(struct auditing *audit, const struct present *prese
     return named ? present->file.instant : writer_of_log(audit, present->key);
 }
 
+// A log under the name of a slice that a compaction makes, once, and not in a base file yet.
+static bool is_published_again(struct auditing *audit, const struct present *present)
+{
+    const struct hudi_file *file = &present->file;
+    const struct hudi_instant *instant = hudi_timeline_find(&audit->table->timeline, file->instant);
+    if (audit->table->version >= 8 || !file->is_log || !instant ||
+        instant->pending != HUDI_ACTION_COMPACTION)
+        return false;
+    const char *key = log_key(audit, group_of(audit, present->key, file->file_id), file->token);
+    MOR_AUTO_FREE char *place = mor_asprintf("%s %s", file->instant, key);
+    return mor_map_find_text(&audit->origins, key) && !mor_map_find_text(&audit->merged, key) &&
+           mor_map_find_text(&audit->logs, place)->value.pointer == present;
+}
+
 // Files that readers take although the commit they belong to does not name them.
 static void look_for_unnamed(struct auditing *audit, const char *key)
 {
     const struct mor_map_entry *entry = mor_map_find_text(&audit->present, key);
-    if (mor_map_find_text(&audit->stated, key) || !entry)
+    if (mor_map_find_text(&audit->stated, key) || !entry ||
+        is_published_again(audit, entry->value.pointer))
         return;
     const char *writer = writer_of(audit, entry->value.pointer);
     if (mor_map_find_text(&audit->read, writer))
@@ -485,5 +504,6 @@ enum mor_status hudi_audit(struct mor_table *head, struct mor_arena *arena,
     mor_map_done(&audit.read);
     mor_map_done(&audit.merged);
     mor_map_done(&audit.logs);
+    mor_map_done(&audit.origins);
     return status;
 }

@@ -61,6 +61,17 @@ static enum mor_status check_pending(struct hudi_table *table, struct mor_map *f
     return MOR_OK;
 }
 
+enum mor_status hudi_base_finish(struct hudi_table *table, struct mor_error *err)
+{
+    struct hudi_slot head = {0};
+    if (!table->lock)
+        return MOR_OK;
+    MOR_TRY(hudi_chain_head(table->table.store, &head, err));
+    enum mor_status status = hudi_chain_help(table->table.store, &head, err);
+    hudi_slot_done(&head);
+    return status;
+}
+
 static enum mor_status finish_head(struct hudi_table *table, struct mor_error *err)
 {
     struct hudi_slot head = {0};
@@ -180,8 +191,14 @@ static void see(struct hudi_table *table)
 enum mor_status hudi_base_follow(struct hudi_table *table, struct mor_error *err)
 {
     if (head_is_gone(table)) {
-        MOR_TRY(put_follow(table, err));
+        enum mor_status status = put_follow(table, err);
+        if (status != MOR_OK && status != MOR_CONFLICT)
+            return status;
+        *err = MOR_ERROR_INIT; // another instance found out first
         MOR_TRY(finish_head(table, err));
+        if (head_is_gone(table))
+            return mor_error_set(err, MOR_RETRY, "commit %s was taken back just now",
+                                 table->head.version);
     }
     // an old commit may also be missing because it was archived; the newest never is
     bool back = strcmp(table->seen, hudi_base_version(&table->timeline)) > 0;

@@ -237,6 +237,9 @@ enum mor_status hudi_commit_encode(const struct hudi_table *table, const json_t 
 // Takes the lock of the instance: RETRY with words when one of that name has the table open.
 enum mor_status hudi_instance_open(struct hudi_table *table, const char *instance,
                                    struct mor_error *err) MOR_CHECKED;
+// FATAL when somebody removed the lock: another process may use the name by now.
+enum mor_status hudi_instance_check(const struct hudi_table *table,
+                                    struct mor_error *err) MOR_CHECKED;
 // Waits for the turn of this instance, in vain after table->turn_wait_ms. Turns only save work.
 void hudi_turn_take(struct hudi_table *table);
 void hudi_turn_release(struct hudi_table *table);
@@ -252,6 +255,8 @@ enum mor_status hudi_base_settle(struct hudi_table *table, struct mor_map *faile
                                  struct mor_error *err) MOR_CHECKED;
 // After settling: notices that the table was taken back, and says so in the chain.
 enum mor_status hudi_base_follow(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;
+// Finishes what is decided, so that it can be read. Any thread; handles for reading change nothing.
+enum mor_status hudi_base_finish(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;
 // What the next commit builds on: head, timeline and file groups, after a look at whether the table
 // was taken back.
 enum mor_status hudi_base_load(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;

@@ -12,9 +12,6 @@
 #include "moraine/base/fault.h"
 #include "moraine/base/thread.h"
 
-// Slots are cleaned away every so many commits of the chain.
-#define CLEAN_EVERY 64
-
 char *hudi_data_key(const char *partition, const char *name)
 {
     return *partition ? mor_asprintf("%s/%s", partition, name) : mor_strdup(name);
@@ -27,7 +24,7 @@ static enum mor_status begin(struct hudi_table *table, struct hudi_write *write,
 {
     // first whether the table is there at all: its lock goes with it
     MOR_TRY(hudi_properties_unchanged(table, err));
-    MOR_TRY(mor_lock_check(table->lock, err));
+    MOR_TRY(hudi_instance_check(table, err));
     hudi_turn_take(table);
     MOR_TRY(mor_fault("hudi.begin", err));
     MOR_TRY(hudi_base_load(table, err));
@@ -221,7 +218,7 @@ static enum mor_status check_head(struct hudi_table *table, struct hudi_write *w
 {
     // first whether the table is there at all: its lock goes with it
     MOR_TRY(hudi_properties_unchanged(table, err));
-    MOR_TRY(mor_lock_check(table->lock, err));
+    MOR_TRY(hudi_instance_check(table, err));
     struct hudi_timeline before = table->timeline;
     table->timeline = (struct hudi_timeline){0};
     enum mor_status status =
@@ -341,11 +338,6 @@ static void adopt(struct hudi_table *table, struct hudi_write *write, json_t *ex
     }
     hudi_extra_remember(table, write->instant, extra);
     hudi_base_advance(table, &write->change.slot);
-    struct mor_error ignored = MOR_ERROR_INIT;
-    if (table->head.number % CLEAN_EVERY == 0 &&
-        hudi_chain_clean(table->table.store, table->head.number, HUDI_SLOTS_KEPT, &ignored) !=
-            MOR_OK)
-        return; // tried again after some more commits
 }
 
 enum mor_status hudi_write_commit(struct mor_write *base, const struct mor_property *properties,
