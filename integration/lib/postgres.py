@@ -10,18 +10,15 @@ import subprocess
 
 import rig
 
-BIN = pathlib.Path("/usr/lib/postgresql/15/bin")
+INSTALLED = sorted(pathlib.Path("/usr/lib/postgresql").glob("*/lib/wal2json.so"))
+BIN = INSTALLED[-1].parent.parent / "bin" if INSTALLED else None
 EPOCH = datetime.datetime(1970, 1, 1)
 UNAVAILABLE = "__debezium_unavailable_value"
 
 
 def missing():
     """Why there is none on this machine, or None."""
-    if not (BIN / "postgres").exists():
-        return "no PostgreSQL 15 (Debian package postgresql-15)"
-    if not (BIN.parent / "lib/wal2json.so").exists():
-        return "no wal2json (Debian package postgresql-15-wal2json)"
-    return None
+    return None if BIN else "no PostgreSQL with wal2json (Debian packages postgresql and postgresql-<version>-wal2json)"
 
 
 class Postgres:

@@ -20,6 +20,7 @@ static const char text[] =
     " google.protobuf.Any any = 36; google.protobuf.Empty nothing = 37; I flat = 38; }"
     " enum E { Z = 0; A = 1; }";
 
+static struct mor_proto_set *set; // kept, as the plan borrows from it
 static struct mor_proto_plan *plan;
 static struct mor_schema *table;
 
@@ -31,7 +32,7 @@ static void prepare(void)
     static struct mor_route routes[64];
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_schema *whole;
-    struct mor_proto_set *set = mor_proto_set_new();
+    set = mor_proto_set_new();
     if (mor_proto_add_text(set, "x", text, sizeof text - 1, &err) != MOR_OK ||
         mor_proto_link(set, &err) != MOR_OK ||
         mor_proto_to_table(mor_proto_find(set, "M"), &whole, &err) != MOR_OK)
@@ -50,8 +51,11 @@ static void prepare(void)
                                .note = MOR_ROUTE_NONE,
                                .children = flat ? inner : NULL,
                                .child_count = flat ? 2 : 0};
-        if (!flat)
-            mor_schema_add_copy(table, NULL, &whole->root.children[i]);
+        if (!flat) // the copy's name outlives `whole`
+            routes[count - 1].name =
+                mor_schema_add_copy(table, NULL, &whole->root.children[i])->name;
+        else
+            routes[count - 1].name = "flat";
     }
     struct mor_proto_plan_options options = {.message = mor_proto_find(set, "M"),
                                              .table = table,
@@ -60,6 +64,7 @@ static void prepare(void)
                                              .items_max = 1000};
     if (mor_proto_plan_new(&options, &plan, &err) != MOR_OK)
         abort();
+    mor_schema_free(whole);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
