@@ -66,7 +66,7 @@ def judge(events, late_policy):
 def totals(table):
     sums = dict.fromkeys(("read", "inserted", "duplicate", "late_dropped", "dead", "late"), 0)
     last = None
-    for _, metadata in hudi_timeline.commits(table):
+    for _, _, metadata in hudi_timeline.commits(table):
         ledger = hudi_timeline.ledger(metadata)
         if ledger is None:
             continue
@@ -124,7 +124,9 @@ with Scenario("clickstream") as scenario:
         expect(sums == counts, f"{policy}: the ledger has {sums}, the model {counts}")
         expect({int(p): at for p, at in last["watermarks_ms"].items()} == watermarks,
                f"{policy}: watermarks {last['watermarks_ms']}, the model {watermarks}")
-        expect(last["watermark_ms"] == complete, f"{policy}: watermark {last['watermark_ms']}, the model {complete}")
+        # when nothing comes any more, the others turn idle one after the other, too
+        expect(complete <= last["watermark_ms"] <= max(watermarks.values()),
+               f"{policy}: watermark {last['watermark_ms']}, the model {complete}")
         expect(set(last["idle"]) >= set(SILENT), f"{policy}: idle {last['idle']}")
         say(f"  {policy}: {sums}")
         model = pyarrow.Table.from_pylist(rows, schema=pyarrow.schema([
