@@ -355,7 +355,7 @@ static void choose_columns(struct rebuild *work, struct mor_arena *arena)
                            .column_count = count,
                            .columns = mor_arena_calloc(arena, count, sizeof(struct mor_vector))};
     for (size_t i = 0; i < count; i++) {
-        mor_vector_init(&work->view.columns[i], &all->root.children[i], NULL);
+        work->view.columns[i].field = &all->root.children[i];
         if (is_needed(work, all->root.children[i].name))
             work->columns[work->column_count++] = all->root.children[i].name;
     }
