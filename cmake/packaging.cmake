@@ -20,7 +20,6 @@ install(CODE [[
   string(REPLACE "/usr/bin/moraine" "${CMAKE_INSTALL_PREFIX}/bin/moraine" _unit "${_unit}")
   string(REPLACE "/usr/share/doc" "${CMAKE_INSTALL_PREFIX}/share/doc" _unit "${_unit}")
   string(REPLACE "/etc/moraine/" "${_etc}/moraine/" _unit "${_unit}")
-  string(REPLACE "secret:/etc/moraine" "secret:${_etc}/moraine" _unit "${_unit}")
   file(WRITE "${_scratch}/moraine.service" "${_unit}")
   file(INSTALL "${_scratch}/moraine.service" DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/systemd/system")
   file(INSTALL "${_source}/systemd/moraine.sysusers" DESTINATION "${CMAKE_INSTALL_PREFIX}/lib/sysusers.d"

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "moraine/avro/route.h"
 #include "moraine/base/memory.h"
 #include "moraine/base/status.h"
 #include "moraine/column.h"
@@ -23,10 +24,12 @@ void mor_avro_schema_free(struct mor_avro_schema *schema);
 bool mor_avro_schema_is_record(const struct mor_avro_schema *schema);
 
 // The table schema that a writer schema (a record) maps to: unions with null become nullable
-// fields, logical types become their types, enum ENUM, fixed FIXED, the attributes field-id and
-// element-id, value-id become field ids. The child of a LIST is named "element", those of a MAP
-// "key" and "value". DATA with the field's path for what a table cannot hold (unions of several
-// types, recursive types, null, records without fields, decimals of more than 38 digits). Free with
+// fields, unions of int and long a long, of float and double a double, other unions of several
+// types a struct with a nullable field per branch, member0, member1, ... (null not counted; as
+// Spark's Avro reader has it), logical types become their types, enum ENUM, fixed FIXED, the
+// attributes field-id and element-id, value-id become field ids. The child of a LIST is named
+// "element", those of a MAP "key" and "value". DATA with the field's path for what a table cannot
+// hold (recursive types, null, records without fields, decimals of more than 38 digits). Free with
 // mor_schema_free.
 enum mor_status mor_avro_schema_to_table(const struct mor_avro_schema *schema,
                                          struct mor_schema **ret_schema,
@@ -54,8 +57,24 @@ enum mor_status mor_avro_schema_from_table(const struct mor_schema *schema, cons
 // rounded down), decimals to a larger scale, enum -> string, uuid as text or fixed(16), fixed ->
 // bytes, a logical type -> its base type. A union of several types is resolved datum by datum.
 //
+// A column that is a struct with the fields member0, member1, ... takes a union of several types:
+// branch n (null not counted) goes to field n.
+//
 // DATA with the field's path when a type does not fit or a required column has no field.
 struct mor_avro_plan;
+struct mor_avro_plan_options {
+    const struct mor_avro_schema *writer;
+    const struct mor_schema *table;
+    // The schema that the columns came from: its defaults fill fields that the writer lacks, its
+    // aliases find fields under older names. NULL = none; borrowed for the plan's life.
+    const struct mor_avro_schema *reader;
+    const struct mor_route *routes; // NULL = the columns are the fields of their names
+    size_t route_count;
+};
+enum mor_status mor_avro_plan_compile(const struct mor_avro_plan_options *options,
+                                      struct mor_avro_plan **ret_plan,
+                                      struct mor_error *err) MOR_CHECKED;
+// The same without reader and routes.
 enum mor_status mor_avro_plan_new(const struct mor_avro_schema *writer,
                                   const struct mor_schema *table, struct mor_avro_plan **ret_plan,
                                   struct mor_error *err) MOR_CHECKED;
@@ -69,6 +88,12 @@ void mor_avro_plan_free(struct mor_avro_plan *plan);
 enum mor_status mor_avro_plan_decode(const struct mor_avro_plan *plan, const uint8_t *bytes,
                                      size_t size_bytes, struct mor_vector *columns,
                                      size_t *ret_used, struct mor_error *err) MOR_CHECKED;
+// The same for a plan with routes whose notes are wanted, with a limit for the elements of one
+// array or map; nothing may follow the datum. *ret_notes holds texts of `bytes`.
+enum mor_status mor_avro_plan_decode_noting(const struct mor_avro_plan *plan, const uint8_t *bytes,
+                                            size_t size_bytes, size_t items_max,
+                                            struct mor_vector *columns, struct mor_notes *ret_notes,
+                                            struct mor_error *err) MOR_CHECKED;
 
 // ---- encoding from columns ----------------------------------------------------------------------
 

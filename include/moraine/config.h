@@ -26,6 +26,17 @@ enum mor_config_format {
     MOR_CONFIG_FORMAT_RAW
 };
 enum mor_config_envelope { MOR_CONFIG_ENVELOPE_NONE, MOR_CONFIG_ENVELOPE_DEBEZIUM };
+enum mor_config_truncate { MOR_CONFIG_TRUNCATE_IGNORE, MOR_CONFIG_TRUNCATE_STOP };
+enum mor_config_unavailable {
+    MOR_CONFIG_UNAVAILABLE_NULL,
+    MOR_CONFIG_UNAVAILABLE_KEEP,
+    MOR_CONFIG_UNAVAILABLE_DEAD_LETTER
+};
+enum mor_config_decimals {
+    MOR_CONFIG_DECIMALS_AUTO,
+    MOR_CONFIG_DECIMALS_TEXT,
+    MOR_CONFIG_DECIMALS_BASE64
+};
 enum mor_config_wire { MOR_CONFIG_WIRE_BARE, MOR_CONFIG_WIRE_CONFLUENT };
 enum mor_config_key_format {
     MOR_CONFIG_KEY_AUTO,
@@ -74,6 +85,8 @@ enum mor_config_compaction {
     MOR_CONFIG_COMPACTION_EXTERNAL,
     MOR_CONFIG_COMPACTION_OFF
 };
+
+enum mor_config_cluster_order { MOR_CONFIG_CLUSTER_BY_VALUE, MOR_CONFIG_CLUSTER_BY_Z_ORDER };
 enum mor_config_on_error { MOR_CONFIG_ON_ERROR_DEAD_LETTER, MOR_CONFIG_ON_ERROR_STOP };
 
 struct mor_config_texts {
@@ -93,6 +106,22 @@ struct mor_config_field {
     int64_t line, column; // place in the file, for errors of whoever reads the type
 };
 
+// A column that the topic's file asks for by itself; see `columns` in the manual.
+enum mor_config_column_kind {
+    MOR_CONFIG_COLUMN_FIELD, // of the payload: names separated by dots
+    MOR_CONFIG_COLUMN_HEADER,
+    MOR_CONFIG_COLUMN_CONSTANT,
+    MOR_CONFIG_COLUMN_KAFKA,
+    MOR_CONFIG_COLUMN_DEBEZIUM
+};
+struct mor_config_column {
+    enum mor_config_column_kind kind;
+    const char *from; // field, header's name, value, or what of Kafka or Debezium
+    const char *as;   // the column's name
+    const char *type; // NULL = its own
+    int64_t line, column;
+};
+
 struct mor_config_partition_field {
     const char *column;
     enum mor_config_transform transform;
@@ -110,6 +139,11 @@ struct mor_config_topic {
         enum mor_config_format format;
         enum mor_config_envelope envelope;
         enum mor_config_wire wire; // Avro: with or without the Confluent header
+        enum mor_config_decimals decimals;
+        struct {
+            enum mor_config_truncate truncate;
+            enum mor_config_unavailable unavailable;
+        } debezium;
     } value;
     struct {
         enum mor_config_key_format format;
@@ -122,6 +156,16 @@ struct mor_config_topic {
         struct mor_config_field *fields; // FIELDS
         size_t field_count;
     } schema;
+
+    struct {
+        struct mor_config_column *items;
+        size_t count;
+    } columns;
+    struct {
+        int64_t value_size_bytes;
+        int64_t depth;
+        int64_t elements;
+    } limits;
 
     struct {
         const char *field;              // NULL = Kafka's timestamp
@@ -169,6 +213,8 @@ struct mor_config_topic {
         int64_t max_delta_files;
         double max_delta_ratio;
         int64_t target_file_size_bytes;
+        struct mor_config_texts cluster_by; // append-only tables
+        enum mor_config_cluster_order cluster_order;
     } compaction;
     struct {
         int64_t age_ms;

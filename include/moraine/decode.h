@@ -1,4 +1,5 @@
-// Payload bytes to columns: JSON and Avro, the Confluent wire format and its schema registry.
+// Kafka records to columns: JSON, Avro, change events around them, Confluent's wire format and its
+// schema registry, and what stands beside the value (headers, coordinates, constants).
 #ifndef MORAINE_DECODE_H
 #define MORAINE_DECODE_H
 
@@ -6,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "moraine/avro/route.h"
 #include "moraine/base/record.h"
 #include "moraine/base/status.h"
 #include "moraine/column.h"
@@ -37,27 +39,80 @@ enum mor_status mor_registry_schema(struct mor_registry *registry, int32_t id,
 
 // ---- decoders -----------------------------------------------------------------------------------
 
-enum mor_payload_format { MOR_PAYLOAD_JSON, MOR_PAYLOAD_AVRO };
+enum mor_payload_format { MOR_PAYLOAD_JSON, MOR_PAYLOAD_AVRO, MOR_PAYLOAD_RAW };
 enum mor_key_format { MOR_KEY_AUTO, MOR_KEY_STRING, MOR_KEY_JSON, MOR_KEY_AVRO };
 
-#define MOR_DECODER_VALUE_SIZE_MAX (32u << 20) // default of value_size_max_bytes
-#define MOR_DECODER_DEPTH_MAX      64          // nesting of JSON values
+// Columns that do not come from the payload.
+enum mor_attribute_kind {
+    MOR_ATTRIBUTE_PARTITION, // int or long
+    MOR_ATTRIBUTE_OFFSET,    // long
+    MOR_ATTRIBUTE_TIMESTAMP, // Kafka's timestamp: timestamp or long (milliseconds)
+    MOR_ATTRIBUTE_TOPIC,
+    MOR_ATTRIBUTE_KEY,      // the message key as it is
+    MOR_ATTRIBUTE_VALUE,    // the value as it is
+    MOR_ATTRIBUTE_HEADERS,  // all of them: a map
+    MOR_ATTRIBUTE_HEADER,   // the last one of a name, null when there is none
+    MOR_ATTRIBUTE_CONSTANT, // the same in every row
+    MOR_ATTRIBUTE_OP,       // change event: c, u, d or r
+    MOR_ATTRIBUTE_POSITION, // change event: place in the source's log, see mor_position_of
+};
+struct mor_attribute {
+    enum mor_attribute_kind kind;
+    const char *text; // TOPIC, HEADER: the name; CONSTANT: the value as text
+};
 
+// Debezium's change events {before, after, source, op, ts_ms}, in JSON also inside {schema,
+// payload}. The columns are those of the image: after, or before when a row was deleted.
+enum mor_envelope { MOR_ENVELOPE_NONE, MOR_ENVELOPE_DEBEZIUM };
+// What the events of a truncated table do.
+enum mor_truncate { MOR_TRUNCATE_IGNORE, MOR_TRUNCATE_STOP };
+// A column that Debezium could not read because its value did not change
+// ("__debezium_unavailable_value").
+enum mor_unavailable { MOR_UNAVAILABLE_NULL, MOR_UNAVAILABLE_KEEP, MOR_UNAVAILABLE_DEAD_LETTER };
+// Notes that the routes of an enveloped payload take.
+enum mor_envelope_note {
+    MOR_NOTE_OP,
+    MOR_NOTE_LSN,  // source.lsn (PostgreSQL)
+    MOR_NOTE_FILE, // source.file (MySQL)
+    MOR_NOTE_POS,  // source.pos
+};
+
+// Limits against hostile records; 0 = the default. What passes one is DATA.
+struct mor_decoder_limits {
+    size_t value_size_max_bytes; // of a value or a key
+    size_t items_max;            // elements of one list or map, headers of a record
+    int depth_max;               // nesting of JSON values
+};
+#define MOR_DECODER_VALUE_SIZE_MAX (32u << 20)
+#define MOR_DECODER_ITEMS_MAX      1000000
+#define MOR_DECODER_DEPTH_MAX      64
+
+// Everything that is pointed at is borrowed for the decoder's life.
 struct mor_decoder_options {
     enum mor_payload_format format;
-    const struct mor_schema *schema; // columns to fill (borrowed for the decoder's life)
-    size_t column_count;             // the first so many columns of it come from the payload
-    // JSON: the schema that the topic declares, fields found by name; says in which unit a number
-    // stands for a date, time or timestamp (the table may hold another). NULL = `schema`. Borrowed
-    // for the call.
+    const struct mor_schema *schema; // columns to fill
+    size_t column_count;             // the first so many columns of it come from the payload,
+    const struct mor_attribute *attributes; // the next from these
+    size_t attribute_count;
+    const struct mor_route *routes; // NULL = the payload's columns are the fields of their names
+    size_t route_count;
+    // JSON: the schema that the topic declares, the payload's fields by their names; says in which
+    // unit a number stands for a date, time or timestamp (the table may hold another) and which
+    // fields must not be null. NULL = `schema`.
     const struct mor_schema *source_schema;
-    struct mor_registry
-        *registry;             // Avro in Confluent's wire format; NULL = bare data of writer_schema
-    const char *writer_schema; // Avro JSON text when there is no registry
+    bool base64_decimals;          // JSON: texts of decimals are Kafka Connect's, not digits
+    struct mor_registry *registry; // Avro in Confluent's wire format; NULL = bare writer_schema
+    const char *writer_schema;     // Avro JSON text when there is no registry
+    // Avro JSON text of the schema that the columns came from: its defaults and aliases help with
+    // other writers' data. NULL = none.
+    const char *reader_schema;
+    enum mor_envelope envelope;
+    enum mor_truncate truncate;
+    enum mor_unavailable unavailable;
     enum mor_key_format key_format; // how tombstones' message keys are read
     const char *const *key_columns;
     size_t key_column_count;
-    size_t value_size_max_bytes; // 0 = MOR_DECODER_VALUE_SIZE_MAX
+    struct mor_decoder_limits limits;
 };
 
 // One decoder per thread. FATAL when the options contradict each other (no writer schema, a key
@@ -73,7 +128,20 @@ void mor_decoder_free(struct mor_decoder *decoder);
 // nothing new to tell.
 bool mor_decoder_take_notice(struct mor_decoder *decoder, char *ret_text, size_t capacity);
 
-// Appends one slot to each of the first column_count columns from the record's value. DATA (with
+// What a record is to the table.
+enum mor_decoded {
+    MOR_DECODED_ROW,
+    MOR_DECODED_DELETE,    // a row that says it is gone
+    MOR_DECODED_TOMBSTONE, // no value: only the key columns and the attributes count
+    MOR_DECODED_NOTHING,   // no row, nothing was appended (an event about no row)
+};
+
+// Appends one slot to each of the payload's and the attributes' columns. Classes as below.
+enum mor_status mor_decoder_record(struct mor_decoder *decoder, const struct mor_record *record,
+                                   struct mor_vector *columns, enum mor_decoded *ret_what,
+                                   struct mor_error *err) MOR_CHECKED;
+
+// Appends one slot to each of the payload's columns from the record's value. DATA (with
 // the field's path, the byte position and what is wrong): nothing was appended. RETRY: the registry
 // is unreachable, or a column would pass 2 GiB: nothing was appended, call again later (with a new
 // batch). FATAL: the registry refuses us.
@@ -88,13 +156,14 @@ bool mor_decoder_take_notice(struct mor_decoder *decoder, char *ret_text, size_t
 // - date, time, timestamp: ISO 8601 string, or a number in the unit of the source's field.
 // - bytes and fixed: base64. uuid: 36 characters. enum: string. json: the text of any value; of a
 //   string, its content.
-// - list: array; map: object; struct: object. 64 levels. Confluent's five bytes before JSON (00 and
-//   the id of a JSON schema) are stepped over.
+// - list: array; map: object; struct: object. Confluent's five bytes before JSON (00 and the id of
+//   a JSON schema) are stepped over.
 enum mor_status mor_decoder_value(struct mor_decoder *decoder, const struct mor_record *record,
                                   struct mor_vector *columns, struct mor_error *err) MOR_CHECKED;
 
-// Appends one slot from the record's message key: the key columns filled, all others null (required
-// ones zero). For tombstones. Classes as above; a record without key is DATA.
+// Appends one slot to each of the payload's columns from the record's message key: the key columns
+// filled, all others null (required ones zero). For tombstones. Classes as above; a record without
+// key is DATA.
 // - MOR_KEY_STRING: the key is the text of the one key column.
 // - MOR_KEY_JSON: an object with the key columns, or the bare value of the one key column.
 // - MOR_KEY_AVRO: Confluent's wire format; a record with the key columns, or the bare value of one.
@@ -102,5 +171,9 @@ enum mor_status mor_decoder_value(struct mor_decoder *decoder, const struct mor_
 //   brace or a quote and reads as JSON (always, for several key columns), else text.
 enum mor_status mor_decoder_key(struct mor_decoder *decoder, const struct mor_record *record,
                                 struct mor_vector *columns, struct mor_error *err) MOR_CHECKED;
+
+// Debezium's position as a number that grows with the source's log: PostgreSQL's LSN; MySQL's
+// binlog file number * 2^40 + position. False when there is neither, or they are out of range.
+bool mor_position_of(const struct mor_notes *notes, int64_t *ret_position);
 
 #endif

@@ -78,4 +78,11 @@ enum mor_status mor_scan_next(struct mor_scan *scan, struct mor_batch *batch,
                               struct mor_error *err) MOR_CHECKED;
 void mor_scan_free(struct mor_scan *scan);
 
+// ---- values -------------------------------------------------------------------------------------
+
+// Below, at or above 0 as slot `a` is less than, equal to or greater than slot `b` (same type,
+// neither null). NaN is greater than every number, nested values are all equal.
+int mor_ordering_compare(const struct mor_vector *a_vector, size_t a,
+                         const struct mor_vector *b_vector, size_t b);
+
 #endif

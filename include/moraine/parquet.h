@@ -112,7 +112,8 @@ struct mor_parquet_writer_options {
                                          .row_group_rows_max = 1u << 20,                           \
                                          .row_group_bytes_max = 128u << 20,                        \
                                          .page_bytes_max = 1u << 20,                               \
-                                         .write_page_index = true})
+                                         .write_page_index = true,                                 \
+                                         .write_checksums = true})
 
 // A file being written; one thread at a time.
 struct mor_parquet_writer;

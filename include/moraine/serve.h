@@ -72,12 +72,14 @@ struct mor_serve_topic {
     const char *step;      // what is being done or waited for: "fetch", "encode", "commit", ...
     int64_t step_since_ms; // wall clock
     const char *trouble;   // the last thing that went wrong and was not mended since, "" = nothing
-    const char *table;     // location, "" = not told
-    const char *format;    // "hudi", ...; "" = not told
-    const char *version;   // name of the last commit, "" = none
+    const char *trouble_step; // in which step, "" = not told
+    const char *table;        // location, "" = not told
+    const char *format;       // "hudi", ...; "" = not told
+    const char *version;      // name of the last commit, "" = none
     int64_t commit_interval_ms;
-    // A running topic that has records to commit and has not moved for so long is stuck.
-    int64_t stuck_after_ms;
+    // A running topic that has records to commit and has not moved for so long is stuck, and so is
+    // one whose trouble has lasted for trouble_after_ms.
+    int64_t stuck_after_ms, trouble_after_ms;
     struct mor_serve_facts facts;
     struct mor_serve_histogram commit_duration, freshness, compaction_duration;
     struct mor_serve_partition *partitions;

@@ -123,9 +123,9 @@ void mor_source_commit_hint(struct mor_source *source,
 // Any thread. Returns the number of rows written to ret_lag, at most `capacity`. The rows are
 // brought up to date a few times per second; low and high of paused partitions every 10 s.
 size_t mor_source_lag(struct mor_source *source, struct mor_source_lag *ret_lag, size_t capacity);
-// Any thread: since when (wall clock) every broker is down, and in words what librdkafka said last;
-// 0 = one answers, as far as is known.
-int64_t mor_source_down_since(struct mor_source *source, char *ret_reason, size_t capacity);
+// Any thread: true while no broker can be reached, and why as librdkafka says it (may quote
+// configuration values). Nothing needs to be done: it goes on trying.
+bool mor_source_is_cut_off(struct mor_source *source, char *ret_why, size_t capacity);
 // Any thread: when the source's loop last came round (monotonic clock).
 int64_t mor_source_alive_ms(struct mor_source *source);
 // Any thread: no more chunks are delivered after it returns; partitions stay assigned. Must not be

@@ -51,6 +51,10 @@ enum mor_status mor_store_sync(struct mor_store *store, struct mor_error *err) M
 // next mor_store_sync.
 enum mor_status mor_store_move(struct mor_store *store, const char *from, const char *to,
                                struct mor_error *err) MOR_CHECKED;
+// A second object with the same bytes; its name is durable with the next mor_store_sync. CONFLICT
+// when `to` exists. *ret_size_bytes may be NULL.
+enum mor_status mor_store_copy(struct mor_store *store, const char *from, const char *to,
+                               int64_t *ret_size_bytes, struct mor_error *err) MOR_CHECKED;
 // Deletes; absent is success. Durable when `durable`, else with the next mor_store_sync.
 enum mor_status mor_store_delete(struct mor_store *store, const char *key, bool durable,
                                  struct mor_error *err) MOR_CHECKED;

@@ -246,6 +246,7 @@ struct mor_slice {
     const char *const *delta_keys;
     size_t delta_count;
     int64_t delta_size_bytes;
+    int64_t oldest_delta_ms;             // wall clock of its commit; 0 = there are no deltas
     const struct mor_snapshot *snapshot; // lives in the arena of the slice
 };
 // Slices of the newest snapshot, or of `version` when not NULL (NOT_FOUND with words when it is
@@ -342,8 +343,8 @@ enum mor_status mor_rewrite_file_append(struct mor_rewrite_file *file,
                                         const struct mor_batch *batch,
                                         struct mor_error *err) MOR_CHECKED;
 int64_t mor_rewrite_file_size_bytes(const struct mor_rewrite_file *file); // so far
-// Durable but invisible; now it belongs to the rewrite. A file without rows is one, too.
-enum mor_status mor_rewrite_file_finish(struct mor_rewrite_file *file,
+// Durable but invisible; the file belongs to the rewrite now, or is gone. One without rows counts.
+enum mor_status mor_rewrite_file_finish(struct mor_rewrite_file *take_file,
                                         const struct mor_rewrite_counts *counts,
                                         struct mor_error *err) MOR_CHECKED;
 void mor_rewrite_file_free(

@@ -1,6 +1,8 @@
 """The crash test: seeded faults against a real broker while records flow, then the verdict over the tables.
 
-    driver.py KILLS=100 SEED=1 [FORMAT=hudi6|hudi9] [INSTANCES=1|3] [SECONDS=n] [HOURS=n] [LATE_AFTER_DELETE=1] [SPARK=0]
+    driver.py KILLS=100 SEED=1 [FORMAT=hudi6|hudi9] [INSTANCES=1|3] [SECONDS=n] [HOURS=n] [LATE_AFTER_DELETE=1]
+              [SPARK=0] [VERBOSE=1] [FAULT=name of a function in faults.py] [DISK=setting of the failing disk]
+              [PLACE=failpoint beside the failing disk] [ROUND=kills of a round] [UNTIL_FAILURE=1]
 
 A campaign is a row of rounds. Each round has fresh topics and tables, one format and one number of instances, and a seed
 of its own (SEED + number of the round), so a round that fails is repeated alone by the command that is printed. The last
@@ -33,7 +35,8 @@ RATES = {"orders": 500, "readings": 300}  # records per second
 DISK_BYTES = 256 << 20
 KILLS_OF_A_ROUND = 50
 CATCH_UP_SECONDS = 120
-MEASURED = {"SIGKILL at a random moment", "local state deleted", "SIGTERM"}  # nothing delays these starts on purpose
+PATIENCE_STARTS = 6  # so many starts in a row may end by themselves
+MEASURED = {"SIGKILL at a random moment", "SIGKILL at a failpoint", "local state deleted", "SIGTERM"}  # nothing delays these starts on purpose
 
 
 def percentile(values, share):
@@ -55,7 +58,7 @@ class Campaign:
         self.done = collections.Counter()  # fault -> times
         self.events = collections.Counter()  # what the instances said
         self.places = collections.Counter()
-        self.recoveries = []
+        self.recoveries = collections.defaultdict(list)  # (membership, instances) -> seconds
         self.failures = []
         self.lost = self.doubled = 0
         self.checked = []  # (topic, model, verdict) for Spark
@@ -85,6 +88,10 @@ class Campaign:
                 f"{ledger['ranges']}; before: {self.recent[-3 * len(self.instances):]}")
 
     def start(self, instance, **env):
+        if self.journal:
+            env["MORAINE_IOFAULT_JOURNAL"] = str(self.journal)
+        if self.journal or "MORAINE_IOFAULT" in env:
+            env["LD_PRELOAD"] = str(self.tools / "iofault.so")
         instance.start(env)
 
     def end(self, instance, fault, place="", expected_status=None):
@@ -94,15 +101,17 @@ class Campaign:
             self.kills += killed
         else:
             killed = instance.service.process.child.poll() == expected_status
+            instance.kill()
         counts, complaints = instance.said()
         self.events.update(counts)
         status = instance.service.process.child.returncode
+        self.in_a_row = 0 if killed else self.in_a_row + 1
         if not killed:
             self.ended_by_itself(instance, fault, place, status, complaints)
         elif complaints and fault != "failing disk":
             self.fail(f"{instance.name} complains after '{fault} {place}': {complaints[-1]}")
-        if fault in MEASURED and instance.after_kill and instance.first_commit and not self.world_recent():
-            self.recoveries.append(instance.first_commit)
+        if fault in MEASURED and instance.after_kill and instance.first_commit and not self.was_disturbed(instance):
+            self.recoveries[self.kind].append(instance.first_commit)
         instance.after_kill = killed
         self.done[fault] += 1
         if place:
@@ -117,14 +126,17 @@ class Campaign:
             self.fail(f"{instance.name} ended with status {status} in '{fault} {place}': {last}")
         else:
             self.events[f"ended by itself, {fault}"] += 1
+        if self.in_a_row == PATIENCE_STARTS:
+            self.fail(f"{instance.name} ended by itself {PATIENCE_STARTS} times in a row; the round is given up")
 
     def fail(self, text):
         self.failures.append(text)
         say(f"  FAILURE: {text}\n    {self.repeat}")
 
-    def world_recent(self):
-        """Whether a fault of the world may have delayed what was just measured."""
-        return self.world_fault or time.monotonic() - self.world_ended < faults.PATIENCE
+    def was_disturbed(self, instance):
+        """Whether a fault of the world fell into the time from its start to its first commit, or just before."""
+        first, last = instance.started_at - 1, instance.started_at + instance.first_commit
+        return self.world_fault or any(start < last and end > first for start, end in self.disturbances[-3:])
 
     def fill(self, ballast, left_bytes):
         room = os.statvfs(ballast.parent)
@@ -149,26 +161,31 @@ class Campaign:
         dice = random.Random(f"{seed} round")
         self.new_lake(number)
         self.instances, self.alarmed, self.recent = [], set(), []
-        self.world_fault, self.world_ended = None, 0.0
+        self.world_fault, self.disturbances, self.in_a_row = None, [], 0
         self.topics = [
             fleet.Topic(self, f"{name}-{number}", make(PARTITIONS, seed, self.dedup, settings.late_after_delete), version,
                         self.lake, PARTITIONS)
             for name, make in (("orders", workload.KeyedLog), ("readings", workload.AppendLog))]
         static = dice.random() < 0.5
+        self.kind = f"{'static' if static else 'dynamic'} membership, {count} instance{'s' if count > 1 else ''}"
+        states = self.lake if dice.random() < 0.5 else self.scenario.folder  # may be full with the tables
         for letter in "abcdefgh"[:count]:
             kafka = {"bootstrap.servers": f"127.0.0.1:{self.proxy.port}", "reconnect.backoff.max.ms": "500",
                      "session.timeout.ms": str(int(faults.SESSION_SECONDS * 1000)), "heartbeat.interval.ms": "300"}
             name = f"{letter}{number}"
             if static:
                 kafka["group.instance.id"] = name
-            self.instances.append(fleet.Instance(self.scenario, name, self.topics, kafka=kafka))
-        self.deck.new_round()
-        return "static" if static else "dynamic"
+            self.instances.append(fleet.Instance(self.scenario, name, self.topics, states / f"state-{name}", kafka=kafka))
+        # a power cut takes all instances at once, so it needs a round with one
+        self.journal = self.scenario.folder / f"journal-{number}" if count == 1 and dice.random() < 0.5 else None
+        self.deck.new_round(dice)
 
     def life(self, instance, seed, stop_at):
         dice = random.Random(f"{seed} {instance.name[0]}")
-        weights, chosen = zip(*faults.INSTANCE_FAULTS)
-        while self.kills < stop_at and not self.out_of_time():
+        possible = [f for f in faults.INSTANCE_FAULTS if self.journal or f[1] is not faults.cut_power]
+        weights, chosen = zip(*([f for f in possible if f[1].__name__ == self.settings.fault] or possible))
+        yield from faults.kill_at_failpoint(self, instance, dice)
+        while self.kills < stop_at and self.in_a_row < PATIENCE_STARTS and not self.out_of_time():
             (fault,) = dice.choices(chosen, weights)
             yield from fault(self, instance, dice)
 
@@ -180,11 +197,12 @@ class Campaign:
         while True:
             yield from faults.wait(dice.uniform(4, 12))
             (fault,) = dice.choices(chosen, weights)
-            self.world_fault = fault.__name__
+            self.world_fault, began = fault.__name__, time.monotonic()
             self.done[(yield from fault(self, dice))] += 1
             if self.settings.verbose:
                 say(f"    world: {self.world_fault}")
-            self.world_fault, self.world_ended = None, time.monotonic()
+            self.disturbances.append((began, time.monotonic()))
+            self.world_fault = None
 
     def out_of_time(self):
         return self.deadline is not None and time.monotonic() > self.deadline
@@ -224,7 +242,7 @@ class Campaign:
             time.sleep(0.02)
         for instance in self.instances:
             instance.stop()
-            _, complaints = instance.said()
+            complaints = instance.said()[1]
             if complaints:
                 raise Failure(f"{instance.name}: {complaints[-1]}")
 
@@ -232,9 +250,9 @@ class Campaign:
         seed = self.settings.seed + number
         self.repeat = self.settings.command(seed, kills, format_name, count)
         started, kills_before = time.monotonic(), self.kills
-        membership = self.prepare(number, seed, FORMATS[format_name], count)
-        say(f"round {number}: {format_name}, {count} instance{'s' if count > 1 else ''}, {membership} membership, seed {seed}, "
-            f"{'with' if self.dedup else 'without'} deduplication")
+        self.prepare(number, seed, FORMATS[format_name], count)
+        say(f"round {number}: {format_name}, {self.kind}, seed {seed}, {'with' if self.dedup else 'without'} deduplication"
+            f"{', power cuts' if self.journal else ''}")
         weather = self.weather(seed)
         actors = [self.life(instance, seed, self.kills + kills) for instance in self.instances]
         self.loop(actors, weather, lambda left: not left)
@@ -255,7 +273,7 @@ class Campaign:
 
     def check(self, number):
         for topic in self.topics:
-            verdict, model = oracle.check_now(self.scenario, topic)
+            verdict, model = oracle.check_now(self.scenario, topic, self.instances)
             say(f"  {topic.name}: {len(topic.log.log)} records, {model.num_rows} rows, "
                 f"{sum(len(r) for r in topic.timeline.taken.values())} ranges: "
                 f"{'good' if verdict.good else f'lost {verdict.lost}, doubled {verdict.doubled}'}")
@@ -287,9 +305,10 @@ class Campaign:
         print("failpoints: times the process was killed or stopped there, of tries")
         for name in self.deck.names:
             print(f"  {self.deck.hits[name]:6} of {self.deck.tries[name]:4} {name}")
-        print(f"recovery, start of the process to its next commit: {len(self.recoveries)} measured, "
-              f"p50 {percentile(self.recoveries, 0.5):.2f} s, p99 {percentile(self.recoveries, 0.99):.2f} s, "
-              f"longest {max(self.recoveries, default=0):.2f} s")
+        print("recovery, start of the process to its next commit:")
+        for kind, seconds in sorted(self.recoveries.items()):
+            print(f"  {len(seconds):6} measured, p50 {percentile(seconds, 0.5):.2f} s, p99 {percentile(seconds, 0.99):.2f} s, "
+                  f"longest {max(seconds):.2f} s: {kind}")
 
 
 class Settings:
@@ -302,6 +321,9 @@ class Settings:
         self.formats = [given.pop("FORMAT")] if "FORMAT" in given else list(FORMATS)
         self.counts = [int(given.pop("INSTANCES"))] if "INSTANCES" in given else [1, 3]
         self.late_after_delete = given.pop("LATE_AFTER_DELETE", "0") != "0"
+        self.of_a_round = int(given.pop("ROUND", KILLS_OF_A_ROUND))
+        self.until_failure = given.pop("UNTIL_FAILURE", "0") != "0"
+        self.fault, self.disk, self.place = (given.pop(name, None) for name in ("FAULT", "DISK", "PLACE"))
         self.verbose = given.pop("VERBOSE", "0") != "0"
         self.spark = given.pop("SPARK", "1") != "0"
         hours, seconds = float(given.pop("HOURS", 0)), float(given.pop("SECONDS", 0))
@@ -318,7 +340,7 @@ class Settings:
     def rounds(self):
         """(number, kills, format, instances) until the kills are spent."""
         combinations = list(itertools.product(self.formats, self.counts))
-        of_a_round = min(KILLS_OF_A_ROUND, -(-self.kills // len(combinations)))
+        of_a_round = min(self.of_a_round, -(-self.kills // len(combinations)))
         left = self.kills
         for number in itertools.count():
             if left <= 0:
@@ -331,7 +353,7 @@ def run(scenario, settings):
     campaign = Campaign(scenario, settings)
     for round_settings in settings.rounds():
         campaign.round(*round_settings)
-        if campaign.out_of_time():
+        if campaign.out_of_time() or (campaign.failures and settings.until_failure):
             break
     if settings.spark:
         campaign.check_with_spark()
@@ -351,8 +373,9 @@ def main(arguments):
     except SystemExit as end:
         status = end.code
     if campaign:
+        seconds = sum(campaign.recoveries.values(), [])
         print(f"kills={campaign.kills} lost={campaign.lost} doubled={campaign.doubled} "
-              f"recovery_p99_s={percentile(campaign.recoveries, 0.99):.2f}", flush=True)
+              f"recovery_p99_s={percentile(seconds, 0.99):.2f}", flush=True)
     return status
 
 

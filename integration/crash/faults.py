@@ -12,6 +12,7 @@ import signal
 import threading
 import time
 
+import power
 from rig import HERE
 
 SOURCES = HERE.parent / "src"
@@ -31,20 +32,23 @@ def failpoint_names():
 
 class Deck:
     """Deals failpoints with the passing that acts, in a shuffled order. What was not passed so often is dealt with a
-    smaller number, and what is never passed only once per round."""
+    smaller number; what is not passed at all is given up for the round, sooner when no round ever passed it."""
 
     def __init__(self):
         self.names = failpoint_names()
         self.hits, self.tries = collections.Counter(), collections.Counter()
         self.limit = {}
-        self.pile, self.out = [], set()
+        self.pile, self.misses = [], collections.Counter()
 
-    def new_round(self):
-        self.pile, self.out = [], set()
+    def new_round(self, dice):
+        """The table does not exist yet: what makes it comes first."""
+        self.misses = collections.Counter({name: 1 for name in self.names if self.tries[name] > 3 and not self.hits[name]})
+        self.pile = dice.sample(self.names, len(self.names))
+        self.pile.sort(key=lambda name: name.endswith(".create"))
 
     def deal(self, dice):
         while not self.pile:
-            self.pile = [name for name in self.names if name not in self.out]
+            self.pile = [name for name in self.names if self.misses[name] < 2]
             dice.shuffle(self.pile)
         name = self.pile.pop()
         choices = MANY if name.startswith(OFTEN_PASSED) else FEW
@@ -58,7 +62,7 @@ class Deck:
         elif nth > 1:
             self.limit[name] = max(1, nth // 2)
         else:
-            self.out.add(name)
+            self.misses[name] += 1
 
 
 # ---- waiting ------------------------------------------------------------------------------------
@@ -152,6 +156,16 @@ def delete_state(campaign, instance, dice):
     campaign.end(instance, "local state deleted")
 
 
+def cut_power(campaign, instance, dice):
+    place = "{}=kill@{}".format(*campaign.deck.deal(dice)) if dice.random() < 0.6 else ""
+    campaign.start(instance, **{"MORAINE_FAILPOINTS": place} if place else {})
+    yield from until_commits(instance, 1)
+    yield from wait(dice.uniform(0, 0.8), lambda: not instance.alive)
+    campaign.end(instance, "power cut", place)
+    campaign.events["names and files that a power cut took back"] += power.cut(
+        campaign.journal, lambda path: (str(campaign.lake) in path and "/state-" not in path) or "/dead_letters/" in path, dice)
+
+
 def terminate(campaign, instance, dice):
     campaign.start(instance)
     yield from until_commits(instance, 1)
@@ -163,7 +177,8 @@ def terminate(campaign, instance, dice):
 
 def fail_disk(campaign, instance, dice):
     call = dice.choice(["write", "write", "fsync", "fsync", "rename", "rename", "create", "unlink", "read"])
-    path = dice.choice([str(campaign.lake), str(campaign.lake), "/.hoodie/", ".parquet", ".log.", "/dead_letters/", "/state/"])
+    path = dice.choice([str(campaign.lake), str(campaign.lake), "/.hoodie/", "/.hoodie/moraine/", ".parquet", ".log.", "/dead_letters/",
+                        "/state-"])
     error = dice.choice({"write": ["EIO", "ENOSPC", "short"], "read": ["EIO", "short"]}.get(call, ["EIO", "ENOSPC"]))
     setting = f"call={call};path={path};error={error}"
     if call == "rename" and dice.random() < 0.4:
@@ -172,13 +187,17 @@ def fail_disk(campaign, instance, dice):
         setting += f";nth={dice.choice(MANY)}"
     else:
         setting += f";probability={dice.choice([0.02, 0.1, 0.3])};seed={dice.randrange(1 << 30)}"
-    campaign.start(instance, LD_PRELOAD=str(campaign.tools / "iofault.so"), MORAINE_IOFAULT=setting)
+    setting = campaign.settings.disk or setting
+    place = campaign.settings.place
+    if not place and dice.random() < 0.3:  # and a kill while it copes
+        place = "{}=kill@{}".format(*campaign.deck.deal(dice))
+    campaign.start(instance, MORAINE_IOFAULT=setting, MORAINE_FAILPOINTS=place or "")
     yield from until_commits(instance, 3, 3)
-    campaign.end(instance, "failing disk", setting.replace(str(campaign.lake), "(lake)"))
+    campaign.end(instance, "failing disk", f"{setting.replace(str(campaign.lake), '(lake)')} {place or ''}")
 
 
 INSTANCE_FAULTS = [(45, kill_at_failpoint), (18, kill_at_random), (7, error_at_failpoint), (5, delay_at_failpoint),
-                   (5, stop_at_failpoint), (4, stop_at_random), (3, delete_state), (2, terminate), (11, fail_disk)]
+                   (5, stop_at_failpoint), (4, stop_at_random), (3, delete_state), (2, terminate), (11, fail_disk), (10, cut_power)]
 
 
 # ---- faults of the world --------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The instances under test, what they commit as seen from outside, and how long they take to come back."""
 
+import json
 import pathlib
 import re
 import shutil
@@ -7,6 +8,7 @@ import signal
 import time
 
 import hudi_timeline
+import rig
 from rig import Failure
 from service import Service
 
@@ -21,6 +23,7 @@ class Timeline:
         self.table, self.on_commit = pathlib.Path(table), on_commit
         self.seen, self.changed = set(), {}
         self.taken = {}  # partition -> [(start, end)] of all commits
+        self.ledgers = []  # of all commits, as they appeared
         self.doubled = 0  # records in ranges of two commits
 
     def poll(self):
@@ -40,8 +43,9 @@ class Timeline:
 
     def take(self, metadata):
         ledger = hudi_timeline.ledger(metadata)
-        if ledger is None:
+        if not ledger or not ledger.get("ranges"):
             return
+        self.ledgers.append(ledger)
         for partition, (start, end) in ledger["ranges"].items():
             before = self.taken.setdefault(int(partition), [])
             self.doubled += sum(max(0, min(end, e) - max(start, s)) for s, e in before[-50:])
@@ -56,8 +60,10 @@ class Timeline:
 class Instance:
     """One service, started and killed many times, with its own log position and numbers."""
 
-    def __init__(self, scenario, name, topics, **settings):
+    def __init__(self, scenario, name, topics, state, **settings):
         self.service = Service(scenario, name=name, memory="128MiB", lanes=2, **settings)
+        state.mkdir()
+        self.service.settings["state_dir"] = str(state)
         for topic in topics:
             topic.configure(self.service)
         self.name = name
@@ -141,11 +147,19 @@ class Topic:
     def __init__(self, campaign, name, log, table_version, lake, partitions):
         self.name, self.log, self.version, self.lake = name, log, table_version, lake
         campaign.broker.create_topic(name, partitions)
+        rig.wait_until(lambda: self.is_known(campaign.broker, partitions), 20, f"{name} to be known")
         self.table = lake / name
         self.producer = campaign.scenario.process(
             f"produce-{name}", [campaign.tools / "produce", "-X", f"bootstrap.servers={campaign.broker.address}", "-t", name],
             stdin=campaign.pipe)
         self.timeline = Timeline(self.table, campaign.on_commit)
+
+    def is_known(self, broker, partitions):
+        """Whether the broker has heard from its own controller about the topic."""
+        try:
+            return all(broker.admin("watermarks", self.name, partition) for partition in range(partitions))
+        except Failure:
+            return False
 
     def configure(self, service):
         dedup = {"dedup": {"by": ["event_id"], "window": "24h"}} if self.log.dedup else {}
@@ -161,7 +175,6 @@ class Topic:
         self.producer.child.stdin.close()
         if self.producer.child.wait(seconds) != 0:
             raise Failure(f"the producer of {self.name} failed: {self.producer.log.read_text()[-500:]}")
-        import json
         summary = json.loads(self.producer.log.read_text().splitlines()[-1])
         acknowledged = {int(p): o for p, o in summary["offsets"].items()}
         if acknowledged != {p: o for p, o in self.log.offsets().items() if o > 0}:

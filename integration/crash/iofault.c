@@ -14,18 +14,27 @@
 // A failing fsync loses what was written to the file since the last one that went well, as a kernel
 // does that has marked the pages clean: whoever syncs again and believes it reads zeros afterwards.
 // Every fault is reported to standard error as "iofault: CALL PATH: ERROR".
+//
+//   MORAINE_IOFAULT_JOURNAL=FILE
+//
+// appends what a power cut could take back (power.py reads it), a line each, fields between tabs:
+// W path (written to) | F path size (synced) | C path (created) | M path (directory made)
+// | R path old-path (renamed or linked) | d path number (sync of a directory begins) | D path
+// number
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -43,6 +52,9 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static long matched;
 static uint64_t dice;
 static off_t durable[FD_MAX]; // size at the last fsync of the descriptor
+static bool dirty[FD_MAX];    // written to since; kept for the journal only
+static int journal = -1;
+static atomic_long sync_count;
 
 #define REAL(name)                                                                                 \
     static __typeof__(name) *real;                                                                 \
@@ -64,6 +76,9 @@ static int error_number(const char *name)
 
 __attribute__((constructor)) static void read_setting(void)
 {
+    const char *path = getenv("MORAINE_IOFAULT_JOURNAL");
+    if (path != NULL)
+        journal = (int)syscall(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     const char *setting = getenv("MORAINE_IOFAULT");
     if (setting == NULL)
         return;
@@ -116,6 +131,43 @@ static bool path_of(int fd, const char *name, char ret_path[PATH_MAX])
     return true;
 }
 
+// One line of the journal about `name` below `fd`; `more` is its third field or NULL. Keeps errno.
+static void note(char kind, int fd, const char *name, const char *more)
+{
+    int saved = errno;
+    char path[PATH_MAX], line[2 * PATH_MAX + 8];
+    if (journal >= 0 && path_of(fd, name, path)) {
+        int size = snprintf(line, sizeof line, "%c\t%s\t%s\n", kind, path, more ? more : "");
+        if (size > 0 && (size_t)size < sizeof line)
+            syscall(SYS_write, journal, line, size);
+    }
+    errno = saved;
+}
+
+static void note_number(char kind, int fd, long number)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%ld", number);
+    note(kind, fd, NULL, text);
+}
+
+static void note_write(int fd)
+{
+    if (journal < 0 || fd < 0 || fd >= FD_MAX || dirty[fd])
+        return;
+    dirty[fd] = true;
+    note('W', fd, NULL, NULL);
+}
+
+// The result of a call that gives a file a new name.
+static int renamed(int result, int from_fd, const char *from, int to_fd, const char *to)
+{
+    char path[PATH_MAX];
+    if (result == 0 && journal >= 0 && path_of(from_fd, from, path))
+        note('R', to_fd, to, path);
+    return result;
+}
+
 // Whether this call is to fail. Keeps errno.
 static bool fails(const char *call, int fd, const char *name)
 {
@@ -152,6 +204,7 @@ ssize_t write(int fd, const void *bytes, size_t size)
             return give_error();
         size = (size + 1) / 2;
     }
+    note_write(fd);
     return real(fd, bytes, size);
 }
 
@@ -163,6 +216,7 @@ ssize_t pwrite(int fd, const void *bytes, size_t size, off_t offset)
             return give_error();
         size = (size + 1) / 2;
     }
+    note_write(fd);
     return real(fd, bytes, size, offset);
 }
 
@@ -179,6 +233,7 @@ ssize_t writev(int fd, const struct iovec *parts, int count)
             return give_error();
         count = count > 0; // the first part only
     }
+    note_write(fd);
     return real(fd, parts, count);
 }
 
@@ -225,30 +280,39 @@ static int lose_writes(int fd)
 static void note_durable(int fd)
 {
     struct stat facts;
-    if (fd >= 0 && fd < FD_MAX && fstat(fd, &facts) == 0)
-        durable[fd] = facts.st_size;
+    if (fd < 0 || fd >= FD_MAX || fstat(fd, &facts) != 0)
+        return;
+    durable[fd] = facts.st_size;
+    dirty[fd] = false;
+}
+
+static int sync_with(int (*real)(int), int fd)
+{
+    if (fails("fsync", fd, NULL))
+        return lose_writes(fd);
+    struct stat facts;
+    bool is_directory = fstat(fd, &facts) == 0 && S_ISDIR(facts.st_mode);
+    long number = atomic_fetch_add(&sync_count, 1);
+    if (is_directory)
+        note_number('d', fd, number);
+    int result = real(fd);
+    if (result == 0) {
+        note_durable(fd);
+        note_number(is_directory ? 'D' : 'F', fd, is_directory ? number : (long)facts.st_size);
+    }
+    return result;
 }
 
 int fsync(int fd)
 {
     REAL(fsync);
-    if (fails("fsync", fd, NULL))
-        return lose_writes(fd);
-    int result = real(fd);
-    if (result == 0)
-        note_durable(fd);
-    return result;
+    return sync_with(real, fd);
 }
 
 int fdatasync(int fd)
 {
     REAL(fdatasync);
-    if (fails("fsync", fd, NULL))
-        return lose_writes(fd);
-    int result = real(fd);
-    if (result == 0)
-        note_durable(fd);
-    return result;
+    return sync_with(real, fd);
 }
 
 // ---- names --------------------------------------------------------------------------------------
@@ -259,34 +323,53 @@ int fdatasync(int fd)
 int rename(const char *from, const char *to)
 {
     REAL(rename);
-    return fails("rename", AT_FDCWD, to) ? FAILED(real(from, to)) : real(from, to);
+    return fails("rename", AT_FDCWD, to) ? FAILED(real(from, to))
+                                         : renamed(real(from, to), AT_FDCWD, from, AT_FDCWD, to);
 }
 
 int renameat(int from_fd, const char *from, int to_fd, const char *to)
 {
     REAL(renameat);
-    return fails("rename", to_fd, to) ? FAILED(real(from_fd, from, to_fd, to))
-                                      : real(from_fd, from, to_fd, to);
+    return fails("rename", to_fd, to)
+               ? FAILED(real(from_fd, from, to_fd, to))
+               : renamed(real(from_fd, from, to_fd, to), from_fd, from, to_fd, to);
 }
 
 int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned flags)
 {
     REAL(renameat2);
-    return fails("rename", to_fd, to) ? FAILED(real(from_fd, from, to_fd, to, flags))
-                                      : real(from_fd, from, to_fd, to, flags);
+    return fails("rename", to_fd, to)
+               ? FAILED(real(from_fd, from, to_fd, to, flags))
+               : renamed(real(from_fd, from, to_fd, to, flags), from_fd, from, to_fd, to);
 }
 
 int link(const char *from, const char *to)
 {
     REAL(link);
-    return fails("rename", AT_FDCWD, to) ? FAILED(real(from, to)) : real(from, to);
+    return fails("rename", AT_FDCWD, to) ? FAILED(real(from, to))
+                                         : renamed(real(from, to), AT_FDCWD, from, AT_FDCWD, to);
 }
 
 int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags)
 {
     REAL(linkat);
-    return fails("rename", to_fd, to) ? FAILED(real(from_fd, from, to_fd, to, flags))
-                                      : real(from_fd, from, to_fd, to, flags);
+    return fails("rename", to_fd, to)
+               ? FAILED(real(from_fd, from, to_fd, to, flags))
+               : renamed(real(from_fd, from, to_fd, to, flags), from_fd, from, to_fd, to);
+}
+
+int mkdirat(int fd, const char *name, mode_t mode)
+{
+    REAL(mkdirat);
+    int result = real(fd, name, mode);
+    if (result == 0)
+        note('M', fd, name, NULL);
+    return result;
+}
+
+int mkdir(const char *name, mode_t mode)
+{
+    return mkdirat(AT_FDCWD, name, mode);
 }
 
 int unlink(const char *name)
@@ -323,7 +406,11 @@ int openat(int directory, const char *name, int flags, ...)
     MODE_OF(flags)
     if (flags & O_CREAT && fails("create", directory, name))
         return give_error();
-    return opened(real(directory, name, flags, mode), flags);
+    bool is_new = flags & O_CREAT && journal >= 0 && faccessat(directory, name, F_OK, 0) != 0;
+    int fd = opened(real(directory, name, flags, mode), flags);
+    if (fd >= 0 && is_new)
+        note('C', directory, name, NULL);
+    return fd;
 }
 
 int openat64(int directory, const char *name, int flags, ...)

@@ -6,6 +6,7 @@ ranges of two commits. Several readers of one table: the worst of them counts.
 """
 
 import json
+import pathlib
 import subprocess
 
 import duckdb
@@ -83,16 +84,33 @@ def check_scan(verdict, scenario, topic, model):
         verdict.add("scan: the digest is not that of the rows", lost=1)
 
 
-def check_now(scenario, topic):
-    """The verdict that needs no Spark: ledger, moraine scan, hudi-rs. Returns it with the model."""
+def check_dead_letters(verdict, topic, instances):
+    """Every broken record is in the file of an instance; with one instance once. With several a line may be there whose
+    commit was another's."""
+    expected = {(partition, offset) for partition, offset, kind, *_ in topic.log.log if kind == "x"}
+    found = []
+    for instance in instances:
+        path = pathlib.Path(instance.service.settings["state_dir"]) / "dead_letters" / f"{topic.name}.jsonl"
+        for line in path.read_text().splitlines() if path.exists() else []:
+            letter = json.loads(line)
+            found.append((letter["partition"], letter["offset"]))
+    missing, repeated, foreign = expected - set(found), len(found) - len(set(found)), set(found) - expected
+    if missing or foreign or (repeated and len(instances) == 1):
+        verdict.add(f"dead letters: {len(missing)} missing {sorted(missing)[:3]}, {repeated} twice, {len(foreign)} not broken "
+                    f"{sorted(foreign)[:3]}", len(missing), repeated + len(foreign))
+
+
+def check_now(scenario, topic, instances):
+    """The verdict that needs no Spark: ledger, dead letters, moraine scan, hudi-rs. Returns it with the model."""
     verdict = Verdict(topic.name)
     model = topic.log.model()
     try:
         check_ledger(verdict, topic)
+        check_dead_letters(verdict, topic, instances)
         check_scan(verdict, scenario, topic, model)
         found = readers.hudi_rs(scenario, topic.table)
         check_rows(verdict, f"hudi-rs {VERSIONS['HUDI_RS']}", derived_columns(topic, model), found, topic.log.identity)
-    except (Failure, subprocess.CalledProcessError) as failure:
+    except (Failure, subprocess.CalledProcessError, ValueError) as failure:
         verdict.add(f"cannot be read: {failure}", lost=model.num_rows)
     return verdict, model
 
@@ -115,11 +133,17 @@ def check_with_spark(scenario, checked):
 # ---- the ledger -----------------------------------------------------------------------------------
 
 
-def history(topic):
+def check_history(verdict, topic, ledgers):
+    """`moraine history` tells the commits that were seen to appear, but for the oldest, which may be archived."""
     status, output, errors = rig.run_moraine("history", topic.table, "--output", "json")
     if status != 0:
         raise Failure(f"moraine history: {errors}")
-    return [commit["moraine"] for commit in json.loads(output) if commit.get("moraine", {}).get("ranges")]
+    told = [commit["moraine"]["batch"] for commit in json.loads(output) if commit.get("moraine", {}).get("ranges")]
+    seen = [ledger["batch"] for ledger in ledgers]
+    if sorted(told) != sorted(seen[len(seen) - len(told):]):
+        verdict.add(f"history tells {len(told)} commits, {len(seen)} were seen; not seen: {sorted(set(told) - set(seen))[:3]}, "
+                    f"not told: {sorted(set(seen) - set(told))[:3]}", lost=len(set(seen) - set(told)),
+                    doubled=len(set(told) - set(seen)))
 
 
 def check_tiling(verdict, topic, ledgers):
@@ -166,7 +190,9 @@ def check_outcomes(verdict, topic, ledgers):
 
 
 def check_ledger(verdict, topic):
-    ledgers = history(topic)
+    topic.timeline.poll()
+    ledgers = topic.timeline.ledgers
+    check_history(verdict, topic, ledgers)
     check_tiling(verdict, topic, ledgers)
     check_digests(verdict, topic, ledgers)
     check_outcomes(verdict, topic, ledgers)

@@ -87,6 +87,9 @@ class Broker:
     def create_topic(self, topic, partitions, **config):
         self.admin("create", topic, partitions, *(f"{k.replace('_', '.')}={v}" for k, v in config.items()))
 
+    def configure_topic(self, topic, **config):
+        self.admin("configure", topic, *(f"{k.replace('_', '.')}={v}" for k, v in config.items()))
+
     def recreate_topic(self, topic, partitions):
         """Deletes a topic and makes it again: the same name with a new id."""
         self.admin("delete", topic)

@@ -34,7 +34,7 @@ class Service:
     def topic(self, name, schema, value, table_version=6, table=None, lake=None, **options):
         """Writes the topic's file (JSON is YAML) and returns the folder of its table."""
         location = (lake or self.scenario.folder / "lake") / name
-        settings = {"topic": name, "value": value, "schema": schema, "commit": {"interval": "2s"},
+        settings = {"topic": name, "value": value, **({"schema": schema} if schema else {}), "commit": {"interval": "2s"},
                     "table": {"format": "hudi", "location": f"file://{location}",
                               "hudi": {"table_version": table_version}, **(table or {})}, **options}
         rig.write_json(self.folder / "topics" / f"{name}.yaml", settings)

@@ -58,11 +58,14 @@ with Scenario("restart") as scenario:
                                env={"MORAINE_FAILPOINTS": "commit.files_written=kill"})
     rig.wait_until(lambda: not process.running, 30, "the kill at commit.files_written")
     expect(process.child.returncode == -9, f"status {process.child.returncode}:\n{rig.tail(process.log)}")
-    left = hudi_timeline.leftovers(topic.table)
-    expect(left, "the dead writer left nothing on the timeline")
+    staging = topic.table / ".hoodie/moraine/staging"
+    expect(any(staging.iterdir()), "the dead writer left no staged files")
+    expect(not hudi_timeline.leftovers(topic.table), "the dead writer left something on the timeline")
     topic.sent = 40_000
     topic.check_quick(" with a dead writer's files beside it")
     topic.sent = 50_000
     run_and_check(60_000, "after the dead writer was rolled back")
     left = hudi_timeline.leftovers(topic.table)
     expect(not left, f"instants of the dead writer are still there: {left}")
+    left = list(staging.iterdir())
+    expect(not left, f"staged files of the dead writer are still there: {left}")

@@ -1,38 +1,54 @@
 """Transactions, every third of them aborted: aborted records never become rows, and the offsets that they and the
-markers take are accounted for as gaps. Reading ends at the high watermark although a marker is the last entry."""
+markers take are accounted for as gaps. Reading ends at the high watermark although a marker is the last entry. One
+append-only table, and one with a key, whose rows are the last record of each key that was not aborted."""
 
 import struct
 
 import checks
 import hudi_timeline
 import pyarrow
+import verifying
 from broker import Broker
 from rig import Scenario, expect
 from service import Service, check_ledger
 
-PARTITIONS, COUNT, SIZE = 3, 90_000, 700
+PARTITIONS, COUNT, SIZE, KEYS = 3, 90_000, 700, 4_002  # a key stays in one partition: KEYS is a multiple of PARTITIONS
+FIELDS = [{"name": "n", "type": "long", "nullable": False}, {"name": "text", "type": "string"}]
 
 with Scenario("transactions") as scenario:
     broker = Broker(scenario)
-    broker.create_topic("moves", PARTITIONS)
-
-    def frames():
-        for n in range(COUNT):
-            value = b'{"n":%d,"text":"move %d"}' % (n, n)
-            yield struct.pack("<iqii", n % PARTITIONS, -1, -1, len(value)) + value
-
-    broker.produce("moves", frames(), transaction=SIZE)
-    ends = {p: int(broker.admin("watermarks", "moves", p).split()[1]) for p in range(PARTITIONS)}
     kept = [n for n in range(COUNT) if n // SIZE % 3 != 2]
     service = Service(scenario, broker)
-    table = service.topic("moves", {"fields": [{"name": "n", "type": "long", "nullable": False},
-                                               {"name": "text", "type": "string"}]}, {"format": "json"})
+    tables = {"moves": service.topic("moves", {"fields": FIELDS}, {"format": "json"}),
+              "places": service.topic("places", {"fields": [*FIELDS, {"name": "k", "type": "long", "nullable": False}]},
+                                      {"format": "json"}, key=["k"], table={"buckets": 4})}
+    ends = {}
+    for topic in tables:
+        broker.create_topic(topic, PARTITIONS)
+
+        def frames():
+            for n in range(COUNT):
+                value = b'{"n":%d,"text":"move %d","k":%d}' % (n, n, n % KEYS)
+                key = b"%d" % (n % KEYS)
+                yield struct.pack("<iqii", n % PARTITIONS, -1, len(key), len(value)) + key + value
+
+        broker.produce(topic, frames(), transaction=SIZE)
+        ends[topic] = {p: int(broker.admin("watermarks", topic, p).split()[1]) for p in range(PARTITIONS)}
     service.start()
-    service.wait_for(table, ends, 90)
+    for topic, table in tables.items():
+        service.wait_for(table, ends[topic], 90)
     service.stop()
-    check_ledger(table, len(kept), inserted=len(kept))
-    gaps = hudi_timeline.row_totals(table)["gap"]
-    expect(gaps == sum(ends.values()) - len(kept), f"{gaps} gaps, expected {sum(ends.values()) - len(kept)}")
-    model = pyarrow.table({"n": kept, "text": [f"move {n}" for n in kept],
-                           "_kafka_partition": pyarrow.array([n % PARTITIONS for n in kept], pyarrow.int32())})
-    checks.quick(scenario, table, model, ["n"], ignore=("_kafka_offset",))
+
+    def model(rows, **more):
+        return pyarrow.table({"n": rows, "text": [f"move {n}" for n in rows], **more,
+                              "_kafka_partition": pyarrow.array([n % PARTITIONS for n in rows], pyarrow.int32())})
+
+    for topic, table in tables.items():
+        check_ledger(table, len(kept), written=len(kept))
+        gaps = hudi_timeline.row_totals(table)["gap"]
+        expected = sum(ends[topic].values()) - len(kept)
+        expect(gaps == expected, f"{topic}: {gaps} gaps, expected {expected}")
+        verifying.expect_right(table, service, topic)
+    checks.quick(scenario, tables["moves"], model(kept), ["n"], ignore=("_kafka_offset",))
+    last = list({n % KEYS: n for n in kept}.values())
+    checks.quick(scenario, tables["places"], model(last, k=[n % KEYS for n in last]), ["k"], ignore=("_kafka_offset",))

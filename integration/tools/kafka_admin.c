@@ -1,13 +1,17 @@
 // Topics and groups of the rig's broker.
 //
-//   kafka_admin -X name=value... create TOPIC PARTITIONS [config=value...]
-//                                grow TOPIC PARTITIONS                      (the new total)
-//                                delete TOPIC
-//                                delete-records TOPIC PARTITION OFFSET      (records below OFFSET
-//                                go) watermarks TOPIC PARTITION                 (prints low and
-//                                high) group-offsets GROUP TOPIC PARTITIONS       (prints partition
-//                                offset) set-group-offset GROUP TOPIC PARTITION OFFSET delete-group
-//                                GROUP
+//   kafka_admin -X name=value... COMMAND, one of
+//
+//     create TOPIC PARTITIONS [config=value...]
+//     configure TOPIC config=value...
+//     grow TOPIC PARTITIONS                      the new total
+//     delete TOPIC
+//     delete-records TOPIC PARTITION OFFSET      records below OFFSET go
+//     watermarks TOPIC PARTITION                 prints low and high
+//     records TOPIC PARTITION                    prints offset and key of those that are committed
+//     group-offsets GROUP TOPIC PARTITIONS       prints partition and offset
+//     set-group-offset GROUP TOPIC PARTITION OFFSET
+//     delete-group GROUP
 #include "kafka_client.h"
 
 #include <inttypes.h>
@@ -18,6 +22,8 @@
 #include <unistd.h>
 
 #define TIMEOUT_MS 20000
+
+static char *bootstrap; // "bootstrap.servers=..." as it was given
 
 // Waits for the one answer of an admin call. The caller destroys it.
 static rd_kafka_event_t *wait_answer(rd_kafka_queue_t *queue, const char *what)
@@ -60,6 +66,32 @@ static void create_topic(rd_kafka_t *client, rd_kafka_queue_t *queue, char **arg
     check_topics(topics, result_count);
     rd_kafka_event_destroy(event);
     rd_kafka_NewTopic_destroy(topic);
+}
+
+static void configure_topic(rd_kafka_t *client, rd_kafka_queue_t *queue, char **args, int count)
+{
+    rd_kafka_ConfigResource_t *topic =
+        rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, args[0]);
+    for (int i = 1; i < count; i++) {
+        char *equals = strchr(args[i], '=');
+        if (equals == NULL)
+            give_up("'%s' is not name=value", args[i]);
+        *equals = '\0';
+        rd_kafka_error_t *error = rd_kafka_ConfigResource_add_incremental_config(
+            topic, args[i], RD_KAFKA_ALTER_CONFIG_OP_TYPE_SET, equals + 1);
+        if (error != NULL)
+            give_up("%s: %s", args[i], rd_kafka_error_string(error));
+    }
+    rd_kafka_IncrementalAlterConfigs(client, &topic, 1, NULL, queue);
+    rd_kafka_event_t *event = wait_answer(queue, "configure");
+    size_t result_count;
+    const rd_kafka_ConfigResource_t **results = rd_kafka_IncrementalAlterConfigs_result_resources(
+        rd_kafka_event_IncrementalAlterConfigs_result(event), &result_count);
+    for (size_t i = 0; i < result_count; i++)
+        if (rd_kafka_ConfigResource_error(results[i]) != RD_KAFKA_RESP_ERR_NO_ERROR)
+            give_up("%s: %s", args[0], rd_kafka_ConfigResource_error_string(results[i]));
+    rd_kafka_event_destroy(event);
+    rd_kafka_ConfigResource_destroy(topic);
 }
 
 static void grow_topic(rd_kafka_t *client, rd_kafka_queue_t *queue, char **args)
@@ -123,6 +155,36 @@ static void print_watermarks(rd_kafka_t *client, char **args)
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
         give_up("watermarks: %s", rd_kafka_err2str(code));
     printf("%" PRId64 " %" PRId64 "\n", low, high);
+}
+
+// Reads a partition to its end by a consumer of its own.
+static void print_records(char **args)
+{
+    char text[512];
+    rd_kafka_conf_t *conf = rd_kafka_conf_new();
+    client_set(conf, bootstrap);
+    client_set(conf, "enable.partition.eof=true");
+    client_set(conf, "isolation.level=read_committed");
+    rd_kafka_t *consumer = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
+    rd_kafka_topic_t *topic = consumer != NULL ? rd_kafka_topic_new(consumer, args[0], NULL) : NULL;
+    int32_t partition = atoi(args[1]);
+    if (topic == NULL || rd_kafka_consume_start(topic, partition, RD_KAFKA_OFFSET_BEGINNING) != 0)
+        give_up("%s: cannot be read", args[0]);
+    for (bool end = false; !end;) {
+        rd_kafka_message_t *message = rd_kafka_consume(topic, partition, TIMEOUT_MS);
+        if (message == NULL)
+            give_up("%s: no answer", args[0]);
+        end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+        if (!end && message->err != RD_KAFKA_RESP_ERR_NO_ERROR)
+            give_up("%s: %s", args[0], rd_kafka_message_errstr(message));
+        if (!end)
+            printf("%" PRId64 " %.*s\n", message->offset, (int)message->key_len,
+                   message->key_len > 0 ? (const char *)message->key : "");
+        rd_kafka_message_destroy(message);
+    }
+    rd_kafka_consume_stop(topic, partition);
+    rd_kafka_topic_destroy(topic);
+    rd_kafka_destroy(consumer);
 }
 
 static void print_group_offsets(rd_kafka_t *client, rd_kafka_queue_t *queue, char **args)
@@ -196,6 +258,8 @@ static bool run_command(rd_kafka_t *client, rd_kafka_queue_t *queue, char **args
     const char *command = args[0];
     if (strcmp(command, "create") == 0 && count >= 3)
         create_topic(client, queue, args + 1, count - 1);
+    else if (strcmp(command, "configure") == 0 && count >= 3)
+        configure_topic(client, queue, args + 1, count - 1);
     else if (strcmp(command, "grow") == 0 && count == 3)
         grow_topic(client, queue, args + 1);
     else if (strcmp(command, "delete") == 0 && count == 2)
@@ -204,6 +268,8 @@ static bool run_command(rd_kafka_t *client, rd_kafka_queue_t *queue, char **args
         delete_records(client, queue, args + 1);
     else if (strcmp(command, "watermarks") == 0 && count == 3)
         print_watermarks(client, args + 1);
+    else if (strcmp(command, "records") == 0 && count == 3)
+        print_records(args + 1);
     else if (strcmp(command, "group-offsets") == 0 && count == 4)
         print_group_offsets(client, queue, args + 1);
     else if (strcmp(command, "set-group-offset") == 0 && count == 5)
@@ -221,6 +287,8 @@ int main(int argc, char **argv)
     for (int option; (option = getopt(argc, argv, "+X:")) != -1;) {
         if (option != 'X')
             return 2;
+        if (strncmp(optarg, "bootstrap.servers=", strlen("bootstrap.servers=")) == 0)
+            bootstrap = optarg;
         client_set(conf, optarg);
     }
     rd_kafka_t *client = client_new(conf);

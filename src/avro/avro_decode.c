@@ -21,6 +21,10 @@
 
 struct state {
     size_t empty_left;
+    size_t items_max;
+    struct mor_notes *notes; // NULL = not wanted
+    const uint8_t *kept;     // KEEP: where it begins
+    bool flattened;          // a record that SETTLE looks after was there
     size_t path_count;
     const char *path[PATH_MAX_DEPTH]; // innermost first
     const uint8_t *fault_at;
@@ -346,6 +350,7 @@ static const char *decode_items(const struct mor_avro_op *op, struct mor_avro_in
     bool is_map = op->code == MOR_AVRO_OP_MAP;
     struct mor_vector *items = &vector->children[item->column];
     struct mor_vector *keys = &vector->children[0];
+    size_t first = items->length;
     for (;;) {
         size_t count = 0;
         const char *wrong =
@@ -356,6 +361,8 @@ static const char *decode_items(const struct mor_avro_op *op, struct mor_avro_in
             break;
         if (count > INT32_MAX - items->length)
             return column_full;
+        if (count > state->items_max - (items->length - first))
+            return "too many elements";
         for (size_t i = 0; i < count; i++) {
             if (is_map && (wrong = decode_string(in, keys, keys->field->nullable)))
                 return wrong;
@@ -377,6 +384,141 @@ static const char *decode_union(const struct mor_avro_op *op, struct mor_avro_in
     if ((uint64_t)branch >= op->count)
         return "a union branch does not exist";
     return decode_value(&op->branches[branch], vector, in, state);
+}
+
+// A union of several types to a struct with a field per branch.
+static const char *decode_members(const struct mor_avro_op *op, struct mor_avro_input *in,
+                                  struct mor_vector *vector, struct state *state)
+{
+    int64_t branch = 0;
+    const char *wrong = mor_avro_get_long(in, &branch);
+    if (wrong)
+        return wrong;
+    if ((uint64_t)branch >= op->count)
+        return "a union branch does not exist";
+    const struct mor_avro_op *member = &op->branches[branch];
+    if (member->code == MOR_AVRO_OP_ABSENT) {
+        if (!vector->field->nullable)
+            return null_in_required;
+        mor_vector_append_null(vector);
+        return NULL;
+    }
+    wrong = decode_value(member, &vector->children[member->column], in, state);
+    if (wrong)
+        return wrong;
+    for (size_t i = 0; i < vector->child_count; i++) {
+        if (i != member->column)
+            mor_vector_append_null(&vector->children[i]);
+    }
+    mor_avro_append_valid(vector, vector->field->nullable);
+    return NULL;
+}
+
+static const char *decode_default(const struct mor_avro_op *op, struct mor_vector *vector,
+                                  struct state *state)
+{
+    const struct mor_buffer *datum = op->preset.datum;
+    struct mor_avro_input in = {.at = datum->data, .end = datum->data + datum->size_bytes};
+    return decode_value(op->preset.value, vector, &in, state);
+}
+
+// ---- notes and flattened records ----------------------------------------------------------------
+
+// Text or a whole number; other types are not noted.
+static const char *take_note(const struct mor_avro_node *node, struct mor_avro_input in,
+                             struct mor_note *note)
+{
+    const char *wrong = NULL;
+    if (node->kind == MOR_AVRO_UNION) {
+        int64_t branch = 0;
+        wrong = mor_avro_get_long(&in, &branch);
+        if (!wrong && (uint64_t)branch >= node->member_count)
+            wrong = "a union branch does not exist";
+        if (wrong)
+            return wrong;
+        node = node->members[branch].node;
+    }
+    struct mor_note found = {.present = true};
+    if (node->kind == MOR_AVRO_INT || node->kind == MOR_AVRO_LONG) {
+        wrong = mor_avro_get_long(&in, &found.number);
+    } else if (node->kind == MOR_AVRO_STRING) {
+        wrong = mor_avro_get_bytes(&in, &found.text, &found.size_bytes);
+    } else if (node->kind == MOR_AVRO_ENUM) {
+        int64_t index = 0;
+        wrong = mor_avro_get_long(&in, &index);
+        if (!wrong && (uint64_t)index >= node->member_count)
+            wrong = "an enum symbol does not exist";
+        if (!wrong) {
+            found.text = (const uint8_t *)node->members[index].name;
+            found.size_bytes = strlen(node->members[index].name);
+        }
+    } else {
+        return NULL;
+    }
+    if (!wrong)
+        *note = found;
+    return wrong;
+}
+
+static const char *decode_note(const struct mor_avro_op *op, struct mor_avro_input *in,
+                               struct mor_vector *vector, struct state *state)
+{
+    if (state->notes) {
+        const char *wrong = take_note(op->note.node, *in, &state->notes->values[op->note.index]);
+        if (wrong)
+            return wrong;
+    }
+    return decode_value(op->note.inner, vector, in, state);
+}
+
+// Enters a record that may be null. *ret_null: it is.
+static const char *enter_record(uint8_t null_branch, struct mor_avro_input *in, bool *ret_null)
+{
+    int64_t branch = 0;
+    *ret_null = false;
+    if (null_branch == MOR_AVRO_NO_BRANCH)
+        return NULL;
+    const char *wrong = mor_avro_get_long(in, &branch);
+    if (!wrong && (uint64_t)branch > 1)
+        wrong = "a union branch does not exist";
+    *ret_null = branch == null_branch;
+    return wrong;
+}
+
+// `vectors` are all columns.
+static const char *decode_flatten(const struct mor_avro_op *op, struct mor_avro_input *in,
+                                  struct mor_vector *vectors, struct state *state)
+{
+    const struct mor_avro_flatten *flatten = op->flatten;
+    bool null;
+    const char *wrong = enter_record(op->flatten_null_branch, in, &null);
+    if (wrong)
+        return wrong;
+    if (null)
+        return flatten->has_otherwise ? NULL : run(flatten->absent, vectors, in, state);
+    state->flattened = state->flattened || flatten->has_otherwise;
+    return run(flatten->program, vectors, in, state);
+}
+
+static const char *decode_settle(const struct mor_avro_op *op, struct mor_avro_input *in,
+                                 struct mor_vector *vectors, struct state *state)
+{
+    const struct mor_avro_flatten *flatten = op->flatten;
+    bool null = true;
+    if (state->flattened)
+        return NULL;
+    struct mor_avro_input kept = {.at = state->kept, .end = in->end};
+    if (flatten->kept && state->kept) {
+        const char *wrong = enter_record(flatten->kept_null_branch, &kept, &null);
+        if (wrong)
+            return wrong;
+    }
+    if (state->notes) {
+        state->notes->otherwise = !null;
+        state->notes->absent = null;
+    }
+    return null ? run(flatten->absent, vectors, in, state)
+                : run(flatten->kept, vectors, &kept, state);
 }
 
 // ---- the loop -----------------------------------------------------------------------------------
@@ -438,6 +580,19 @@ static const char *decode_rare(const struct mor_avro_op *op, struct mor_vector *
         return decode_items(op, in, vector, state);
     case MOR_AVRO_OP_UNION:
         return decode_union(op, in, vector, state);
+    case MOR_AVRO_OP_MEMBERS:
+        return decode_members(op, in, vector, state);
+    case MOR_AVRO_OP_DEFAULT:
+        return decode_default(op, vector, state);
+    case MOR_AVRO_OP_NOTE:
+        return decode_note(op, in, vector, state);
+    case MOR_AVRO_OP_FLATTEN:
+        return decode_flatten(op, in, vector, state);
+    case MOR_AVRO_OP_KEEP:
+        state->kept = in->at;
+        return mor_avro_skip(op->skip, in, 0);
+    case MOR_AVRO_OP_SETTLE:
+        return decode_settle(op, in, vector, state);
     case MOR_AVRO_OP_REFUSE:
         return "the branch of the union does not fit the column";
     default:
@@ -565,13 +720,17 @@ static enum mor_status fail(const struct mor_avro_plan *plan, const struct state
                          (size_t)(state->fault_at - bytes), wrong);
 }
 
-enum mor_status mor_avro_plan_decode(const struct mor_avro_plan *plan, const uint8_t *bytes,
-                                     size_t size_bytes, struct mor_vector *columns,
-                                     size_t *ret_used, struct mor_error *err)
+static enum mor_status decode(const struct mor_avro_plan *plan, const uint8_t *bytes,
+                              size_t size_bytes, size_t items_max, struct mor_vector *columns,
+                              struct mor_notes *notes, size_t *ret_used, struct mor_error *err)
 {
     struct mor_avro_input in = {.at = bytes, .end = bytes + size_bytes};
     struct state state;
     state.empty_left = MOR_AVRO_EMPTY_ELEMENTS_MAX;
+    state.items_max = items_max;
+    state.notes = notes;
+    state.kept = NULL;
+    state.flattened = false;
     state.path_count = 0;
     state.fault_at = NULL;
     size_t length = plan->column_count > 0 ? columns[0].length : 0;
@@ -585,4 +744,20 @@ enum mor_status mor_avro_plan_decode(const struct mor_avro_plan *plan, const uin
     if (ret_used)
         *ret_used = (size_t)(in.at - bytes);
     return MOR_OK;
+}
+
+enum mor_status mor_avro_plan_decode(const struct mor_avro_plan *plan, const uint8_t *bytes,
+                                     size_t size_bytes, struct mor_vector *columns,
+                                     size_t *ret_used, struct mor_error *err)
+{
+    return decode(plan, bytes, size_bytes, INT32_MAX, columns, NULL, ret_used, err);
+}
+
+enum mor_status mor_avro_plan_decode_noting(const struct mor_avro_plan *plan, const uint8_t *bytes,
+                                            size_t size_bytes, size_t items_max,
+                                            struct mor_vector *columns, struct mor_notes *ret_notes,
+                                            struct mor_error *err)
+{
+    *ret_notes = (struct mor_notes){0};
+    return decode(plan, bytes, size_bytes, items_max, columns, ret_notes, NULL, err);
 }

@@ -84,6 +84,40 @@ static enum mor_status put_default(const struct mor_avro_member *field, struct m
     return status;
 }
 
+// A default of bytes or fixed is a text whose code points 0 to 255 are the bytes, other than
+// everywhere else in this file.
+static bool put_default_bytes(const struct mor_avro_node *node, const char *text,
+                              struct mor_buffer *datum)
+{
+    MOR_AUTO_BUFFER bytes = {0};
+    for (const uint8_t *at = (const uint8_t *)text; *at; at++) {
+        bool two = (*at & 0xFE) == 0xC2; // code points 0x80 to 0xFF
+        if (*at >= 0x80 && !two)
+            return false;
+        mor_buffer_append_u8(&bytes, two ? (uint8_t)(at[0] << 6 | (at[1] & 0x3F)) : *at);
+        at += two;
+    }
+    if (node->kind == MOR_AVRO_FIXED && bytes.size_bytes != node->fixed_size_bytes)
+        return false;
+    if (node->kind == MOR_AVRO_BYTES)
+        mor_avro_put_long(datum, (int64_t)bytes.size_bytes);
+    mor_buffer_append(datum, bytes.data, bytes.size_bytes);
+    return true;
+}
+
+enum mor_status mor_avro_default_datum(const struct mor_avro_member *field,
+                                       struct mor_buffer *ret_datum, struct mor_error *err)
+{
+    if (field->node->kind != MOR_AVRO_BYTES && field->node->kind != MOR_AVRO_FIXED)
+        return put_default(field, ret_datum, 0, err);
+    json_error_t json_error;
+    json_t *value = json_loads(field->default_, JSON_DECODE_ANY, &json_error);
+    bool good = json_is_string(value) &&
+                put_default_bytes(field->node, json_string_value(value), ret_datum);
+    json_decref(value);
+    return good ? MOR_OK : wrong_kind(field->node, err);
+}
+
 static enum mor_status put_record(const struct mor_avro_node *node, const json_t *json,
                                   struct mor_buffer *datum, int depth, struct mor_error *err)
 {

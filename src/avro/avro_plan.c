@@ -1,7 +1,7 @@
 // Compiling of plans: which operation turns a writer's type into a column's.
 #include "avro_plan.h"
 
-#include <assert.h>
+#include <stdio.h>
 
 #include "avro_text.h"
 
@@ -10,15 +10,25 @@
 
 struct compiler {
     struct mor_arena *arena;
+    struct mor_avro_plan *plan;
     struct mor_error *err;
     size_t op_count;
     bool full; // the limit was met: no branch of a union may swallow that error
 };
 
+// One record to be compiled: the writer's type, the reader's (NULL = not known), and where the
+// fields go.
+struct record {
+    const struct mor_avro_node *writer, *reader;
+    const struct mor_field *columns;
+    const struct mor_route *routes;
+    size_t route_count;
+};
+
 static enum mor_status compile_value(struct compiler *c, const struct mor_avro_node *node,
+                                     const struct mor_avro_node *reader,
                                      const struct mor_field *field, struct mor_avro_op *op);
-static enum mor_status compile_record(struct compiler *c, const struct mor_avro_node *node,
-                                      const struct mor_field *fields, size_t field_count,
+static enum mor_status compile_record(struct compiler *c, const struct record *record,
                                       struct mor_avro_program *program);
 
 static enum mor_status set(struct mor_avro_op *op, enum mor_avro_op_code code)
@@ -224,18 +234,40 @@ static enum mor_status compile_enum(struct compiler *c, const struct mor_avro_no
 
 // ---- nested types -------------------------------------------------------------------------------
 
+// The reader's type behind its union with null, when it is of the writer's kind; else NULL.
+static const struct mor_avro_node *alike(const struct mor_avro_node *reader,
+                                         enum mor_avro_kind kind)
+{
+    if (reader)
+        (void)mor_avro_nullable(&reader);
+    return reader && reader->kind == kind ? reader : NULL;
+}
+
+static const struct mor_route *routes_of(struct compiler *c, const struct mor_field *field)
+{
+    struct mor_route *routes = mor_arena_calloc(c->arena, field->child_count + 1, sizeof *routes);
+    for (size_t i = 0; i < field->child_count; i++)
+        routes[i] = (struct mor_route){
+            .name = field->children[i].name, .column = (int32_t)i, .note = MOR_ROUTE_NONE};
+    return routes;
+}
+
 static enum mor_status compile_struct(struct compiler *c, const struct mor_avro_node *node,
+                                      const struct mor_avro_node *reader,
                                       const struct mor_field *field, struct mor_avro_op *op)
 {
     if (field->type != MOR_TYPE_STRUCT)
         return refuse(c, node, field);
     struct mor_avro_program *program = mor_arena_calloc(c->arena, 1, sizeof *program);
+    struct record record = {node, alike(reader, MOR_AVRO_RECORD), field->children,
+                            routes_of(c, field), field->child_count};
     op->program = program;
-    MOR_TRY(compile_record(c, node, field->children, field->child_count, program));
+    MOR_TRY(compile_record(c, &record, program));
     return set(op, MOR_AVRO_OP_RECORD);
 }
 
 static enum mor_status compile_items(struct compiler *c, const struct mor_avro_node *node,
+                                     const struct mor_avro_node *reader,
                                      const struct mor_field *field, struct mor_avro_op *op)
 {
     bool is_map = node->kind == MOR_AVRO_MAP;
@@ -246,37 +278,56 @@ static enum mor_status compile_items(struct compiler *c, const struct mor_avro_n
     if (!item)
         return MOR_DATA;
     const struct mor_avro_node *item_node = node->members[0].node;
+    reader = alike(reader, node->kind);
     item->column = is_map ? 1 : 0;
     item->name = is_map ? "value" : "element";
-    if (compile_value(c, item_node, &field->children[item->column], item) != MOR_OK)
+    if (compile_value(c, item_node, reader ? reader->members[0].node : NULL,
+                      &field->children[item->column], item) != MOR_OK)
         return mor_error_wrap(c->err, "%s", item->name);
     op->items.item = item;
     op->items.size_min_bytes = item_node->size_min_bytes + (is_map ? 1 : 0);
     return set(op, is_map ? MOR_AVRO_OP_MAP : MOR_AVRO_OP_ARRAY);
 }
 
+// Whether the column is what a union of several types becomes: a struct of member0, member1, ...
+static bool has_members(const struct mor_field *field)
+{
+    char name[32];
+    for (size_t i = 0; field->type == MOR_TYPE_STRUCT && i < field->child_count; i++) {
+        snprintf(name, sizeof name, "member%zu", i);
+        if (strcmp(field->children[i].name, name) != 0)
+            return false;
+    }
+    return field->type == MOR_TYPE_STRUCT;
+}
+
 // Branch by branch. One that the column cannot hold is refused when a datum takes it, so that a
 // writer's union may be wider than the table as long as the data are not.
-static enum mor_status compile_union(struct compiler *c, const struct mor_avro_node *node,
-                                     const struct mor_field *field, struct mor_avro_op *op)
+static enum mor_status compile_branches(struct compiler *c, const struct mor_avro_node *node,
+                                        const struct mor_avro_node *reader,
+                                        const struct mor_field *field, struct mor_avro_op *op)
 {
-    const struct mor_avro_node *inner = node;
-    if (mor_avro_nullable(&inner)) {
-        op->null_branch = node->members[0].node->kind == MOR_AVRO_NULL ? 0 : 1;
-        uint8_t null_branch = op->null_branch;
-        MOR_TRY(compile_value(c, inner, field, op));
-        op->null_branch = null_branch;
-        return MOR_OK;
-    }
     struct mor_avro_op *branches = ops_new(c, node->member_count);
     if (!branches)
         return MOR_DATA;
-    size_t fitting = 0;
+    bool members = has_members(field);
+    size_t fitting = 0, member = 0;
     for (size_t i = 0; i < node->member_count; i++) {
-        branches[i].column = op->column;
+        const struct mor_avro_node *branch = node->members[i].node;
+        const struct mor_field *to = field;
+        bool null = branch->kind == MOR_AVRO_NULL;
         branches[i].name = op->name;
-        if (compile_value(c, node->members[i].node, field, &branches[i]) == MOR_OK)
-            fitting += branches[i].code != MOR_AVRO_OP_ABSENT;
+        branches[i].column = op->column;
+        branches[i].code = MOR_AVRO_OP_REFUSE;
+        branches[i].null_branch = MOR_AVRO_NO_BRANCH;
+        if (members && !null) {
+            branches[i].column = (uint32_t)member;
+            if (member >= field->child_count)
+                continue;
+            to = &field->children[member++];
+        }
+        if (compile_value(c, branch, reader, to, &branches[i]) == MOR_OK)
+            fitting += !null;
         else if (c->full)
             return MOR_DATA;
         else
@@ -286,10 +337,24 @@ static enum mor_status compile_union(struct compiler *c, const struct mor_avro_n
         return refuse(c, node, field);
     op->branches = branches;
     op->count = (uint32_t)node->member_count;
-    return set(op, MOR_AVRO_OP_UNION);
+    return set(op, members ? MOR_AVRO_OP_MEMBERS : MOR_AVRO_OP_UNION);
+}
+
+static enum mor_status compile_union(struct compiler *c, const struct mor_avro_node *node,
+                                     const struct mor_avro_node *reader,
+                                     const struct mor_field *field, struct mor_avro_op *op)
+{
+    const struct mor_avro_node *inner = node;
+    if (!mor_avro_nullable(&inner))
+        return compile_branches(c, node, NULL, field, op);
+    uint8_t null_branch = node->members[0].node->kind == MOR_AVRO_NULL ? 0 : 1;
+    MOR_TRY(compile_value(c, inner, reader, field, op));
+    op->null_branch = null_branch;
+    return MOR_OK;
 }
 
 static enum mor_status compile_value(struct compiler *c, const struct mor_avro_node *node,
+                                     const struct mor_avro_node *reader,
                                      const struct mor_field *field, struct mor_avro_op *op)
 {
     op->null_branch = MOR_AVRO_NO_BRANCH;
@@ -315,83 +380,264 @@ static enum mor_status compile_value(struct compiler *c, const struct mor_avro_n
     case MOR_AVRO_STRING:
         return compile_text(c, node, field, op);
     case MOR_AVRO_RECORD:
-        return compile_struct(c, node, field, op);
+        return compile_struct(c, node, reader, field, op);
     case MOR_AVRO_ENUM:
         return compile_enum(c, node, field, op);
     case MOR_AVRO_ARRAY:
     case MOR_AVRO_MAP:
-        return compile_items(c, node, field, op);
+        return compile_items(c, node, reader, field, op);
     case MOR_AVRO_UNION:
-        return compile_union(c, node, field, op);
+        return compile_union(c, node, reader, field, op);
     case MOR_AVRO_FIXED:
         return compile_fixed(c, node, field, op);
     }
     return refuse(c, node, field);
 }
 
-// Index of the field that a member is written to: by its name, else by one of its aliases unless
-// another member has that name or came first. field_count = none.
-static size_t find_field(const struct mor_avro_node *node, const struct mor_avro_member *member,
-                         const struct mor_field *fields, size_t field_count, const bool *taken)
+static bool has_alias(const struct mor_avro_member *member, const char *name)
 {
-    for (size_t i = 0; i < field_count; i++) {
-        if (strcmp(fields[i].name, member->name) == 0)
-            return i;
+    for (size_t i = 0; i < member->alias_count; i++) {
+        if (strcmp(member->aliases[i], name) == 0)
+            return true;
     }
-    for (size_t a = 0; a < member->alias_count; a++) {
-        for (size_t i = 0; i < field_count; i++) {
-            if (taken[i] || strcmp(fields[i].name, member->aliases[a]) != 0)
-                continue;
-            bool named = false;
-            for (size_t m = 0; m < node->member_count; m++)
-                named |= strcmp(node->members[m].name, fields[i].name) == 0;
-            if (!named)
-                return i;
-        }
-    }
-    return field_count;
+    return false;
 }
 
-static enum mor_status compile_record(struct compiler *c, const struct mor_avro_node *node,
-                                      const struct mor_field *fields, size_t field_count,
-                                      struct mor_avro_program *program)
+static const struct mor_avro_member *find_member(const struct mor_avro_node *node, const char *name)
 {
-    struct mor_avro_op *ops = ops_new(c, node->member_count + field_count + 1);
+    for (size_t i = 0; node && i < node->member_count; i++) {
+        if (strcmp(node->members[i].name, name) == 0)
+            return &node->members[i];
+    }
+    return NULL;
+}
+
+// Index of the route that a member takes: by its name; else by an alias, the writer's or the
+// reader's, unless another member has that name or came first. route_count = none.
+static size_t find_route(const struct record *record, const struct mor_avro_member *member,
+                         const bool *taken)
+{
+    for (size_t i = 0; i < record->route_count; i++) {
+        if (strcmp(record->routes[i].name, member->name) == 0)
+            return i;
+    }
+    for (size_t i = 0; i < record->route_count; i++) {
+        const char *name = record->routes[i].name;
+        const struct mor_avro_member *wanted = find_member(record->reader, name);
+        if (!taken[i] && !find_member(record->writer, name) &&
+            (has_alias(member, name) || (wanted && has_alias(wanted, member->name))))
+            return i;
+    }
+    return record->route_count;
+}
+
+// ---- fields that are absent ---------------------------------------------------------------------
+
+static size_t leaf_count(const struct mor_route *route)
+{
+    size_t count = route->column != MOR_ROUTE_NONE;
+    for (size_t i = 0; i < route->child_count; i++)
+        count += leaf_count(&route->children[i]);
+    return count;
+}
+
+static enum mor_status put_absent(struct compiler *c, const struct mor_field *columns,
+                                  const struct mor_route *route, struct mor_avro_op *ops,
+                                  size_t *count)
+{
+    for (size_t i = 0; i < route->child_count; i++)
+        MOR_TRY(put_absent(c, columns, &route->children[i], ops, count));
+    if (route->column == MOR_ROUTE_NONE)
+        return MOR_OK;
+    const struct mor_field *field = &columns[route->column];
+    if (!field->nullable)
+        return mor_error_set(c->err, MOR_DATA,
+                             "the writer has no field for the required column '%s'", field->name);
+    ops[(*count)++] = (struct mor_avro_op){.code = MOR_AVRO_OP_ABSENT,
+                                           .null_branch = MOR_AVRO_NO_BRANCH,
+                                           .nullable = true,
+                                           .column = (uint32_t)route->column,
+                                           .name = field->name};
+    return MOR_OK;
+}
+
+// The reader's default for a column that the writer has no field for, if it has one.
+static enum mor_status put_default(struct compiler *c, const struct mor_avro_member *wanted,
+                                   const struct mor_field *field, struct mor_avro_op *op,
+                                   bool *ret_found)
+{
+    *ret_found = false;
+    if (!wanted || !wanted->default_ || strcmp(wanted->default_, "null") == 0)
+        return MOR_OK;
+    struct mor_avro_op *value = ops_new(c, 1);
+    if (!value)
+        return MOR_DATA;
+    struct mor_buffer *datum = mor_arena_calloc(c->arena, 1, sizeof *datum);
+    c->plan->defaults =
+        mor_realloc(c->plan->defaults, (c->plan->default_count + 1) * sizeof *c->plan->defaults);
+    enum mor_status status = mor_avro_default_datum(wanted, datum, c->err);
+    c->plan->defaults[c->plan->default_count++] = *datum;
+    if (status == MOR_OK) {
+        value->name = field->name;
+        status = compile_value(c, wanted->node, NULL, field, value);
+    }
+    if (status != MOR_OK)
+        return mor_error_wrap(c->err, "default of field '%s'", field->name);
+    op->code = MOR_AVRO_OP_DEFAULT;
+    op->preset.value = value;
+    op->preset.datum = datum;
+    *ret_found = true;
+    return MOR_OK;
+}
+
+static enum mor_status compile_missing(struct compiler *c, const struct record *record,
+                                       const struct mor_route *route, struct mor_avro_op *ops,
+                                       size_t *count)
+{
+    if (route->column != MOR_ROUTE_NONE) {
+        const struct mor_field *field = &record->columns[route->column];
+        struct mor_avro_op *op = &ops[*count];
+        bool found;
+        *op = (struct mor_avro_op){.null_branch = MOR_AVRO_NO_BRANCH,
+                                   .column = (uint32_t)route->column,
+                                   .name = field->name};
+        MOR_TRY(put_default(c, find_member(record->reader, route->name), field, op, &found));
+        *count += found;
+        if (found)
+            return MOR_OK;
+    }
+    return put_absent(c, record->columns, route, ops, count);
+}
+
+// ---- flattened records --------------------------------------------------------------------------
+
+static struct mor_avro_op *one_op(struct mor_avro_op *op, enum mor_avro_op_code code,
+                                  const char *name)
+{
+    *op = (struct mor_avro_op){
+        .code = (uint8_t)code, .null_branch = MOR_AVRO_NO_BRANCH, .name = name};
+    return op;
+}
+
+static enum mor_status compile_fields(struct compiler *c, const struct record *around,
+                                      const struct mor_avro_member *member,
+                                      const struct mor_route *route, uint8_t *ret_null_branch,
+                                      const struct mor_avro_program **ret_program)
+{
+    const struct mor_avro_node *node = member->node;
+    const struct mor_avro_member *wanted = find_member(around->reader, route->name);
+    *ret_null_branch = MOR_AVRO_NO_BRANCH;
+    if (mor_avro_nullable(&node))
+        *ret_null_branch = member->node->members[0].node->kind == MOR_AVRO_NULL ? 0 : 1;
+    if (node->kind != MOR_AVRO_RECORD)
+        return mor_error_set(c->err, MOR_DATA, "field '%s' is no record but %s", member->name,
+                             mor_avro_kind_name(node->kind));
+    struct mor_avro_program *program = mor_arena_calloc(c->arena, 1, sizeof *program);
+    struct record record = {node, wanted ? alike(wanted->node, MOR_AVRO_RECORD) : NULL,
+                            around->columns, route->children, route->child_count};
+    *ret_program = program;
+    return compile_record(c, &record, program);
+}
+
+static enum mor_status compile_flatten(struct compiler *c, const struct record *record,
+                                       const struct mor_avro_member *member,
+                                       const struct mor_route *route, struct mor_avro_op *op)
+{
+    struct mor_avro_flatten *flatten = mor_arena_calloc(c->arena, 1, sizeof *flatten);
+    struct mor_avro_program *absent = mor_arena_calloc(c->arena, 1, sizeof *absent);
+    struct mor_avro_op *ops = ops_new(c, leaf_count(route) + 1);
     if (!ops)
         return MOR_DATA;
-    bool *taken = mor_arena_calloc(c->arena, field_count + 1, sizeof *taken);
-    size_t count = 0;
+    one_op(op, MOR_AVRO_OP_FLATTEN, member->name);
+    MOR_TRY(compile_fields(c, record, member, route, &op->flatten_null_branch, &flatten->program));
+    if (op->flatten_null_branch != MOR_AVRO_NO_BRANCH || route->otherwise)
+        MOR_TRY(put_absent(c, record->columns, route, ops, &absent->op_count));
+    absent->ops = ops;
+    flatten->absent = absent;
+    flatten->has_otherwise = route->otherwise != NULL;
+    const struct mor_avro_member *other =
+        route->otherwise ? find_member(record->writer, route->otherwise) : NULL;
+    if (other)
+        MOR_TRY(
+            compile_fields(c, record, other, route, &flatten->kept_null_branch, &flatten->kept));
+    op->flatten = flatten;
+    return MOR_OK;
+}
+
+// ---- records ------------------------------------------------------------------------------------
+
+static enum mor_status compile_member(struct compiler *c, const struct record *record,
+                                      const struct mor_avro_member *member,
+                                      const struct mor_route *route, struct mor_avro_op *op)
+{
+    if (route->child_count > 0)
+        return compile_flatten(c, record, member, route, op);
+    struct mor_avro_op *value = op;
+    if (route->note != MOR_ROUTE_NONE) {
+        value = ops_new(c, 1);
+        if (!value)
+            return MOR_DATA;
+        one_op(op, MOR_AVRO_OP_NOTE, member->name);
+        op->note.inner = value;
+        op->note.node = member->node;
+        op->note.index = route->note;
+    }
+    one_op(value, MOR_AVRO_OP_SKIP, member->name);
+    if (route->column == MOR_ROUTE_NONE) {
+        value->skip = member->node;
+        return MOR_OK;
+    }
+    op->column = value->column = (uint32_t)route->column;
+    const struct mor_field *field = &record->columns[route->column];
+    const struct mor_avro_member *wanted = find_member(record->reader, route->name);
+    if (compile_value(c, member->node, wanted ? wanted->node : NULL, field, value) != MOR_OK)
+        return mor_error_wrap(c->err, "field '%s'", field->name);
+    return MOR_OK;
+}
+
+// The name of the field that may stand in for a flattened one, with its route; NULL = none.
+static const struct mor_route *settled_route(const struct record *record)
+{
+    for (size_t i = 0; i < record->route_count; i++) {
+        if (record->routes[i].otherwise)
+            return &record->routes[i];
+    }
+    return NULL;
+}
+
+static enum mor_status compile_record(struct compiler *c, const struct record *record,
+                                      struct mor_avro_program *program)
+{
+    const struct mor_avro_node *node = record->writer;
+    const struct mor_route *settled = settled_route(record);
+    size_t leaves = 0, count = 0;
+    for (size_t i = 0; i < record->route_count; i++)
+        leaves += leaf_count(&record->routes[i]);
+    struct mor_avro_op *ops = ops_new(c, node->member_count + leaves + 2);
+    if (!ops)
+        return MOR_DATA;
+    bool *taken = mor_arena_calloc(c->arena, record->route_count + 1, sizeof *taken);
+    const struct mor_avro_op *flattened = NULL;
     for (size_t i = 0; i < node->member_count; i++) {
         const struct mor_avro_member *member = &node->members[i];
         struct mor_avro_op *op = &ops[count++];
-        size_t column = find_field(node, member, fields, field_count, taken);
-        op->name = member->name;
-        op->null_branch = MOR_AVRO_NO_BRANCH;
-        op->column = (uint32_t)column;
-        if (column == field_count) {
-            op->code = MOR_AVRO_OP_SKIP;
-            op->skip = member->node;
+        size_t route = find_route(record, member, taken);
+        if (route < record->route_count) {
+            taken[route] = true;
+            MOR_TRY(compile_member(c, record, member, &record->routes[route], op));
+            if (&record->routes[route] == settled)
+                flattened = op;
             continue;
         }
-        taken[column] = true;
-        if (compile_value(c, member->node, &fields[column], op) != MOR_OK)
-            return mor_error_wrap(c->err, "field '%s'", fields[column].name);
+        bool kept = settled && strcmp(member->name, settled->otherwise) == 0;
+        one_op(op, kept ? MOR_AVRO_OP_KEEP : MOR_AVRO_OP_SKIP, member->name)->skip = member->node;
     }
-    for (size_t i = 0; i < field_count; i++) {
-        if (taken[i])
-            continue;
-        if (!fields[i].nullable)
-            return mor_error_set(c->err, MOR_DATA,
-                                 "the writer has no field for the required column '%s'",
-                                 fields[i].name);
-        ops[count++] = (struct mor_avro_op){
-            .code = MOR_AVRO_OP_ABSENT,
-            .null_branch = MOR_AVRO_NO_BRANCH,
-            .nullable = true,
-            .column = (uint32_t)i,
-            .name = fields[i].name,
-        };
+    for (size_t i = 0; i < record->route_count; i++) {
+        if (!taken[i])
+            MOR_TRY(compile_missing(c, record, &record->routes[i], ops, &count));
     }
+    if (flattened)
+        one_op(&ops[count++], MOR_AVRO_OP_SETTLE, settled->otherwise)->flatten = flattened->flatten;
     program->ops = ops;
     program->op_count = count;
     return MOR_OK;
@@ -399,19 +645,25 @@ static enum mor_status compile_record(struct compiler *c, const struct mor_avro_
 
 // ---- front door ---------------------------------------------------------------------------------
 
-enum mor_status mor_avro_plan_new(const struct mor_avro_schema *writer,
-                                  const struct mor_schema *table, struct mor_avro_plan **ret_plan,
-                                  struct mor_error *err)
+enum mor_status mor_avro_plan_compile(const struct mor_avro_plan_options *options,
+                                      struct mor_avro_plan **ret_plan, struct mor_error *err)
 {
-    if (writer->root->kind != MOR_AVRO_RECORD)
+    const struct mor_avro_node *writer = options->writer->root;
+    if (writer->kind != MOR_AVRO_RECORD)
         return mor_error_set(err, MOR_DATA, "the writer's schema is not a record but %s",
-                             mor_avro_kind_name(writer->root->kind));
+                             mor_avro_kind_name(writer->kind));
     struct mor_avro_plan *plan = mor_calloc(1, sizeof *plan);
     mor_arena_init(&plan->arena, 4096, NULL);
-    plan->column_count = table->root.child_count;
-    struct compiler c = {.arena = &plan->arena, .err = err};
-    enum mor_status status = compile_record(&c, writer->root, table->root.children,
-                                            table->root.child_count, &plan->program);
+    plan->column_count = options->table->root.child_count;
+    struct compiler c = {.arena = &plan->arena, .plan = plan, .err = err};
+    struct record record = {writer,
+                            options->reader ? alike(options->reader->root, MOR_AVRO_RECORD) : NULL,
+                            options->table->root.children, options->routes, options->route_count};
+    if (!options->routes) {
+        record.routes = routes_of(&c, &options->table->root);
+        record.route_count = options->table->root.child_count;
+    }
+    enum mor_status status = compile_record(&c, &record, &plan->program);
     if (status != MOR_OK) {
         mor_avro_plan_free(plan);
         return status;
@@ -420,10 +672,21 @@ enum mor_status mor_avro_plan_new(const struct mor_avro_schema *writer,
     return MOR_OK;
 }
 
+enum mor_status mor_avro_plan_new(const struct mor_avro_schema *writer,
+                                  const struct mor_schema *table, struct mor_avro_plan **ret_plan,
+                                  struct mor_error *err)
+{
+    struct mor_avro_plan_options options = {.writer = writer, .table = table};
+    return mor_avro_plan_compile(&options, ret_plan, err);
+}
+
 void mor_avro_plan_free(struct mor_avro_plan *plan)
 {
     if (!plan)
         return;
+    for (size_t i = 0; i < plan->default_count; i++)
+        mor_buffer_done(&plan->defaults[i]);
+    free(plan->defaults);
     mor_arena_done(&plan->arena);
     free(plan);
 }

@@ -35,8 +35,14 @@ enum mor_avro_op_code {
     MOR_AVRO_OP_RECORD,
     MOR_AVRO_OP_ARRAY,
     MOR_AVRO_OP_MAP,
-    MOR_AVRO_OP_UNION,  // several branches: one operation each
-    MOR_AVRO_OP_REFUSE, // a union branch that the column cannot hold
+    MOR_AVRO_OP_UNION,   // several branches: one operation each
+    MOR_AVRO_OP_REFUSE,  // a union branch that the column cannot hold
+    MOR_AVRO_OP_MEMBERS, // several branches: a field of a struct each
+    MOR_AVRO_OP_DEFAULT, // no data: the reader's default
+    MOR_AVRO_OP_NOTE,    // noted, then `inner`
+    MOR_AVRO_OP_FLATTEN, // a record whose fields are columns beside this one's
+    MOR_AVRO_OP_KEEP,    // what may stand in for a flattened record: its place is remembered
+    MOR_AVRO_OP_SETTLE,  // at the end: a flattened record that was null gets what was kept
 };
 
 #define MOR_AVRO_NO_BRANCH 0xFF
@@ -57,13 +63,24 @@ struct mor_avro_symbol {
     size_t size_bytes;
 };
 
+// A record whose fields are columns beside it.
+struct mor_avro_flatten {
+    const struct mor_avro_program *program; // of its fields
+    const struct mor_avro_program *absent;  // nothing but nulls
+    bool has_otherwise;                     // absence is settled at the end
+    // What was kept, NULL when the writer has no such field.
+    const struct mor_avro_program *kept;
+    uint8_t kept_null_branch; // NO_BRANCH = never null
+};
+
 struct mor_avro_op {
     uint8_t code;
     uint8_t null_branch; // a union of one type with null: the branch of null, else NO_BRANCH
-    bool nullable;       // of the column
-    uint32_t column;     // among the vectors of the record
-    uint32_t count;      // symbols, branches
-    const char *name;    // for messages
+    uint8_t flatten_null_branch; // FLATTEN: as null_branch
+    bool nullable;               // of the column
+    uint32_t column;             // among the vectors of the record
+    uint32_t count;              // symbols, branches
+    const char *name;            // for messages
     union {
         const struct mor_avro_node *skip;
         int64_t factor;
@@ -72,6 +89,16 @@ struct mor_avro_op {
         const struct mor_avro_symbol *symbols;
         const struct mor_avro_program *program;
         const struct mor_avro_op *branches;
+        const struct mor_avro_flatten *flatten;
+        struct {
+            const struct mor_avro_op *value;
+            const struct mor_buffer *datum;
+        } preset; // DEFAULT
+        struct {
+            const struct mor_avro_op *inner;
+            const struct mor_avro_node *node;
+            int32_t index;
+        } note;
         struct {
             const struct mor_avro_op *item; // of an array or a map
             size_t size_min_bytes;          // of an item, map key included
@@ -88,6 +115,8 @@ struct mor_avro_plan {
     struct mor_arena arena;
     struct mor_avro_program program;
     size_t column_count;
+    struct mor_buffer *defaults; // their data, one each; a list for the freeing
+    size_t default_count;
 };
 
 #endif

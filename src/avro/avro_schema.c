@@ -302,9 +302,32 @@ static int64_t decimal_digits(uint32_t size_bytes)
     return size_bytes == 0 ? 0 : ((int64_t)size_bytes * 8 - 1) * 30103 / 100000;
 }
 
-static void set_logical(const json_t *json, struct mor_avro_node *node)
+// What Debezium's converter writes for times: a plain number and the name of its meaning.
+static const struct {
+    const char *name, *logical;
+} connect_names[] = {
+    {"io.debezium.time.Date", "date"},
+    {"io.debezium.time.Time", "time-millis"},
+    {"io.debezium.time.MicroTime", "time-micros"},
+    {"io.debezium.time.Timestamp", "local-timestamp-millis"},
+    {"io.debezium.time.MicroTimestamp", "local-timestamp-micros"},
+};
+
+static const char *logical_name(const json_t *json)
 {
     const char *name = json_string_value(json_object_get(json, "logicalType"));
+    const char *connect = json_string_value(json_object_get(json, "connect.name"));
+    for (size_t i = 0; !name && connect && i < sizeof connect_names / sizeof connect_names[0];
+         i++) {
+        if (strcmp(connect, connect_names[i].name) == 0)
+            return connect_names[i].logical;
+    }
+    return name;
+}
+
+static void set_logical(const json_t *json, struct mor_avro_node *node)
+{
+    const char *name = logical_name(json);
     if (!name)
         return;
     for (size_t i = 0; i < sizeof logical_types / sizeof logical_types[0]; i++) {

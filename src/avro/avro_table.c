@@ -61,11 +61,29 @@ static const enum mor_type logical_types[] = {
     [MOR_AVRO_LOGICAL_LOCAL_TIMESTAMP_MICROS] = MOR_TYPE_TIMESTAMP_MICROS,
 };
 
+// The wider of two number types, as Spark's Avro reader has it; null counted among the branches.
+static bool is_union_of_numbers(const struct mor_avro_node *node, enum mor_type *ret_type)
+{
+    bool of_int = false, of_long = false, of_float = false, of_double = false, other = false;
+    for (size_t i = 0; i < node->member_count; i++) {
+        enum mor_avro_kind kind = node->members[i].node->kind;
+        bool plain = !node->members[i].node->logical;
+        of_int = of_int || (plain && kind == MOR_AVRO_INT);
+        of_long = of_long || (plain && kind == MOR_AVRO_LONG);
+        of_float = of_float || kind == MOR_AVRO_FLOAT;
+        of_double = of_double || kind == MOR_AVRO_DOUBLE;
+        other =
+            other || (kind != MOR_AVRO_NULL && kind != MOR_AVRO_FLOAT && kind != MOR_AVRO_DOUBLE &&
+                      !(plain && (kind == MOR_AVRO_INT || kind == MOR_AVRO_LONG)));
+    }
+    *ret_type = of_long ? MOR_TYPE_INT64 : MOR_TYPE_DOUBLE;
+    return !other && ((of_int && of_long && !of_float && !of_double) ||
+                      (of_float && of_double && !of_int && !of_long));
+}
+
 static enum mor_status check_convertible(const struct mor_avro_node *node,
                                          const struct chain *above, struct mor_error *err)
 {
-    if (node->kind == MOR_AVRO_UNION)
-        return mor_error_set(err, MOR_DATA, "a table cannot hold a union of several types");
     if (node->kind == MOR_AVRO_NULL)
         return mor_error_set(err, MOR_DATA, "a table cannot hold the type null");
     if (node->kind == MOR_AVRO_FIXED && node->fixed_size_bytes == 0)
@@ -104,6 +122,40 @@ static enum mor_status add_children(struct converter *c, struct mor_field *field
     return MOR_OK;
 }
 
+// A union of several types: a number, or a struct with a field per branch.
+static enum mor_status add_union(struct converter *c, struct mor_field *parent,
+                                 const struct mor_avro_member *member, const struct chain *above)
+{
+    const struct mor_avro_node *node = member->node;
+    bool nullable = false;
+    for (size_t i = 0; i < node->member_count; i++)
+        nullable = nullable || node->members[i].node->kind == MOR_AVRO_NULL;
+    enum mor_type type;
+    bool numbers = is_union_of_numbers(node, &type);
+    struct mor_field *field =
+        mor_schema_add(c->schema, parent, member->name, numbers ? type : MOR_TYPE_STRUCT, nullable);
+    field->field_id = member->field_id;
+    if (member->doc)
+        field->doc = mor_arena_strdup(&c->schema->arena, member->doc);
+    if (numbers)
+        return MOR_OK;
+    if (++c->depth > MOR_SCHEMA_DEPTH_MAX)
+        return mor_error_set(c->err, MOR_DATA, "types are nested deeper than %d",
+                             MOR_SCHEMA_DEPTH_MAX);
+    for (size_t i = 0; i < node->member_count; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "member%zu", field->child_count);
+        struct mor_avro_member branch = {
+            .name = name, .node = node->members[i].node, .field_id = -1};
+        if (branch.node->kind == MOR_AVRO_NULL)
+            continue;
+        MOR_TRY(add_field(c, field, &branch, above));
+        field->children[field->child_count - 1].nullable = true;
+    }
+    c->depth--;
+    return MOR_OK;
+}
+
 static enum mor_status add_field(struct converter *c, struct mor_field *parent,
                                  const struct mor_avro_member *member, const struct chain *above)
 {
@@ -111,6 +163,10 @@ static enum mor_status add_field(struct converter *c, struct mor_field *parent,
         return mor_error_set(c->err, MOR_DATA, "more than %d fields", MOR_SCHEMA_FIELDS_MAX);
     const struct mor_avro_node *node = member->node;
     bool nullable = mor_avro_nullable(&node);
+    if (node->kind == MOR_AVRO_UNION)
+        return add_union(c, parent, member, above) == MOR_OK
+                   ? MOR_OK
+                   : mor_error_wrap(c->err, "field '%s'", member->name);
     if (check_convertible(node, above, c->err) != MOR_OK)
         return mor_error_wrap(c->err, "field '%s'", member->name);
     enum mor_type type = node->logical ? logical_types[node->logical] : plain_types[node->kind];

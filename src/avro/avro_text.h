@@ -11,5 +11,9 @@ void mor_avro_put_json_string(struct mor_buffer *json, const char *text, size_t 
 // Looks through a union with null: *node becomes the other branch (of a union of one branch: that
 // branch). True when null was among the branches. Other unions and types: false, *node unchanged.
 bool mor_avro_nullable(const struct mor_avro_node **node);
+// Appends the datum of the field's default, which it has. DATA when the default does not fit.
+enum mor_status mor_avro_default_datum(const struct mor_avro_member *field,
+                                       struct mor_buffer *ret_datum,
+                                       struct mor_error *err) MOR_CHECKED;
 
 #endif

@@ -22,8 +22,10 @@ const struct cli_command cli_run_command = {
         "reads the files\n"
         "again; topics that are new, gone, changed or failed are started, stopped or started "
         "again, the others go\n"
-        "on. A topic that cannot go on is stopped and said so; the service ends with 1 when no "
-        "topic is left.",
+        "on. A topic that cannot go on stops and says why, on the status page too; the service "
+        "then "
+        "ends with 1 when\n"
+        "it is asked to end.",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
     .run = run_service,
@@ -45,17 +47,17 @@ static int run_service(int argc, char **argv)
     struct cli_service service;
     if (cli_service_start(&service, path, config, &err) != MOR_OK)
         return cli_fail(&err);
+    // Also when every topic has failed: the status page is where somebody looks for the reason.
     int signal_number = 0;
-    while (!cli_service_has_ended(&service)) {
+    while (signal_number == 0) {
         cli_service_tend(&service);
         signal_number = cli_wait_signal(WATCH_MS);
-        if (signal_number == SIGHUP)
+        if (signal_number == SIGHUP) {
             cli_service_reload(&service);
-        else if (signal_number != 0)
-            break;
+            signal_number = 0;
+        }
     }
-    if (signal_number != 0)
-        MOR_LOG(INFO, "stopping", MOR_INT("signal", signal_number));
+    MOR_LOG(INFO, "stopping", MOR_INT("signal", signal_number));
     size_t failed = cli_service_stop(&service);
     MOR_LOG(INFO, "stopped", MOR_INT("failed_topics", failed));
     return failed > 0 ? EXIT_FAILED : EXIT_DONE;

@@ -12,8 +12,9 @@
 #define POLL_MS 500
 
 static const struct cli_option options[] = {
-    {"until", "TIME", "event time that the table's watermark must have reached, as "
-                      "2026-01-31T12:00:00Z or 2026-01-31"},
+    {"until", "TIME",
+     "event time that the table's watermark must have reached, as "
+     "2026-01-31T12:00:00Z or 2026-01-31"},
     {"timeout", "DURATION", "give up after this long, as 30m; without it, wait for ever"},
 };
 

@@ -8,7 +8,8 @@
 static const struct cli_command *const commands[] = {
     &cli_run_command,     &cli_check_command,    &cli_demo_command,    &cli_scan_command,
     &cli_history_command, &cli_describe_command, &cli_parquet_command, &cli_status_command,
-    &cli_verify_command,  &cli_wait_for_command,
+    &cli_verify_command,  &cli_compact_command,  &cli_clean_command,  &cli_wait_for_command,
+    &cli_dead_letters_command,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -27,9 +28,9 @@ static void print_overview(FILE *out)
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         // the first sentence of the summary
         size_t length = strcspn(commands[i]->summary, ".\n");
-        (void)fprintf(out, "  %-10s %.*s\n", commands[i]->name, (int)length, commands[i]->summary);
+        (void)fprintf(out, "  %-12s %.*s\n", commands[i]->name, (int)length, commands[i]->summary);
     }
-    (void)fprintf(out, "  %-10s %s\n", "help", "explains a command: moraine help <command>");
+    (void)fprintf(out, "  %-12s %s\n", "help", "explains a command: moraine help <command>");
     (void)fprintf(out, "\nmoraine --version says what it is built from.\n");
 }
 

@@ -114,11 +114,22 @@ static void feed_watchdog(struct cli_service *service, int64_t now_ms)
         cli_notify("WATCHDOG=1");
 }
 
+static void tell_supervisor(struct cli_service *service)
+{
+    size_t ended = cli_topics_ended(service);
+    if (ended == service->told_ended)
+        return;
+    service->told_ended = ended;
+    cli_notify("STATUS=%zu topics, %zu of them stopped by an error: see the status page",
+               service->topic_count, ended);
+}
+
 void cli_service_tend(struct cli_service *service)
 {
     int64_t now_ms = mor_clock_mono_ms();
     atomic_store(&service->heartbeat_ms, now_ms);
     cli_topics_succeed(service);
+    tell_supervisor(service);
     feed_watchdog(service, now_ms);
 }
 
@@ -131,7 +142,7 @@ static void ask_for_time(int64_t deadline_ms)
 
 static void wait_for_topics(struct cli_service *service)
 {
-    while (!cli_service_has_ended(service)) {
+    while (cli_topics_ended(service) < service->topic_count) {
         struct timespec pause = {0, 5 * 1000000};
         nanosleep(&pause, NULL);
         int64_t now_ms = mor_clock_mono_ms();

@@ -9,6 +9,7 @@
 #include "cli.h"
 #include "moraine/config.h"
 #include "moraine/decode.h"
+#include "moraine/maintain.h"
 #include "moraine/pipeline.h"
 #include "moraine/serve.h"
 
@@ -25,6 +26,7 @@ struct cli_topic {
     struct cli_generation *generation;
     const struct mor_config_topic *config; // of the generation
     struct mor_pipeline *pipeline;         // NULL = could not be started: see failure
+    struct mor_maintainer *maintainer;     // of the topic's table; NULL = could not be started
     char *failure;
     atomic_int users;
     // main thread only
@@ -40,6 +42,7 @@ struct cli_service {
     struct mor_serve *serve; // NULL = http.listen is off
     int64_t started_ms;
     int64_t watchdog_ms, fed_ms; // main thread: interval (0 = nobody listens), when fed last
+    size_t told_ended;           // main thread: what the supervisor knows of cli_topics_ended
     atomic_llong heartbeat_ms;
     pthread_mutex_t mutex; // what follows
     struct cli_topic **topics;
@@ -70,8 +73,6 @@ void cli_service_tend(struct cli_service *service);
 // or started again, the others go on untouched. A configuration with an error is refused as a
 // whole.
 void cli_service_reload(struct cli_service *service);
-// True when no topic runs any more (stopped or failed) and none is to follow.
-bool cli_service_has_ended(const struct cli_service *service);
 // Commits what was taken in, within the configured time; joins everything and frees. Returns the
 // number of topics that had failed.
 size_t cli_service_stop(struct cli_service *service);
@@ -85,6 +86,11 @@ int cli_wait_signal(int64_t timeout_ms);
 // Opens the HTTP side when the configuration asks for it (service_http.c). Before topics start, so
 // that a port in use ends the program before it joins consumer groups.
 enum mor_status cli_service_serve(struct cli_service *service, struct mor_error *err) MOR_CHECKED;
+
+// service_upkeep.c. Starts to look after the topic's table, and tells of it.
+void cli_upkeep_start(struct cli_service *service, struct cli_topic *topic);
+void cli_upkeep_fill(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
+                     const struct cli_topic *from);
 
 // service_topics.c. The config is consumed in every case.
 enum mor_status cli_generation_new(struct mor_config *take_config,
@@ -102,6 +108,8 @@ struct cli_topic_changes {
 // Makes the topics those of `generation` (main thread). all: also those whose files say the same.
 void cli_topics_follow(struct cli_service *service, struct cli_generation *generation, bool all,
                        struct cli_topic_changes *ret_changes);
+// How many topics run no more (stopped or failed) and are not about to be replaced.
+size_t cli_topics_ended(const struct cli_service *service);
 // Asks every topic to stop by `deadline_ms` (monotonic); nobody succeeds them.
 void cli_topics_stop(struct cli_service *service, int64_t deadline_ms);
 // Puts successors in the place of topics that have stopped.

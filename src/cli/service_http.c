@@ -9,9 +9,10 @@
 #include "moraine/base/thread.h"
 
 // A topic is stuck when records wait and nothing was committed for some of its commit intervals and
-// the time that slow storage may take.
-#define STUCK_INTERVALS 3
-#define STUCK_GRACE_MS  60000
+// the time that a commit may take, or when something went wrong and did not pass at once.
+#define STUCK_INTERVALS  3
+#define STUCK_GRACE_MS   5000
+#define TROUBLE_AFTER_MS 3000
 
 static const char *const format_names[] = {[MOR_CONFIG_TABLE_HUDI] = "hudi",
                                            [MOR_CONFIG_TABLE_ICEBERG] = "iceberg",
@@ -108,6 +109,7 @@ static void fill_config(struct mor_serve_snapshot *snapshot, struct mor_serve_to
     topic->format = format_names[config->table.format];
     topic->commit_interval_ms = config->commit.interval_ms;
     topic->stuck_after_ms = config->commit.interval_ms * STUCK_INTERVALS + STUCK_GRACE_MS;
+    topic->trouble_after_ms = TROUBLE_AFTER_MS;
 }
 
 static void fill_topic(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
@@ -120,6 +122,7 @@ static void fill_topic(struct mor_serve_snapshot *snapshot, struct mor_serve_top
     char *trouble = mor_arena_strdup(arena, status->trouble);
     mor_config_redact(from->generation->config, trouble); // libraries quote what they were given
     topic->trouble = trouble;
+    topic->trouble_step = mor_arena_strdup(arena, status->trouble_step);
     topic->version = mor_arena_strdup(arena, status->last_version);
     fill_facts(&topic->facts, status);
     topic->commit_duration = histogram_of(snapshot, &status->commit_duration);
@@ -167,18 +170,27 @@ static void on_snapshot(void *context, struct mor_serve_snapshot *snapshot)
         }
         mor_pipeline_status(topics[i]->pipeline, status);
         fill_topic(snapshot, topic, topics[i], status);
+        cli_upkeep_fill(snapshot, topic, topics[i]);
     }
     free(status);
     cli_topics_unref(topics, count);
 }
 
+static enum mor_serve_outcome compact(struct cli_topic *topic, char *ret_words, size_t capacity)
+{
+    bool ours = topic->config->compaction.mode == MOR_CONFIG_COMPACTION_AUTO;
+    if (!ours || topic->maintainer == NULL) {
+        (void)snprintf(ret_words, capacity, "'compaction.mode' leaves the table to others");
+        return MOR_SERVE_NOT_NOW;
+    }
+    mor_maintainer_poke(topic->maintainer, true);
+    (void)snprintf(ret_words, capacity, "every file group with delta files is merged now");
+    return MOR_SERVE_DONE;
+}
+
 static enum mor_serve_outcome carry_out(struct mor_pipeline *pipeline, const char *topic,
                                         enum mor_serve_verb verb, char *ret_words, size_t capacity)
 {
-    if (verb == MOR_SERVE_COMPACT) {
-        (void)snprintf(ret_words, capacity, "compaction on demand is not supported yet");
-        return MOR_SERVE_UNSUPPORTED;
-    }
     if (pipeline == NULL || mor_pipeline_has_ended(pipeline)) {
         (void)snprintf(ret_words, capacity, "topic '%s' is not running", topic);
         return MOR_SERVE_NOT_NOW;
@@ -202,7 +214,9 @@ static enum mor_serve_outcome on_control(void *context, const char *topic, enum 
     enum mor_serve_outcome outcome = MOR_SERVE_NO_TOPIC;
     for (size_t i = 0; i < count; i++)
         if (strcmp(topics[i]->config->topic, topic) == 0)
-            outcome = carry_out(topics[i]->pipeline, topic, verb, ret_words, capacity);
+            outcome = verb == MOR_SERVE_COMPACT
+                          ? compact(topics[i], ret_words, capacity)
+                          : carry_out(topics[i]->pipeline, topic, verb, ret_words, capacity);
     if (outcome == MOR_SERVE_NO_TOPIC)
         (void)snprintf(ret_words, capacity, "no topic '%s' is configured", topic);
     cli_topics_unref(topics, count);

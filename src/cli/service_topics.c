@@ -63,6 +63,7 @@ static void topic_unref(struct cli_topic *topic)
 {
     if (topic == NULL || atomic_fetch_sub(&topic->users, 1) > 1)
         return;
+    mor_maintainer_free(topic->maintainer);
     mor_pipeline_free(topic->pipeline);
     cli_generation_unref(topic->generation);
     free(topic->failure);
@@ -79,11 +80,21 @@ static void topic_start(struct cli_service *service, struct cli_topic *topic)
                                            .budget_share_bytes =
                                                service->budget.limit_bytes / config->topic_count};
     struct mor_error err = MOR_ERROR_INIT;
-    if (mor_pipeline_start(&options, &topic->pipeline, &err) == MOR_OK)
+    if (mor_pipeline_start(&options, &topic->pipeline, &err) == MOR_OK) {
+        cli_upkeep_start(service, topic);
         return;
+    }
     topic->failure = mor_strdup(err.message);
     MOR_LOG(ERROR, "topic_failed", MOR_STR("topic", topic->config->topic),
             MOR_STR("class", mor_status_name(err.status)), MOR_STR("msg", err.message));
+}
+
+static void topic_stop(struct cli_topic *topic, int64_t deadline_ms)
+{
+    if (topic->maintainer != NULL)
+        mor_maintainer_stop(topic->maintainer);
+    if (topic->pipeline != NULL)
+        mor_pipeline_stop(topic->pipeline, deadline_ms);
 }
 
 static bool topic_has_ended(const struct cli_topic *topic)
@@ -172,9 +183,7 @@ static void topic_leave(struct cli_service *service, struct cli_topic *topic,
     if (topic->leaving)
         return;
     topic->leaving = true;
-    if (topic->pipeline != NULL)
-        mor_pipeline_stop(topic->pipeline,
-                          mor_clock_mono_ms() + service->current->config->shutdown_timeout_ms);
+    topic_stop(topic, mor_clock_mono_ms() + service->current->config->shutdown_timeout_ms);
 }
 
 void cli_topics_follow(struct cli_service *service, struct cli_generation *generation, bool all,
@@ -233,15 +242,14 @@ void cli_topics_stop(struct cli_service *service, int64_t deadline_ms)
         struct cli_topic *topic = service->topics[i];
         topic_unref(topic->successor);
         topic->successor = NULL;
-        if (topic->pipeline != NULL)
-            mor_pipeline_stop(topic->pipeline, deadline_ms);
+        topic_stop(topic, deadline_ms);
     }
 }
 
-bool cli_service_has_ended(const struct cli_service *service)
+size_t cli_topics_ended(const struct cli_service *service)
 {
+    size_t count = 0;
     for (size_t i = 0; i < service->topic_count; i++)
-        if (service->topics[i]->successor != NULL || !topic_has_ended(service->topics[i]))
-            return false;
-    return true;
+        count += service->topics[i]->successor == NULL && topic_has_ended(service->topics[i]);
+    return count;
 }

@@ -148,6 +148,11 @@ static void check_schema(struct mor_option_reading *reading, const struct mor_co
     }
     if (!mor_option_is_set(reading, "value.format"))
         return;
+    if (topic->value.format == MOR_CONFIG_FORMAT_RAW) {
+        if (mor_option_is_set(reading, "schema") || file || fields)
+            complain(reading, "schema", "'value.format: raw' has no schema; see 'columns'");
+        return;
+    }
     if (topic->schema.kind == MOR_CONFIG_SCHEMA_REGISTRY && !avro)
         complain(reading, "schema",
                  "'schema: registry' works with 'value.format: avro'; give a file or fields");
@@ -190,8 +195,39 @@ static void check_column(struct mor_option_reading *reading, const struct mor_co
         complain(reading, path, "'%s': there is no column '%s'", path, column);
 }
 
+// What `columns` and `value` say together.
+static void check_payload(struct mor_option_reading *reading, const struct mor_config_topic *topic)
+{
+    bool debezium = topic->value.envelope == MOR_CONFIG_ENVELOPE_DEBEZIUM;
+    bool raw = topic->value.format == MOR_CONFIG_FORMAT_RAW;
+    if (debezium && raw)
+        complain(reading, "value.envelope", "'value.envelope' needs a value that is read, not raw");
+    if (!debezium && (mor_option_is_set(reading, "value.debezium.truncate") ||
+                      mor_option_is_set(reading, "value.debezium.unavailable")))
+        complain(reading, "value.envelope", "'value.debezium' is for 'value.envelope: debezium'");
+    if (topic->value.format != MOR_CONFIG_FORMAT_JSON &&
+        mor_option_is_set(reading, "value.decimals"))
+        complain(reading, "value.decimals", "'value.decimals' is for 'value.format: json'");
+    for (size_t i = 0; i < topic->columns.count; i++) {
+        const struct mor_config_column *column = &topic->columns.items[i];
+        struct mor_place place = {column->line, column->column};
+        if (!column->from)
+            continue; // reported
+        if (column->kind == MOR_CONFIG_COLUMN_FIELD && raw)
+            mor_config_error(reading->loader, place, "'field' needs a value that is read, not raw");
+        if (column->kind == MOR_CONFIG_COLUMN_DEBEZIUM && !debezium)
+            mor_config_error(reading->loader, place, "'debezium' needs 'value.envelope: debezium'");
+        if (column->kind == MOR_CONFIG_COLUMN_FIELD && column->type &&
+            topic->value.format != MOR_CONFIG_FORMAT_JSON)
+            mor_config_error(reading->loader, place,
+                             "the type of a field comes from its schema; only JSON may name one");
+    }
+}
+
 static void check_columns(struct mor_option_reading *reading, const struct mor_config_topic *topic)
 {
+    if (topic->columns.count > 0 || topic->value.envelope != MOR_CONFIG_ENVELOPE_NONE)
+        return; // who reads the schema knows them
     check_column(reading, topic, "event_time.field", topic->event_time.field);
     check_column(reading, topic, "ordering", topic->ordering);
     check_column(reading, topic, "delete_when.field", topic->delete_when.field);
@@ -229,6 +265,7 @@ void mor_config_check_topic(struct mor_option_reading *reading, const struct mor
     if (!topic->group && topic->topic)
         topic->group = mor_arena_printf(arena, "moraine-%s", topic->topic);
     check_schema(reading, config, topic);
+    check_payload(reading, topic);
     check_partitions(reading, topic);
     check_columns(reading, topic);
     check_merging(reading, topic);

@@ -54,6 +54,19 @@ static bool same_fields(const struct mor_config_field *a, size_t count_a,
     return true;
 }
 
+static bool same_columns(const struct mor_config_column *a, size_t count_a,
+                         const struct mor_config_column *b, size_t count_b)
+{
+    if (count_a != count_b)
+        return false;
+    for (size_t i = 0; i < count_a; i++) {
+        if (a[i].kind != b[i].kind || !same_text(a[i].from, b[i].from) ||
+            !same_text(a[i].as, b[i].as) || !same_text(a[i].type, b[i].type))
+            return false;
+    }
+    return true;
+}
+
 static bool same_properties(const struct mor_config_property *a, size_t count_a,
                             const struct mor_config_property *b, size_t count_b)
 {
@@ -107,10 +120,13 @@ static bool same_value(const struct mor_option *row, const void *a, const void *
     case MOR_OPTION_PROPERTIES:
     case MOR_OPTION_CATALOGS:
     case MOR_OPTION_FIELDS:
+    case MOR_OPTION_COLUMNS:
         break;
     }
     memcpy(&x, a, sizeof x);
     memcpy(&y, b, sizeof y);
+    if (row->kind == MOR_OPTION_COLUMNS)
+        return same_columns(x.items, x.count, y.items, y.count);
     if (row->kind == MOR_OPTION_PROPERTIES)
         return same_properties(x.items, x.count, y.items, y.count);
     return row->kind == MOR_OPTION_CATALOGS ? same_catalogs(x.items, x.count, y.items, y.count)

@@ -220,3 +220,116 @@ bool mor_option_parse_fields(struct mor_option_reading *reading, const struct mo
     *(size_t *)(void *)(target + sizeof items) = count;
     return true;
 }
+
+// ---- columns chosen by hand ---------------------------------------------------------------------
+
+static const char *const column_sources[] = {
+    [MOR_CONFIG_COLUMN_FIELD] = "field",       [MOR_CONFIG_COLUMN_HEADER] = "header",
+    [MOR_CONFIG_COLUMN_CONSTANT] = "constant", [MOR_CONFIG_COLUMN_KAFKA] = "kafka",
+    [MOR_CONFIG_COLUMN_DEBEZIUM] = "debezium",
+};
+#define COLUMN_SOURCES (sizeof column_sources / sizeof column_sources[0])
+
+// The one source that the column names.
+static bool read_source(struct mor_config_loader *loader, const struct mor_yaml_node *node,
+                        struct mor_config_column *column)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < COLUMN_SOURCES; i++) {
+        if (!mor_yaml_child(node, column_sources[i]))
+            continue;
+        found++;
+        column->kind = (enum mor_config_column_kind)i;
+        column->from = mor_option_child_text(loader, node, column_sources[i], true);
+    }
+    if (found == 1)
+        return column->from != NULL;
+    mor_config_error(loader, node->place,
+                     "a column needs one of 'field', 'header', 'constant', 'kafka' or 'debezium'");
+    return false;
+}
+
+// What may stand behind `kafka` and `debezium`.
+static bool check_source(struct mor_config_loader *loader, const struct mor_yaml_node *node,
+                         const struct mor_config_column *column)
+{
+    static const char *const kafka[] = {"topic", "partition", "offset", "timestamp",
+                                        "key",   "value",     "headers"};
+    static const char *const debezium[] = {"op", "position", "ts_ms"};
+    bool is_kafka = column->kind == MOR_CONFIG_COLUMN_KAFKA;
+    const char *const *names = is_kafka ? kafka : debezium;
+    size_t count = is_kafka ? sizeof kafka / sizeof kafka[0] : sizeof debezium / sizeof debezium[0];
+    if (!is_kafka && (column->kind != MOR_CONFIG_COLUMN_DEBEZIUM ||
+                      (strncmp(column->from, "source.", 7) == 0 && column->from[7])))
+        return true;
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(names[i], column->from) == 0)
+            return true;
+    }
+    const struct mor_yaml_node *place = mor_yaml_child(node, column_sources[column->kind]);
+    mor_config_error(loader, place->place, "'%s' must be %s, found '%s'",
+                     column_sources[column->kind],
+                     is_kafka ? "topic, partition, offset, timestamp, key, value or headers"
+                              : "op, position, ts_ms or source.<field>",
+                     column->from);
+    return false;
+}
+
+static bool read_column(struct mor_config_loader *loader, const struct mor_yaml_node *node,
+                        struct mor_config_column *column)
+{
+    static const char *const names[] = {"field",    "header", "constant", "kafka",
+                                        "debezium", "as",     "type"};
+    if (node->kind != MOR_YAML_MAPPING) {
+        mor_config_error(loader, node->place,
+                         "a column is a mapping such as {header: trace_id}, found %s",
+                         mor_yaml_describe(node));
+        return false;
+    }
+    column->line = node->place.line;
+    column->column = node->place.column;
+    if (!only_keys(loader, node, names, sizeof names / sizeof names[0]) ||
+        !read_source(loader, node, column) || !check_source(loader, node, column))
+        return false;
+    column->as = mor_option_child_text(loader, node, "as", false);
+    column->type = mor_option_child_text(loader, node, "type", false);
+    if (!column->as && column->kind == MOR_CONFIG_COLUMN_CONSTANT) {
+        mor_config_error(loader, node->place, "a constant column needs its name: 'as'");
+        return false;
+    }
+    if (!column->as) {
+        const char *dot =
+            column->kind == MOR_CONFIG_COLUMN_HEADER ? NULL : strrchr(column->from, '.');
+        column->as = dot ? dot + 1 : column->from;
+    }
+    return true;
+}
+
+bool mor_option_parse_columns(struct mor_option_reading *reading, const struct mor_option *row,
+                              const struct mor_yaml_node *node)
+{
+    struct mor_config_loader *loader = reading->loader;
+    size_t count = child_count(node), i = 0;
+    if (count == 0 || count > FIELD_COUNT_MAX) {
+        mor_config_error(loader, node->place, "'%s' must be a list of 1 to %d columns", row->path,
+                         FIELD_COUNT_MAX);
+        return false;
+    }
+    struct mor_config_column *items =
+        mor_arena_calloc(&loader->memory->arena, count, sizeof(struct mor_config_column));
+    bool good = true;
+    for (const struct mor_yaml_node *child = node->first; child; child = child->next, i++) {
+        good = read_column(loader, child, &items[i]) && good;
+        for (size_t other = 0; good && other < i; other++) {
+            if (strcmp(items[other].as, items[i].as) == 0) {
+                mor_config_error(loader, child->place, "duplicate column '%s', first in line %lld",
+                                 items[i].as, (long long)items[other].line);
+                good = false;
+            }
+        }
+    }
+    char *target = (char *)reading->target + row->offset;
+    *(struct mor_config_column **)(void *)target = items;
+    *(size_t *)(void *)(target + sizeof items) = count;
+    return good;
+}

@@ -18,6 +18,7 @@ enum mor_option_kind {
     MOR_OPTION_CATALOGS, // array of struct mor_config_catalog, then its size_t count; a mapping by
                          // name
     MOR_OPTION_FIELDS,   // array of struct mor_config_field, then its size_t count
+    MOR_OPTION_COLUMNS,  // array of struct mor_config_column, then its size_t count
 };
 
 struct mor_option_choice {
@@ -73,6 +74,8 @@ bool mor_option_parse_catalogs(struct mor_option_reading *reading, const struct 
                                const struct mor_yaml_node *node);
 bool mor_option_parse_fields(struct mor_option_reading *reading, const struct mor_option *row,
                              const struct mor_yaml_node *node);
+bool mor_option_parse_columns(struct mor_option_reading *reading, const struct mor_option *row,
+                              const struct mor_yaml_node *node);
 // A required or optional scalar of `node` under `key`, substituted; NULL when absent or wrong
 // (reported when wrong, or when required and absent).
 const char *mor_option_child_text(struct mor_config_loader *loader,

@@ -186,6 +186,7 @@ static const char *kind_name(enum mor_option_kind kind)
     switch (kind) {
     case MOR_OPTION_TEXTS:
     case MOR_OPTION_FIELDS:
+    case MOR_OPTION_COLUMNS:
         return "a list";
     case MOR_OPTION_PROPERTIES:
     case MOR_OPTION_CATALOGS:
@@ -251,11 +252,12 @@ static bool parse_texts(struct mor_option_reading *reading, const struct mor_opt
 bool mor_option_parse(struct mor_option_reading *reading, const struct mor_option *row,
                       const struct mor_yaml_node *node)
 {
-    bool list = row->kind == MOR_OPTION_TEXTS || row->kind == MOR_OPTION_FIELDS;
+    bool structs = row->kind == MOR_OPTION_FIELDS || row->kind == MOR_OPTION_COLUMNS;
+    bool list = row->kind == MOR_OPTION_TEXTS || structs;
     bool mapping = row->kind == MOR_OPTION_PROPERTIES || row->kind == MOR_OPTION_CATALOGS;
     bool fits = (node->kind == MOR_YAML_SEQUENCE && list) ||
                 (node->kind == MOR_YAML_MAPPING && mapping) ||
-                (node->kind == MOR_YAML_SCALAR && !mapping && row->kind != MOR_OPTION_FIELDS);
+                (node->kind == MOR_YAML_SCALAR && !mapping && !structs);
     if (is_empty(node) || !fits) {
         mor_config_error(reading->loader, node->place, "'%s' must be %s, found %s", row->path,
                          kind_name(row->kind), mor_yaml_describe(node));
@@ -270,6 +272,8 @@ bool mor_option_parse(struct mor_option_reading *reading, const struct mor_optio
         return mor_option_parse_catalogs(reading, row, node);
     case MOR_OPTION_FIELDS:
         return mor_option_parse_fields(reading, row, node);
+    case MOR_OPTION_COLUMNS:
+        return mor_option_parse_columns(reading, row, node);
     default: {
         bool secret;
         const char *text = scalar(reading, row, node, &secret);

@@ -51,8 +51,8 @@ const struct mor_option mor_service_options[] = {
      NULL, 0, "Password for basic authentication."},
     {"schema_registry.ca_location", MOR_OPTION_TEXT, SERVICE(schema_registry.ca_location), NULL, 0,
      0, NULL, 0, "File with the certificates to trust. Default: the system's."},
-    {"schema_registry.timeout", MOR_OPTION_DURATION, SERVICE(schema_registry.timeout_ms), "10s",
-     100, 10 * MINUTE, NULL, 0, "Limit of one request."},
+    {"schema_registry.timeout", MOR_OPTION_DURATION, SERVICE(schema_registry.timeout_ms), "5s", 100,
+     10 * MINUTE, NULL, 0, "Limit of one request."},
     {"storage.s3.endpoint", MOR_OPTION_TEXT, SERVICE(s3.endpoint), NULL, 0, 0, NULL,
      MOR_OPTION_IDLE, "URL of an S3-compatible store. Default: AWS."},
     {"storage.s3.region", MOR_OPTION_TEXT, SERVICE(s3.region), "us-east-1", 0, 0, NULL,
@@ -80,12 +80,25 @@ static const struct mor_option_choice formats[] = {
     {"avro", MOR_CONFIG_FORMAT_AVRO, false},
     {"json", MOR_CONFIG_FORMAT_JSON, false},
     {"protobuf", MOR_CONFIG_FORMAT_PROTOBUF, true},
-    {"raw", MOR_CONFIG_FORMAT_RAW, true},
+    {"raw", MOR_CONFIG_FORMAT_RAW, false},
     {NULL, 0, false},
 };
 static const struct mor_option_choice envelopes[] = {
     {"none", MOR_CONFIG_ENVELOPE_NONE, false},
-    {"debezium", MOR_CONFIG_ENVELOPE_DEBEZIUM, true},
+    {"debezium", MOR_CONFIG_ENVELOPE_DEBEZIUM, false},
+    {NULL, 0, false}};
+static const struct mor_option_choice truncates[] = {{"ignore", MOR_CONFIG_TRUNCATE_IGNORE, false},
+                                                     {"stop", MOR_CONFIG_TRUNCATE_STOP, false},
+                                                     {NULL, 0, false}};
+static const struct mor_option_choice unavailables[] = {
+    {"null", MOR_CONFIG_UNAVAILABLE_NULL, false},
+    {"keep", MOR_CONFIG_UNAVAILABLE_KEEP, false},
+    {"dead_letter", MOR_CONFIG_UNAVAILABLE_DEAD_LETTER, false},
+    {NULL, 0, false}};
+static const struct mor_option_choice decimal_texts[] = {
+    {"auto", MOR_CONFIG_DECIMALS_AUTO, false},
+    {"text", MOR_CONFIG_DECIMALS_TEXT, false},
+    {"base64", MOR_CONFIG_DECIMALS_BASE64, false},
     {NULL, 0, false}};
 static const struct mor_option_choice wires[] = {{"confluent", MOR_CONFIG_WIRE_CONFLUENT, false},
                                                  {"bare", MOR_CONFIG_WIRE_BARE, false},
@@ -137,6 +150,11 @@ static const struct mor_option_choice compactions[] = {
     {"off", MOR_CONFIG_COMPACTION_OFF, false},
     {NULL, 0, false},
 };
+static const struct mor_option_choice cluster_orders[] = {
+    {"value", MOR_CONFIG_CLUSTER_BY_VALUE, false},
+    {"z", MOR_CONFIG_CLUSTER_BY_Z_ORDER, false},
+    {NULL, 0, false},
+};
 static const struct mor_option_choice on_errors[] = {
     {"dead_letter", MOR_CONFIG_ON_ERROR_DEAD_LETTER, false},
     {"stop", MOR_CONFIG_ON_ERROR_STOP, false},
@@ -153,13 +171,27 @@ const struct mor_option mor_topic_options[] = {
      "added later "
      "begin at their first record."},
     {"value.format", MOR_OPTION_CHOICE, TOPIC(value.format), NULL, 0, 0, formats,
-     MOR_OPTION_REQUIRED, "Encoding of record values."},
+     MOR_OPTION_REQUIRED, "Encoding of record values. `raw` reads nothing of them."},
     {"value.envelope", MOR_OPTION_CHOICE, TOPIC(value.envelope), "none", 0, 0, envelopes, 0,
-     "Change-event envelope around the row."},
+     "Change-event envelope around the row; see below."},
     {"value.wire", MOR_OPTION_CHOICE, TOPIC(value.wire), NULL, 0, 0, wires, 0,
      "Avro: `confluent` = five bytes with the schema's id come first, `bare` = they do not. "
      "Default: `confluent` with "
      "`schema: registry`, else `bare`."},
+    {"value.decimals", MOR_OPTION_CHOICE, TOPIC(value.decimals), "auto", 0, 0, decimal_texts, 0,
+     "JSON: what a decimal given as a string is: `text` = digits, `base64` = Kafka Connect's bytes "
+     "(Debezium's `precise`). `auto`: `base64` with an envelope, else `text`."},
+    {"value.debezium.truncate", MOR_OPTION_CHOICE, TOPIC(value.debezium.truncate), "stop", 0, 0,
+     truncates, 0,
+     "What a truncated source table does to the topic: `stop` with an error, or `ignore` it "
+     "(counted "
+     "as filtered). Deleting every row is not possible."},
+    {"value.debezium.unavailable", MOR_OPTION_CHOICE, TOPIC(value.debezium.unavailable),
+     "dead_letter", 0, 0, unavailables, 0,
+     "A column whose value Debezium did not get because it is unchanged and stored out of line "
+     "(`__debezium_unavailable_value`): `dead_letter`, write `null`, or `keep` the marker as the "
+     "value. The old value cannot be kept: rows are written without reading them. "
+     "`REPLICA IDENTITY FULL` avoids it."},
     {"message_key.format", MOR_OPTION_CHOICE, TOPIC(message_key.format), "auto", 0, 0, key_formats,
      0,
      "How the keys of tombstones are read; `auto` goes by the value's format and the key columns."},
@@ -169,6 +201,15 @@ const struct mor_option mor_topic_options[] = {
      "An Avro schema file, relative to this file."},
     {"schema.fields", MOR_OPTION_FIELDS, TOPIC(schema.fields), NULL, 0, 0, NULL, 0,
      "The columns: a list of `{name: id, type: long, nullable: false}`; see below."},
+    {"columns", MOR_OPTION_COLUMNS, TOPIC(columns), NULL, 0, 0, NULL, 0,
+     "Columns chosen by hand: fields of the payload, Kafka headers, constants, coordinates; see "
+     "below."},
+    {"limits.value_size", MOR_OPTION_SIZE, TOPIC(limits.value_size_bytes), "32MiB", 1 * KIB,
+     1 * GIB, NULL, 0, "Longest value or message key; no text, list or map in it can be longer."},
+    {"limits.depth", MOR_OPTION_COUNT, TOPIC(limits.depth), "64", 1, 64, NULL, 0,
+     "Deepest nesting of a JSON value."},
+    {"limits.elements", MOR_OPTION_COUNT, TOPIC(limits.elements), "1000000", 1, 1000000000, NULL, 0,
+     "Elements of one list or map, and headers of one record."},
     {"event_time.field", MOR_OPTION_TEXT, TOPIC(event_time.field), NULL, 0, 0, NULL, 0,
      "Column with the event's time. Default: Kafka's timestamp."},
     {"event_time.unit", MOR_OPTION_CHOICE, TOPIC(event_time.unit), "ms", 0, 0, time_units, 0,
@@ -186,8 +227,8 @@ const struct mor_option mor_topic_options[] = {
      3650 * DAY, NULL, 0,
      "Event times further ahead of the clock than this do not move the watermark; they are "
      "counted."},
-    {"event_time.watermark_interval", MOR_OPTION_DURATION,
-     TOPIC(event_time.watermark_interval_ms), "0s", 0, DAY, NULL, 0,
+    {"event_time.watermark_interval", MOR_OPTION_DURATION, TOPIC(event_time.watermark_interval_ms),
+     "0s", 0, DAY, NULL, 0,
      "How often a commit without records may be made when only the watermark moves, because "
      "partitions turn idle; 0s = never."},
     {"event_time.late", MOR_OPTION_CHOICE, TOPIC(event_time.late), "merge", 0, 0, late_policies, 0,
@@ -206,8 +247,8 @@ const struct mor_option mor_topic_options[] = {
     {"dedup.by", MOR_OPTION_TEXTS, TOPIC(dedup.by), NULL, 0, 0, NULL, 0,
      "Columns that identify an event; a second one within the window is dropped. All copies of an "
      "event must come through one Kafka partition when several instances share the topic."},
-    {"dedup.window", MOR_OPTION_DURATION, TOPIC(dedup.window_ms), "24h", 1 * S, 365 * DAY, NULL,
-     0, "How long an event is remembered, in event time behind the watermark."},
+    {"dedup.window", MOR_OPTION_DURATION, TOPIC(dedup.window_ms), "24h", 1 * S, 365 * DAY, NULL, 0,
+     "How long an event is remembered, in event time behind the watermark."},
     {"table.format", MOR_OPTION_CHOICE, TOPIC(table.format), "hudi", 0, 0, table_formats, 0,
      "Table format."},
     {"table.location", MOR_OPTION_TEXT, TOPIC(table.location), NULL, 0, 0, NULL,
@@ -237,19 +278,29 @@ const struct mor_option mor_topic_options[] = {
      "Records in a batch."},
     {"commit.max_bytes", MOR_OPTION_SIZE, TOPIC(commit.max_bytes), "128MiB", 1 * KIB, 64 * GIB,
      NULL, 0, "Bytes of keys and values in a batch."},
-    {"compaction.mode", MOR_OPTION_CHOICE, TOPIC(compaction.mode), "auto", 0, 0, compactions,
-     MOR_OPTION_IDLE, "`auto` inside the service, `external` by another engine, `off`."},
+    {"compaction.mode", MOR_OPTION_CHOICE, TOPIC(compaction.mode), "auto", 0, 0, compactions, 0,
+     "`auto` inside the service, `external` by another engine, `off`."},
     {"compaction.max_delta_files", MOR_OPTION_COUNT, TOPIC(compaction.max_delta_files), "10", 1,
-     10000, NULL, MOR_OPTION_IDLE, "Delta files of a file group that make it due."},
+     10000, NULL, 0, "Delta files of a file group that make it due."},
     {"compaction.max_delta_ratio", MOR_OPTION_RATIO, TOPIC(compaction.max_delta_ratio), "0.3", 1,
-     100000, NULL, MOR_OPTION_IDLE,
-     "Bytes of delta files to bytes of the base file that make it due."},
+     100000, NULL, 0,
+     "Bytes of delta files to bytes of the base file that make it due, from 1 MiB of deltas on."},
     {"compaction.target_file_size", MOR_OPTION_SIZE, TOPIC(compaction.target_file_size_bytes),
-     "256MiB", 1 * MIB, 16 * GIB, NULL, MOR_OPTION_IDLE, "Size of rewritten files."},
+     "256MiB", 1 * MIB, 16 * GIB, NULL, 0,
+     "Append-only tables: files below half of it are gathered into files of about this size. Keyed "
+     "tables: so many bytes of deltas make a file group due."},
+    {"compaction.cluster_by", MOR_OPTION_TEXTS, TOPIC(compaction.cluster_by), NULL, 0, 0, NULL, 0,
+     "Append-only tables: rows of gathered files are sorted by these columns, row group by row "
+     "group."},
+    {"compaction.cluster_order", MOR_OPTION_CHOICE, TOPIC(compaction.cluster_order), "value", 0, 0,
+     cluster_orders, 0,
+     "`value`: by the first column, then the next; `z`: along a Z curve, so that conditions on "
+     "each "
+     "column leave files unread."},
     {"retention.age", MOR_OPTION_DURATION, TOPIC(retention.age_ms), "7d", 1 * MINUTE, 3650 * DAY,
-     NULL, MOR_OPTION_IDLE, "Snapshots younger than this stay readable."},
+     NULL, 0, "Snapshots younger than this stay readable; delta files are merged at this age."},
     {"retention.min_snapshots", MOR_OPTION_COUNT, TOPIC(retention.min_snapshots), "10", 1, 1000000,
-     NULL, MOR_OPTION_IDLE, "So many newest snapshots stay readable whatever their age."},
+     NULL, 0, "So many newest snapshots stay readable whatever their age."},
     {"dead_letter.location", MOR_OPTION_TEXT, TOPIC(dead_letter.location), NULL, 0, 0, NULL, 0,
      "Folder of a table for the dead letters: `file:///path` or an absolute path; of the topic's "
      "table format, append-only, exactly once. Default: the local file "

@@ -1,4 +1,5 @@
-// The decoder's inside: JSON plan, Avro plans by schema id, and the same for message keys.
+// The decoder's inside: JSON plan, Avro plans by schema id, attributes, and the same for message
+// keys.
 #ifndef MORAINE_DECODER_H
 #define MORAINE_DECODER_H
 
@@ -12,6 +13,8 @@
 // Writer schemas kept per decoder; a topic has a handful. Past it the cache starts anew.
 #define MOR_DECODER_PLANS_MAX 1024
 
+#define MOR_WIRE_HEADER_SIZE 5 // 00 and the schema id, big-endian
+
 // A writer schema and the plan from it to the columns, or why there is none.
 struct mor_decoder_plan {
     struct mor_avro_schema *writer;
@@ -22,58 +25,95 @@ struct mor_decoder_plan {
 // Plans by the registry's id, for values or for keys.
 struct mor_decoder_plans {
     const struct mor_schema *table;
+    const struct mor_avro_schema *reader; // NULL = none
+    const struct mor_route *routes;       // NULL = the fields of the columns' names
+    size_t route_count;
     const char *wrap_as; // a writer schema that is no record is taken as a record of this one field
     struct mor_map by_id;
     int32_t last_id; // the hot case: the same id as before
     struct mor_decoder_plan *last;
 };
 
+// A column that does not come from the payload.
+struct mor_decoder_attribute {
+    enum mor_attribute_kind kind;
+    const char *text;
+    struct mor_json_value value; // how a text becomes a slot
+    struct mor_vector constant;  // CONSTANT: its one slot
+};
+
 struct mor_decoder {
-    enum mor_payload_format format;
-    enum mor_key_format key_format;
-    const struct mor_schema *schema;
-    size_t column_count;
-    size_t value_size_max_bytes;
-    struct mor_registry *registry;
+    struct mor_decoder_options options; // limits filled in
     struct mor_arena arena;
     locale_t locale;
     struct mor_buffer text; // the record's text with padding behind it
     struct mor_buffer scratch, slots;
+    struct mor_notes notes; // of the record that was decoded last
     struct mor_json_object *object;
-    struct mor_schema *value_table; // the first column_count columns
+    struct mor_schema *value_table; // the payload's columns
+    struct mor_avro_schema *reader;
     struct mor_decoder_plans value_plans;
     struct mor_decoder_plan *bare; // of options.writer_schema
+    struct mor_decoder_attribute *attributes;
     // keys
     size_t key_count;
-    size_t *key_indices; // columns
+    size_t *key_indices; // columns of the payload
     struct mor_json_object *key_object;
     struct mor_schema *key_table; // all columns, only the key columns under their name
     struct mor_decoder_plans key_plans;
     char notice[512]; // not told yet; "" = nothing
 };
 
-// Plan for the wire format's schema `id`; RETRY, FATAL as the registry says, DATA when the schema
-// is not known or does not fit.
-enum mor_status mor_decoder_find_plan(struct mor_decoder *decoder, struct mor_decoder_plans *plans,
-                                      int32_t id, const struct mor_decoder_plan **ret_plan,
-                                      struct mor_error *err) MOR_CHECKED;
+// ---- Avro (decoder_avro.c) ----------------------------------------------------------------------
+
+enum mor_status mor_decoder_set_avro(struct mor_decoder *decoder,
+                                     struct mor_error *err) MOR_CHECKED;
+void mor_decoder_avro_done(struct mor_decoder *decoder);
+enum mor_status mor_decoder_avro(struct mor_decoder *decoder, const struct mor_record *record,
+                                 struct mor_vector *columns, struct mor_error *err) MOR_CHECKED;
 // Decodes a datum in Confluent's wire format.
 enum mor_status mor_decoder_wire(struct mor_decoder *decoder, struct mor_decoder_plans *plans,
                                  const uint8_t *bytes, size_t size_bytes,
                                  struct mor_vector *columns, struct mor_error *err) MOR_CHECKED;
 
+// ---- JSON (decoder_json.c) ----------------------------------------------------------------------
+
+enum mor_status mor_decoder_json(struct mor_decoder *decoder, const struct mor_record *record,
+                                 struct mor_vector *columns, struct mor_error *err) MOR_CHECKED;
 // Copies the text with padding and sets up the reader.
 void mor_decoder_start_json(struct mor_decoder *decoder, const uint8_t *bytes, size_t size_bytes,
                             struct mor_json_reader *ret_reader);
-// Checks that nothing stands behind `at` (NULL = failed before). On failure cuts the columns back
-// to `length` and fills the error.
+// Steps into {"schema": ..., "payload": ...}, as Kafka Connect writes values with their schema;
+// *ret_depth counts how deep. Other texts: where it stands.
+const uint8_t *mor_decoder_enter_json(struct mor_json_reader *reader, const uint8_t *at,
+                                      int *ret_depth);
+// Checks that nothing but the end of what was entered stands behind `at` (NULL = failed before). On
+// failure cuts the columns back to `length` and fills the error.
 enum mor_status mor_decoder_finish_json(struct mor_decoder *decoder, struct mor_json_reader *reader,
-                                        const uint8_t *at, struct mor_vector *columns,
+                                        const uint8_t *at, int depth, struct mor_vector *columns,
                                         size_t length, struct mor_error *err) MOR_CHECKED;
+
+// ---- keys, attributes, envelopes ----------------------------------------------------------------
 
 // Reads the key columns of the options. FATAL when one is missing or nested.
 enum mor_status mor_decoder_set_keys(struct mor_decoder *decoder,
-                                     const struct mor_decoder_options *options,
                                      struct mor_error *err) MOR_CHECKED;
+
+enum mor_status mor_decoder_set_attributes(struct mor_decoder *decoder,
+                                           struct mor_error *err) MOR_CHECKED;
+void mor_decoder_attributes_done(struct mor_decoder *decoder);
+// One slot in each of their columns. DATA: nothing was appended to any of them.
+enum mor_status mor_decoder_append_attributes(struct mor_decoder *decoder,
+                                              const struct mor_record *record,
+                                              struct mor_vector *columns,
+                                              struct mor_error *err) MOR_CHECKED;
+
+// What the change event that was just decoded is; NOTHING: its slots were taken back.
+enum mor_status mor_decoder_judge(struct mor_decoder *decoder, struct mor_vector *columns,
+                                  size_t length, enum mor_decoded *ret_what,
+                                  struct mor_error *err) MOR_CHECKED;
+
+// Cuts the payload's columns back.
+void mor_decoder_undo(const struct mor_decoder *decoder, struct mor_vector *columns, size_t length);
 
 #endif

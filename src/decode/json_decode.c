@@ -235,7 +235,7 @@ static const uint8_t *decode_decimal(struct mor_json_reader *reader,
 {
     struct mor_json_number number;
     const uint8_t *behind = mor_json_number(reader, at, &number);
-    if (behind && !mor_json_append_text(reader, value, vector, number.start, number.size))
+    if (behind && !mor_json_append_decimal(value, vector, number.start, number.size))
         return mor_json_fail(reader, at, "the number does not fit the decimal column");
     return behind;
 }
@@ -337,6 +337,8 @@ static const uint8_t *decode_items(struct mor_json_reader *reader,
             return NULL;
         if (items->length >= INT32_MAX)
             return fail_full(reader, at);
+        if (items->length - first >= reader->items_max)
+            return mor_json_fail(reader, at, "too many elements");
         at = mor_json_decode_value(reader, value->item, items, at, depth + 1);
         if (!at)
             return fail_in(reader, value->item->name);
@@ -497,8 +499,8 @@ const uint8_t *mor_json_decode_value(struct mor_json_reader *reader,
                                      const struct mor_json_value *value, struct mor_vector *vector,
                                      const uint8_t *at, int depth)
 {
-    if (depth > MOR_DECODER_DEPTH_MAX)
-        return mor_json_fail(reader, at, "values are nested deeper than 64");
+    if (depth > reader->depth_max)
+        return mor_json_fail(reader, at, "values are nested too deeply");
     // the text is never longer than its JSON, so this is enough for any value of this record
     if ((size_t)(reader->end - at) > (size_t)INT32_MAX - vector->data.size_bytes)
         return fail_full(reader, at);
@@ -507,22 +509,126 @@ const uint8_t *mor_json_decode_value(struct mor_json_reader *reader,
 
 // ---- objects ------------------------------------------------------------------------------------
 
+static bool missing(struct mor_json_reader *reader, const struct mor_json_field *field,
+                    const uint8_t *at)
+{
+    mor_json_fail(reader, at, "a required field is missing");
+    fail_in(reader, field->name);
+    return false;
+}
+
+// The columns of a flattened object that is not there.
+static void fill_absent(const struct mor_json_object *object, struct mor_vector *vectors)
+{
+    for (size_t i = 0; i < object->field_count; i++) {
+        const struct mor_json_field *field = &object->fields[i];
+        if (field->role == MOR_JSON_FLATTENED)
+            fill_absent(field->value.object, vectors);
+        else if (field->column != MOR_ROUTE_NONE)
+            mor_vector_append_null(&vectors[field->column]);
+    }
+}
+
+// A flattened object that did not come, or came as null: what stands in for it, or nothing.
+static bool fill_flattened(struct mor_json_reader *reader, struct mor_json_object *object,
+                           const struct mor_json_field *field, struct mor_vector *vectors,
+                           const uint8_t *at, int depth)
+{
+    if (field->value.required)
+        return missing(reader, field, at);
+    const struct mor_json_field *other =
+        field->otherwise != MOR_ROUTE_NONE ? &object->fields[field->otherwise] : NULL;
+    if (other && other->seen == object->generation && *other->kept != 'n') {
+        reader->notes->otherwise = true;
+        if (mor_json_decode_object(reader, field->value.object, vectors, other->kept, depth + 1))
+            return true;
+        fail_in(reader, other->name);
+        return false;
+    }
+    if (other)
+        reader->notes->absent = true;
+    fill_absent(field->value.object, vectors);
+    return true;
+}
+
 // Fields that did not come become null.
 static bool fill_missing(struct mor_json_reader *reader, struct mor_json_object *object,
-                         struct mor_vector *vectors, const uint8_t *at)
+                         struct mor_vector *vectors, const uint8_t *at, int depth)
 {
     for (size_t i = 0; i < object->field_count; i++) {
         struct mor_json_field *field = &object->fields[i];
         if (field->seen == object->generation)
             continue;
-        if (field->value.required || field->must_occur) {
-            mor_json_fail(reader, at, "a required field is missing");
-            fail_in(reader, field->name);
-            return false;
+        if (field->role == MOR_JSON_FLATTENED) {
+            if (!fill_flattened(reader, object, field, vectors, at, depth))
+                return false;
+            continue;
         }
-        mor_vector_append_null(&vectors[field->column]);
+        if (field->value.required || field->must_occur)
+            return missing(reader, field, at);
+        if (field->column != MOR_ROUTE_NONE)
+            mor_vector_append_null(&vectors[field->column]);
     }
     return true;
+}
+
+// Text as it stands between the quotes, or a whole number; anything else is not noted.
+static void take_note(struct mor_json_reader *reader, const struct mor_json_field *field,
+                      const uint8_t *at)
+{
+    struct mor_note *note = &reader->notes->values[field->note];
+    struct mor_json_reader peek = *reader; // whoever reads the value next reports what is wrong
+    if (*at == '"') {
+        const uint8_t *behind = mor_json_skip(&peek, at, 0);
+        if (behind)
+            *note = (struct mor_note){
+                .text = at + 1, .size_bytes = (size_t)(behind - at) - 2, .present = true};
+    } else if (*at != 'n') {
+        note->present = decode_integer(&peek, at, &note->number) != NULL;
+    }
+}
+
+static const uint8_t *decode_column(struct mor_json_reader *reader, struct mor_json_field *field,
+                                    uint64_t generation, struct mor_vector *vectors,
+                                    const uint8_t *at, int depth)
+{
+    if (field->seen == generation) {
+        mor_json_fail(reader, at, "duplicate key");
+        return fail_in(reader, field->name);
+    }
+    field->seen = generation;
+    at = field->role == MOR_JSON_FLATTENED
+             ? mor_json_decode_object(reader, field->value.object, vectors, at, depth)
+             : mor_json_decode_value(reader, &field->value, &vectors[field->column], at, depth);
+    return at ? at : fail_in(reader, field->name);
+}
+
+// A field that is not simply a column.
+static __attribute__((noinline)) const uint8_t *decode_special(struct mor_json_reader *reader,
+                                                               struct mor_json_object *object,
+                                                               struct mor_json_field *field,
+                                                               struct mor_vector *vectors,
+                                                               const uint8_t *at, int depth)
+{
+    uint64_t generation = object->generation;
+    switch (field->role) {
+    case MOR_JSON_NOTED:
+        take_note(reader, field, at);
+        if (field->column == MOR_ROUTE_NONE)
+            break;
+        return decode_column(reader, field, generation, vectors, at, depth);
+    case MOR_JSON_FLATTENED:
+        if (memcmp(at, "null", 4) == 0)
+            return at + 4; // as if it were missing
+        return decode_column(reader, field, generation, vectors, at, depth);
+    case MOR_JSON_KEPT:
+        field->kept = at;
+        break;
+    default:
+        return mor_json_skip(reader, at, depth);
+    }
+    field->seen = generation;
+    return mor_json_skip(reader, at, depth);
 }
 
 const uint8_t *mor_json_decode_object(struct mor_json_reader *reader,
@@ -553,8 +659,8 @@ const uint8_t *mor_json_decode_object(struct mor_json_reader *reader,
                 return mor_json_fail(reader, at, "expected ':'");
         }
         at = mor_json_space(at + 1);
-        if (field->ignored) {
-            at = mor_json_skip(reader, at, depth + 1);
+        if (field->role != MOR_JSON_COLUMN) {
+            at = decode_special(reader, object, field, vectors, at, depth + 1);
             if (!at)
                 return NULL;
         } else {
@@ -576,7 +682,7 @@ const uint8_t *mor_json_decode_object(struct mor_json_reader *reader,
         else if (*at != '}')
             return mor_json_fail(reader, at, "expected ',' or '}'");
     }
-    if (seen < object->field_count && !fill_missing(reader, object, vectors, at))
+    if (seen < object->field_count && !fill_missing(reader, object, vectors, at, depth))
         return NULL;
     return at + 1;
 }

@@ -3,6 +3,7 @@
 #ifndef MORAINE_JSON_PLAN_H
 #define MORAINE_JSON_PLAN_H
 
+#include "moraine/avro/route.h"
 #include "moraine/column.h"
 
 struct mor_json_object;
@@ -22,13 +23,24 @@ struct mor_json_value {
     const char *name;                  // for messages
 };
 
+enum mor_json_role {
+    MOR_JSON_COLUMN,
+    MOR_JSON_IGNORED,   // unknown to the table
+    MOR_JSON_NOTED,     // noted, then a column when it has one
+    MOR_JSON_FLATTENED, // an object whose fields are columns beside this one's
+    MOR_JSON_KEPT,      // stands in for a flattened one: its place is remembered
+};
+
 // A key that may occur in an object. `next` is the one that followed it in the last record: the
 // prediction, compared as bytes, quotes included, before anything is looked up.
 struct mor_json_field {
     struct mor_json_value value;
-    uint32_t column;       // among the vectors of the object
-    bool ignored;          // unknown to the table
+    int32_t column;        // among the vectors of the object, MOR_ROUTE_NONE = none
+    uint8_t role;          // enum mor_json_role
     bool must_occur;       // absence is refused even when null is not
+    int8_t note;           // NOTED: index of the note
+    int32_t otherwise;     // FLATTENED: index of the field that stands in, MOR_ROUTE_NONE = none
+    const uint8_t *kept;   // KEPT: where it stands in this record
     uint32_t quoted_size;  // 0 when the name cannot stand in JSON as it is
     const uint8_t *quoted; // followed by at least 32 zero bytes
     const char *name;
@@ -54,20 +66,28 @@ struct mor_json_object {
     struct mor_arena *arena;
 };
 
-// Builds the object of `count` columns; columns[i] of the vectors belongs to fields[i]. `source`
-// (may be NULL) is the struct in which the source declares fields of the same name. Lives as long
-// as the arena. FATAL when a source type cannot become the column's.
-enum mor_status mor_json_object_build(struct mor_arena *arena, const struct mor_field *fields,
-                                      size_t count, const struct mor_field *source,
+// Builds the object of `count` routes into `columns`. `source` (may be NULL) is the struct in which
+// the source declares fields of the same name. Lives as long as the arena. FATAL when a source type
+// cannot become the column's.
+enum mor_status mor_json_object_build(struct mor_arena *arena, const struct mor_field *columns,
+                                      const struct mor_route *routes, size_t count,
+                                      const struct mor_field *source,
                                       struct mor_json_object **ret_object,
                                       struct mor_error *err) MOR_CHECKED;
-// The same with the fields named by indices only. All of them must occur; null is allowed where the
-// field allows it and there are several.
-enum mor_status mor_json_object_build_some(struct mor_arena *arena, const struct mor_field *fields,
-                                           const size_t *indices, size_t count,
-                                           const struct mor_field *source,
-                                           struct mor_json_object **ret_object,
-                                           struct mor_error *err) MOR_CHECKED;
+// The same for a message key: all of the fields must occur; null is allowed where the column allows
+// it and there are several.
+enum mor_status mor_json_object_build_key(struct mor_arena *arena, const struct mor_field *columns,
+                                          const struct mor_route *routes, size_t count,
+                                          const struct mor_field *source,
+                                          struct mor_json_object **ret_object,
+                                          struct mor_error *err) MOR_CHECKED;
+// One value for a column of type `field`, which the source declares as `source` (NULL = the same).
+enum mor_status mor_json_value_build(struct mor_arena *arena, const struct mor_field *field,
+                                     const struct mor_field *source, struct mor_json_value *value,
+                                     struct mor_error *err) MOR_CHECKED;
+// Routes of fields that are the columns of their name.
+struct mor_route *mor_json_routes_of(struct mor_arena *arena, const struct mor_field *fields,
+                                     size_t count);
 
 // The field behind slots[i] - 1.
 static inline struct mor_json_field *mor_json_object_at(const struct mor_json_object *object,

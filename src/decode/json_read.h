@@ -17,6 +17,10 @@ struct mor_json_reader {
     const char *wrong;  // constant text
     const uint8_t *wrong_at;
     bool column_full;
+    bool base64_decimals;    // a decimal's text is base64 of big-endian bytes, not digits
+    int depth_max;           // of values
+    size_t items_max;        // elements of one list or map
+    struct mor_notes *notes; // of this record
     size_t path_count;
     const char *path[MOR_JSON_PATH_MAX]; // innermost first
     struct mor_buffer *scratch;          // texts with escapes
@@ -86,6 +90,10 @@ const uint8_t *mor_json_decode_value(struct mor_json_reader *reader,
 // when the text is not one.
 bool mor_json_append_text(struct mor_json_reader *reader, const struct mor_json_value *value,
                           struct mor_vector *vector, const uint8_t *text, size_t size);
+
+// The slot of a decimal column from digits.
+bool mor_json_append_decimal(const struct mor_json_value *value, struct mor_vector *vector,
+                             const uint8_t *digits, size_t size);
 
 // Eight ASCII digits at once: the value of the digits that stand at the beginning of the 8 bytes,
 // and how many they are.

@@ -105,13 +105,27 @@ static bool append_integer(const struct mor_json_value *value, struct mor_vector
     return true;
 }
 
-static bool append_decimal(const struct mor_json_value *value, struct mor_vector *vector,
-                           const uint8_t *text, size_t size)
+bool mor_json_append_decimal(const struct mor_json_value *value, struct mor_vector *vector,
+                             const uint8_t *digits, size_t size)
 {
     struct mor_error ignored = MOR_ERROR_INIT;
     mor_int128 number;
-    if (mor_decimal_parse((const char *)text, size, value->precision, value->scale, &number,
+    if (mor_decimal_parse((const char *)digits, size, value->precision, value->scale, &number,
                           &ignored) != MOR_OK)
+        return false;
+    mor_avro_append_16(vector, value->nullable, &number);
+    return true;
+}
+
+// Base64 of the unscaled value, big-endian: Kafka Connect's Decimal in JSON.
+static bool append_unscaled(struct mor_json_reader *reader, const struct mor_json_value *value,
+                            struct mor_vector *vector, const uint8_t *text, size_t size)
+{
+    mor_int128 number;
+    mor_buffer_reset(reader->scratch);
+    if (size == 0 || !mor_base64_decode(text, size, reader->scratch) ||
+        !mor_decimal_from_be(reader->scratch->data, reader->scratch->size_bytes, &number) ||
+        !mor_decimal_fits(number, value->precision))
         return false;
     mor_avro_append_16(vector, value->nullable, &number);
     return true;
@@ -121,7 +135,6 @@ bool mor_json_append_text(struct mor_json_reader *reader, const struct mor_json_
                           struct mor_vector *vector, const uint8_t *text, size_t size)
 {
     struct mor_uuid uuid;
-    (void)reader;
     switch (value->type) {
     case MOR_TYPE_STRING:
     case MOR_TYPE_ENUM:
@@ -132,7 +145,8 @@ bool mor_json_append_text(struct mor_json_reader *reader, const struct mor_json_
     case MOR_TYPE_INT64:
         return append_integer(value, vector, text, size);
     case MOR_TYPE_DECIMAL:
-        return append_decimal(value, vector, text, size);
+        return reader->base64_decimals ? append_unscaled(reader, value, vector, text, size)
+                                       : mor_json_append_decimal(value, vector, text, size);
     case MOR_TYPE_DATE:
     case MOR_TYPE_TIME_MILLIS:
     case MOR_TYPE_TIME_MICROS:

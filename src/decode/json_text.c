@@ -148,8 +148,8 @@ static const uint8_t *skip_string(struct mor_json_reader *reader, const uint8_t 
 static const uint8_t *skip_items(struct mor_json_reader *reader, const uint8_t *at, uint8_t close,
                                  int depth)
 {
-    if (depth >= 64)
-        return mor_json_fail(reader, at, "values are nested deeper than 64");
+    if (depth >= reader->depth_max)
+        return mor_json_fail(reader, at, "values are nested too deeply");
     at = mor_json_space(at + 1);
     if (*at == close)
         return at + 1;

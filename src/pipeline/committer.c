@@ -101,9 +101,10 @@ static enum mor_status catch_up(struct mor_committer *committer, const struct mo
 {
     if (committer->local == NULL || (property == NULL && !committer->local->has_index))
         return MOR_OK;
-    enum mor_status status = atomic_load(&committer->local->damaged)
-                                 ? MOR_DATA
-                                 : mor_local_state_catch_up(committer->local, ledger, property, err);
+    enum mor_status status =
+        atomic_load(&committer->local->damaged)
+            ? MOR_DATA
+            : mor_local_state_catch_up(committer->local, ledger, property, err);
     if (status != MOR_NOT_FOUND && status != MOR_DATA)
         return status;
     *err = MOR_ERROR_INIT;
@@ -143,8 +144,7 @@ static enum mor_status cut(struct commit_work *work, struct mor_error *err)
 }
 
 // Calls visit for every run that the commit takes in, in the order of its lane.
-typedef void visit_run(struct commit_work *work, struct mor_lane_batch *batch,
-                       struct mor_run *run);
+typedef void visit_run(struct commit_work *work, struct mor_lane_batch *batch, struct mor_run *run);
 
 static void for_each_taken(struct commit_work *work, visit_run *visit)
 {
@@ -160,11 +160,10 @@ static struct mor_range *range_of(struct commit_work *work, int32_t partition)
         if (work->ranges[i].partition == partition)
             return &work->ranges[i];
     work->ranges = mor_realloc(work->ranges, (work->range_count + 1) * sizeof *work->ranges);
-    work->ranges[work->range_count] =
-        (struct mor_range){.partition = partition,
-                           .start = MOR_OFFSET_NONE,
-                           .leader_epoch = -1,
-                           .highest_ms = NO_WATERMARK};
+    work->ranges[work->range_count] = (struct mor_range){.partition = partition,
+                                                         .start = MOR_OFFSET_NONE,
+                                                         .leader_epoch = -1,
+                                                         .highest_ms = NO_WATERMARK};
     return &work->ranges[work->range_count++];
 }
 
@@ -273,9 +272,9 @@ static void correct_rows(const struct id_runs *ids, const struct mor_dedup_corre
                          size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        uint8_t *flags = &ids->batches[corrections[i].run]
-                              ->flags[ids->runs[corrections[i].run]->row_first +
-                                      corrections[i].row];
+        uint8_t *flags =
+            &ids->batches[corrections[i].run]
+                 ->flags[ids->runs[corrections[i].run]->row_first + corrections[i].row];
         *flags &= (uint8_t)~ROW_LEFT_OUT;
         if (corrections[i].verdict != MOR_DEDUP_NEW)
             *flags |= ROW_DUPLICATE;
@@ -326,8 +325,7 @@ static void take_run(struct commit_work *work, struct mor_lane_batch *batch, str
         work->oldest_ms = run->oldest_ms;
     if (run->letters_count == 0)
         return;
-    work->letters =
-        mor_realloc(work->letters, (work->letters_count + 1) * sizeof *work->letters);
+    work->letters = mor_realloc(work->letters, (work->letters_count + 1) * sizeof *work->letters);
     work->letters[work->letters_count++] =
         (struct mor_letter_rows){batch->dead_letters, run->letters_first, run->letters_count};
 }
@@ -445,12 +443,12 @@ static enum mor_status make_ledger(struct commit_work *work, struct mor_error *e
     for (size_t i = 0; i < work->range_count; i++) {
         const struct mor_range *range = &work->ranges[i];
         if (!continues(range, &work->base))
-            return mor_error_set(err, MOR_FENCED,
-                                 "partition %d: another writer moved the table from offset %lld to "
-                                 "%lld",
-                                 range->partition, (long long)range->start,
-                                 (long long)mor_ledger_find(&work->base, range->partition)
-                                     ->next_offset);
+            return mor_error_set(
+                err, MOR_FENCED,
+                "partition %d: another writer moved the table from offset %lld to "
+                "%lld",
+                range->partition, (long long)range->start,
+                (long long)mor_ledger_find(&work->base, range->partition)->next_offset);
         mor_ledger_follow(&work->after, range, committer->plan->event_time.max_lateness_ms);
     }
     if (committer->look_at_idle(committer->context, &work->after))
@@ -531,7 +529,7 @@ static enum mor_status publish(struct commit_work *work, struct mor_commit_resul
     enter(work, "commit");
     MOR_TRY(mor_fault("commit.before_publish", err));
     MOR_TRY(mor_write_commit(work->write, properties, sizeof properties / sizeof properties[0],
-                             NULL, NULL, ret_result, err));
+                             ret_result, err));
     return mor_fault("commit.after_publish", err);
 }
 
@@ -609,13 +607,13 @@ static enum mor_status until_done(struct commit_work *work, follow_up *what, con
 }
 
 static enum mor_status apply_state(struct commit_work *work, const char *version,
-                                 struct mor_error *err)
+                                   struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
     bool next = *version != '\0' && mor_local_state_is_at(committer->local, &work->base);
     MOR_TRY(mor_fault("commit.before_state", err));
     MOR_TRY(mor_local_state_apply(committer->local, work->state_batch, version, &work->after,
-                            (const char *)work->property.data, next, err));
+                                  (const char *)work->property.data, next, err));
     work->state_batch = NULL;
     return mor_fault("commit.after_state", err);
 }
@@ -685,8 +683,7 @@ static enum mor_status look_at_table(struct commit_work *work, struct mor_error 
     fence(work, &work->base);
     if (!committer->index || mor_local_state_is_at(committer->local, &work->base))
         return MOR_OK;
-    enum mor_status status =
-        mor_local_state_catch_up(committer->local, &work->base, property, err);
+    enum mor_status status = mor_local_state_catch_up(committer->local, &work->base, property, err);
     return status == MOR_OK ? MOR_OK : give_up_on_keys(work, status, err);
 }
 
@@ -758,12 +755,12 @@ enum mor_status mor_committer_run(struct mor_committer *committer, enum mor_comm
     struct commit_work work = {.committer = committer,
                                .oldest_ms = MOR_TIMESTAMP_NONE,
                                .event_time = {.highest_ms = NO_WATERMARK},
-                               .step = "commit",
                                .facts = {.batch_id = mor_uuid_v7(),
                                          .instance = committer->instance,
                                          .topic = committer->topic}};
     mor_ledger_init(&work.base);
     mor_ledger_init(&work.after);
+    enter(&work, "commit");
     enum mor_status status = cut(&work, err);
     bool settled = status != MOR_OK;
     if (status == MOR_OK) {
@@ -784,7 +781,8 @@ enum mor_status mor_committer_run(struct mor_committer *committer, enum mor_comm
     }
     report_on(&work, ret_report);
     finish(&work);
-    tell(committer, NULL, NULL);
+    if (status == MOR_OK) // else the step is where it ended
+        tell(committer, NULL, NULL);
     ret_report->duration_ms = mor_clock_mono_ms() - started;
     return status;
 }

@@ -38,8 +38,8 @@ struct mor_committer {
     struct mor_letter_sink *letters;
     struct mor_positions *positions;
     struct mor_local_state *local; // NULL = none
-    uint64_t salt;             // for the ledger when it has none; 0 = none wanted
-    struct mor_ledger *ledger; // as the table states it
+    uint64_t salt;                 // for the ledger when it has none; 0 = none wanted
+    struct mor_ledger *ledger;     // as the table states it
     // fills cluster and topic id into the ledger of a commit
     void (*identify)(void *context, struct mor_ledger *after);
     // marks which of this instance's partitions are idle in the ledger of a commit; false: one of

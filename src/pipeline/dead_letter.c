@@ -15,8 +15,7 @@ struct mor_schema *mor_dead_letter_schema(void)
     mor_schema_add(schema, NULL, "schema_id", MOR_TYPE_INT32, true);
     mor_schema_add(schema, NULL, "key", MOR_TYPE_BYTES, true);
     mor_schema_add(schema, NULL, "value", MOR_TYPE_BYTES, true);
-    struct mor_field *headers =
-        mor_schema_add(schema, NULL, "headers", MOR_TYPE_LIST, true);
+    struct mor_field *headers = mor_schema_add(schema, NULL, "headers", MOR_TYPE_LIST, true);
     struct mor_field *header = mor_schema_add(schema, headers, "element", MOR_TYPE_STRUCT, true);
     mor_schema_add(schema, header, "name", MOR_TYPE_STRING, true);
     mor_schema_add(schema, header, "value", MOR_TYPE_BYTES, true);

@@ -12,26 +12,18 @@
 #include "moraine/base/record.h"
 #include "moraine/column.h"
 #include "moraine/config.h"
+#include "moraine/pipeline/dead_letters.h"
 
-enum mor_letter_column {
-    LETTER_TOPIC,
-    LETTER_PARTITION,
-    LETTER_OFFSET,
-    LETTER_TIMESTAMP,
-    LETTER_TIME,
-    LETTER_STAGE,
-    LETTER_REASON,
-    LETTER_SCHEMA_ID,
-    LETTER_KEY,
-    LETTER_VALUE,
-    LETTER_HEADERS,
-};
+// Stages of rows that are no letters but marks on one with the same coordinates: it was taken for
+// another try by the batch that `reason` names; that batch is in the table.
+#define LETTER_REDRIVE  "redrive"
+#define LETTER_REDRIVEN "redriven"
+
 // The caller frees.
 struct mor_schema *mor_dead_letter_schema(void);
 // Appends the row of a record; any thread that owns the batch.
 void mor_dead_letter_append(struct mor_batch *letters, const char *topic,
-                            const struct mor_record *record, const char *stage,
-                            const char *reason);
+                            const struct mor_record *record, const char *stage, const char *reason);
 
 // Letters of one commit: rows [first, first + count) of a batch.
 struct mor_letter_rows {

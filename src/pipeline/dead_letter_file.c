@@ -148,6 +148,8 @@ enum mor_status mor_letter_file_open(const char *state_dir, const char *instance
     enum mor_status status = open_file(file, mor_ledger_letters(ledger, instance), err);
     if (status == MOR_OK)
         status = sync_directory(directory, err);
+    if (status == MOR_OK)
+        status = sync_directory(state_dir, err); // the directory may be new
     if (status != MOR_OK) {
         file_free(&file->sink);
         return status;

@@ -63,7 +63,8 @@ static void choose_rows(struct letter_commit *commit)
             const struct mor_progress *known = mor_ledger_find(&commit->base, partition);
             if (known == NULL || known->next_offset == MOR_OFFSET_NONE ||
                 mor_vector_i64(&rows->batch->columns[LETTER_OFFSET], row) >= known->next_offset)
-                commit->refs[commit->ref_count++] = (struct mor_row_ref){(uint32_t)i, (uint32_t)row};
+                commit->refs[commit->ref_count++] =
+                    (struct mor_row_ref){(uint32_t)i, (uint32_t)row};
         }
     }
 }
@@ -96,15 +97,14 @@ static enum mor_status publish(struct letter_commit *commit, struct mor_write *w
 {
     int64_t offsets;
     size_t range_count = make_ranges(commit, &offsets);
-    struct mor_commit_facts facts = {
-        .batch_id = *batch_id,
-        .instance = commit->sink->instance,
-        .topic = commit->sink->topic,
-        .ranges = commit->own_ranges,
-        .range_count = range_count,
-        .outcomes = {.read = (int64_t)commit->ref_count,
-                     .inserted = (int64_t)commit->ref_count,
-                     .gap = offsets - (int64_t)commit->ref_count}};
+    struct mor_commit_facts facts = {.batch_id = *batch_id,
+                                     .instance = commit->sink->instance,
+                                     .topic = commit->sink->topic,
+                                     .ranges = commit->own_ranges,
+                                     .range_count = range_count,
+                                     .outcomes = {.read = (int64_t)commit->ref_count,
+                                                  .inserted = (int64_t)commit->ref_count,
+                                                  .gap = offsets - (int64_t)commit->ref_count}};
     MOR_TRY(mor_ledger_check(&facts, err));
     struct mor_change_group group = {
         .partition = "", .bucket = -1, .upserts = commit->refs, .upsert_count = commit->ref_count};
@@ -195,21 +195,20 @@ enum mor_status mor_letter_table_open(const struct mor_config *config,
     sink->topic = mor_strdup(topic->topic);
     sink->instance = mor_strdup(config->instance);
     struct mor_schema *letters = mor_dead_letter_schema();
-    enum mor_status status = mor_table_normalise_schema(
-        (enum mor_table_format)topic->table.format, letters, &sink->schema, err);
+    enum mor_status status = mor_table_normalise_schema((enum mor_table_format)topic->table.format,
+                                                        letters, &sink->schema, err);
     mor_schema_free(letters);
     if (status == MOR_OK) {
-        struct mor_table_options options = {
-            .format = (enum mor_table_format)topic->table.format,
-            .location = topic->dead_letter.location,
-            .schema = sink->schema,
-            .hudi_table_version = (int32_t)topic->table.hudi_table_version,
-            .instance = config->instance,
-            .budget = budget};
+        struct mor_table_options options = {.format = (enum mor_table_format)topic->table.format,
+                                            .location = topic->dead_letter.location,
+                                            .schema = sink->schema,
+                                            .hudi_table_version =
+                                                (int32_t)topic->table.hudi_table_version,
+                                            .instance = config->instance,
+                                            .budget = budget};
         status = mor_table_open_write(&options, &sink->table, err);
     }
-    if (status == MOR_OK &&
-        !mor_schema_equal(mor_table_schema(sink->table), sink->schema))
+    if (status == MOR_OK && !mor_schema_equal(mor_table_schema(sink->table), sink->schema))
         status = mor_error_set(err, MOR_FATAL,
                                "dead_letter.location: the table at '%s' does not hold dead letters",
                                topic->dead_letter.location);

@@ -31,9 +31,9 @@ struct mor_lane {
     struct mor_lane_batch *spare;
     pthread_mutex_t trouble_mutex; // a status page must not wait for a chunk
     char trouble[256];
-    int64_t trouble_since_ms;
     // scratch of one chunk, the lane's thread only
     bool *keys_only;
+    bool *deleted; // the record itself says so
     uint32_t *record_of_row;
     int64_t *event_times_ms;
     uint8_t *verdicts;
@@ -140,8 +140,6 @@ struct chunk_work {
 static void set_trouble(struct mor_lane *lane, const char *text)
 {
     MOR_LOCKED(&lane->trouble_mutex);
-    if (*text == '\0' || lane->trouble[0] == '\0')
-        lane->trouble_since_ms = *text != '\0' ? mor_clock_wall_ms() : 0;
     (void)snprintf(lane->trouble, sizeof lane->trouble, "%.*s", (int)sizeof lane->trouble - 1,
                    text);
 }
@@ -161,26 +159,14 @@ static enum mor_status keep_aside(struct chunk_work *work, const struct mor_reco
     return MOR_OK;
 }
 
-// Decodes one record to the end of the columns. DATA: nothing was appended.
-static enum mor_status decode_record(struct chunk_work *work, const struct mor_record *record,
-                                     struct mor_error *err)
-{
-    struct mor_vector *columns = work->batch->rows->columns;
-    if (record->value != NULL)
-        return mor_decoder_value(work->lane->decoder, record, columns, err);
-    if (!work->plan->keyed)
-        return mor_error_set(err, MOR_DATA, "a tombstone (no value) in a topic without a key");
-    return mor_decoder_key(work->lane->decoder, record, columns, err);
-}
-
-// The columns that do not come from the payload.
-static void append_provenance(struct chunk_work *work, const struct mor_record *record)
+static void finish_row(struct chunk_work *work, size_t record, enum mor_decoded what)
 {
     struct mor_batch *rows = work->batch->rows;
-    if (work->plan->partition_column >= 0)
-        mor_vector_append_fixed(&rows->columns[work->plan->partition_column], &record->partition);
-    if (work->plan->offset_column >= 0)
-        mor_vector_append_fixed(&rows->columns[work->plan->offset_column], &record->offset);
+    struct mor_lane *lane = work->lane;
+    size_t row = rows->row_count - work->run->row_first;
+    lane->keys_only[row] = what == MOR_DECODED_TOMBSTONE;
+    lane->deleted[row] = what == MOR_DECODED_DELETE;
+    lane->record_of_row[row] = (uint32_t)record;
     for (size_t i = work->plan->absent_first; i < rows->column_count; i++)
         mor_vector_append_null(&rows->columns[i]);
     rows->row_count++;
@@ -189,13 +175,14 @@ static void append_provenance(struct chunk_work *work, const struct mor_record *
 static enum mor_status decode_chunk(struct chunk_work *work, struct mor_error *err)
 {
     const struct mor_chunk *chunk = work->chunk;
-    struct mor_lane *lane = work->lane;
     for (size_t i = 0; i < chunk->record_count; i++) {
         const struct mor_record *record = &chunk->records[i];
+        enum mor_decoded what;
         mor_record_digest_add(&work->run->digest, record);
         if (record->timestamp_ms >= 0 && record->timestamp_ms < work->run->oldest_ms)
             work->run->oldest_ms = record->timestamp_ms;
-        enum mor_status status = decode_record(work, record, err);
+        enum mor_status status =
+            mor_decoder_record(work->lane->decoder, record, work->batch->rows->columns, &what, err);
         if (status == MOR_DATA || status == MOR_NOT_FOUND) {
             MOR_TRY(keep_aside(work, record, "decode", err));
             continue;
@@ -203,10 +190,10 @@ static enum mor_status decode_chunk(struct chunk_work *work, struct mor_error *e
         if (status != MOR_OK)
             return mor_error_wrap(err, "partition %d, offset %lld", record->partition,
                                   (long long)record->offset);
-        size_t row = work->batch->rows->row_count - work->run->row_first;
-        lane->keys_only[row] = record->value == NULL;
-        lane->record_of_row[row] = (uint32_t)i;
-        append_provenance(work, record);
+        if (what == MOR_DECODED_NOTHING)
+            work->run->outcomes.filtered++;
+        else
+            finish_row(work, i, what);
     }
     return MOR_OK;
 }
@@ -250,6 +237,7 @@ static void mark_deletes(struct chunk_work *work)
         bool named = !keys_only[i] && work->plan->delete_column >= 0 &&
                      text_equals(&batch->rows->columns[work->plan->delete_column], row,
                                  work->plan->delete_text, &scratch);
+        named = named || work->lane->deleted[i];
         keys_only[i] = keys_only[i] || (named && lacks_a_column(work, row));
         batch->flags[row] = keys_only[i] ? ROW_TOMBSTONE | ROW_DELETE : named ? ROW_DELETE : 0;
     }
@@ -364,17 +352,16 @@ static enum mor_status judge_ids(struct chunk_work *work, struct mor_error *err)
         return MOR_OK;
     for (size_t i = 0; i < run->row_count; i++) {
         size_t row = run->row_first + i;
-        bool judge = (batch->flags[row] & ROW_TOMBSTONE) == 0 &&
-                     batch->groups[row] != MOR_GROUP_INVALID;
+        bool judge =
+            (batch->flags[row] & ROW_TOMBSTONE) == 0 && batch->groups[row] != MOR_GROUP_INVALID;
         lane->verdicts[i] = judge ? MOR_DEDUP_ASK : MOR_DEDUP_SKIP;
         if (lane->event_times_ms[i] == NO_EVENT_TIME)
             lane->event_times_ms[i] = work->chunk->records[lane->record_of_row[i]].timestamp_ms;
     }
     mor_dedup_hash(batch->rows, plan->dedup_columns, plan->dedup_column_count, plan->local->salt,
                    run->row_first, run->row_count, lane->verdicts, lane->ids);
-    enum mor_status status =
-        mor_state_dedup(plan->local->state, lane->ids, lane->event_times_ms, lane->verdicts,
-                        run->row_count, &run->dedup, err);
+    enum mor_status status = mor_state_dedup(plan->local->state, lane->ids, lane->event_times_ms,
+                                             lane->verdicts, run->row_count, &run->dedup, err);
     if (status == MOR_DATA) { // the committer starts the state anew; then this chunk comes again
         atomic_store(&plan->local->damaged, true);
         mor_gate_poke(plan->gate);
@@ -398,6 +385,7 @@ static void reserve_scratch(struct mor_lane *lane, size_t record_count)
     if (record_count <= lane->scratch_capacity)
         return;
     lane->keys_only = mor_realloc(lane->keys_only, record_count * sizeof *lane->keys_only);
+    lane->deleted = mor_realloc(lane->deleted, record_count * sizeof *lane->deleted);
     lane->record_of_row =
         mor_realloc(lane->record_of_row, record_count * sizeof *lane->record_of_row);
     lane->event_times_ms =
@@ -622,11 +610,10 @@ bool mor_lane_is_idle(struct mor_lane *lane)
     return atomic_load(&lane->pending) == 0;
 }
 
-int64_t mor_lane_trouble(struct mor_lane *lane, char *ret_text, size_t capacity)
+void mor_lane_trouble(struct mor_lane *lane, char *ret_text, size_t capacity)
 {
     MOR_LOCKED(&lane->trouble_mutex);
     (void)snprintf(ret_text, capacity, "%s", lane->trouble);
-    return lane->trouble_since_ms;
 }
 
 void mor_lane_free(struct mor_lane *lane)
@@ -645,6 +632,7 @@ void mor_lane_free(struct mor_lane *lane)
     batch_free(lane->plan, lane->filling);
     batch_free(lane->plan, lane->spare);
     free(lane->keys_only);
+    free(lane->deleted);
     free(lane->record_of_row);
     free(lane->event_times_ms);
     free(lane->verdicts);

@@ -35,8 +35,8 @@ struct mor_run {
     struct mor_hash128 digest;
     struct mor_event_time_facts event_time;
     struct mor_dedup_run *dedup; // what it put into the local state, NULL = nothing
-    int64_t oldest_ms;         // least Kafka timestamp, MOR_TIMESTAMP_NONE when no record has one
-    int64_t dead_keys;         // of outcomes.dead: decoded, but without key or ordering value
+    int64_t oldest_ms;           // least Kafka timestamp, MOR_TIMESTAMP_NONE when no record has one
+    int64_t dead_keys;           // of outcomes.dead: decoded, but without key or ordering value
 };
 #define MOR_TIMESTAMP_NONE INT64_MAX
 
@@ -63,8 +63,7 @@ struct mor_lane_plan {
     const uint32_t *column_of_table; // for each column of the table, its index in rows
     size_t absent_first;             // columns that get null: only the table has them
     bool keyed;
-    int32_t partition_column; // provenance, -1 = off
-    int32_t offset_column;
+    int32_t offset_column; // provenance, -1 = off
     int32_t delete_column; // -1 = no delete_when
     const char *delete_text;
     const int32_t *required_columns; // ordering and partition columns: a delete without one of them
@@ -100,8 +99,8 @@ void mor_lane_hold(struct mor_lane *lane);
 void mor_lane_release(struct mor_lane *lane);
 // True when every chunk that was offered is in a batch.
 bool mor_lane_is_idle(struct mor_lane *lane);
-// What the lane waits for ("registry: …"), "" when it works; copied. Returns since when (wall clock).
-int64_t mor_lane_trouble(struct mor_lane *lane, char *ret_text, size_t capacity);
+// What the lane waits for ("registry: …"), "" when it works; copied.
+void mor_lane_trouble(struct mor_lane *lane, char *ret_text, size_t capacity);
 // Ends the thread; chunks that were not worked on are freed. The gate must be closed or failed.
 void mor_lane_free(struct mor_lane *lane);
 

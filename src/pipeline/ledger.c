@@ -109,8 +109,7 @@ void mor_ledger_keep_keys(struct mor_ledger *ledger, int64_t bytes, int64_t now_
     struct mor_kept_keys *keys = &ledger->keys;
     if (keys->from == 0) {
         *keys = (struct mor_kept_keys){ledger->number, ledger->number, now_ms, 0};
-    } else if ((ledger->number - keys->next >= KEPT_COMMITS &&
-                now_ms - keys->next_ms >= KEPT_MS) ||
+    } else if ((ledger->number - keys->next >= KEPT_COMMITS && now_ms - keys->next_ms >= KEPT_MS) ||
                keys->next_bytes >= KEPT_BYTES) {
         *keys = (struct mor_kept_keys){keys->next, ledger->number, now_ms, 0};
     }
@@ -232,10 +231,9 @@ enum mor_status mor_ledger_parse(const char *text, struct mor_ledger *ret_ledger
     ledger.dedup_salt = salt != NULL ? strtoull(salt, NULL, 16) : 0;
     ledger.number = json_integer_value(json_object_get(root, "number"));
     json_t *keys = json_object_get(root, "keys");
-    ledger.keys = (struct mor_kept_keys){json_integer_value(json_array_get(keys, 0)),
-                                         json_integer_value(json_array_get(keys, 1)),
-                                         json_integer_value(json_array_get(keys, 2)),
-                                         json_integer_value(json_array_get(keys, 3))};
+    ledger.keys = (struct mor_kept_keys){
+        json_integer_value(json_array_get(keys, 0)), json_integer_value(json_array_get(keys, 1)),
+        json_integer_value(json_array_get(keys, 2)), json_integer_value(json_array_get(keys, 3))};
     json_decref(root);
     if (!right) {
         mor_ledger_done(&ledger);
@@ -341,7 +339,8 @@ void mor_ledger_format(const struct mor_ledger *after, const struct mor_commit_f
         "\"digest\":{",
         (long long)rows->read, (long long)rows->inserted, (long long)rows->updated,
         (long long)rows->deleted, (long long)rows->duplicate, (long long)rows->late_dropped,
-        (long long)rows->dead, (long long)rows->filtered, (long long)rows->gap, (long long)facts->late);
+        (long long)rows->dead, (long long)rows->filtered, (long long)rows->gap,
+        (long long)facts->late);
     for (size_t i = 0; i < facts->range_count; i++)
         mor_buffer_printf(json, "%s\"%d\":\"%016llx%016llx\"", i > 0 ? "," : "",
                           facts->ranges[i].partition,

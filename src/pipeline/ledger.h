@@ -88,8 +88,8 @@ void mor_ledger_set_letters(struct mor_ledger *ledger, const char *instance, int
 // The table's watermark follows the least of those partitions that are not idle; it never goes
 // back.
 void mor_ledger_advance_watermark(struct mor_ledger *ledger);
-// The commit number ledger->number attaches `bytes` of changes of keys; keeps them and enough before
-// them (1,000 commits and an hour, but not much more than 512 MiB).
+// The commit number ledger->number attaches `bytes` of changes of keys; keeps them and enough
+// before them (1,000 commits and an hour, but not much more than 512 MiB).
 void mor_ledger_keep_keys(struct mor_ledger *ledger, int64_t bytes, int64_t now_ms);
 
 // One range of one commit.

@@ -76,10 +76,6 @@ static void set_trouble(struct mor_pipeline *pipeline, const char *step, const c
 {
     MOR_LOCKED(&pipeline->mutex);
     struct mor_pipeline_status *status = &pipeline->status;
-    if (*text == '\0')
-        status->trouble_since_ms = 0;
-    else if (status->trouble_since_ms == 0)
-        status->trouble_since_ms = mor_clock_wall_ms();
     (void)snprintf(status->trouble_step, sizeof status->trouble_step, "%s", step);
     (void)snprintf(status->trouble, sizeof status->trouble, "%s", text);
 }
@@ -184,7 +180,6 @@ static void note_commit(struct mor_pipeline *pipeline, const struct mor_commit_r
         for (size_t i = 0; i <= MOR_PIPELINE_LATENESS; i++)
             status->lateness[i] += report->event_time.lateness[i];
         status->trouble[0] = '\0';
-        status->trouble_since_ms = 0;
         memcpy(status->last_version, report->result.version, sizeof status->last_version);
     }
     MOR_LOG(INFO, "commit_done", MOR_STR("topic", pipeline->topic->topic),
@@ -406,8 +401,7 @@ static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_erro
                                         .instance = pipeline->config->instance,
                                         .budget = pipeline->budget};
     MOR_TRY(mor_table_open_write(&options, &pipeline->table, err));
-    enum mor_status status =
-        mor_committer_load(pipeline->table, &pipeline->ledger, NULL, err);
+    enum mor_status status = mor_committer_load(pipeline->table, &pipeline->ledger, NULL, err);
     if (status == MOR_OK)
         status = mor_topic_schema_bind(&pipeline->schema, mor_table_schema(pipeline->table), err);
     if (status != MOR_OK) {
@@ -516,23 +510,12 @@ static void make_plan(struct mor_pipeline *pipeline)
     pipeline->plan = (struct mor_lane_plan){
         .topic = topic->topic,
         .table = pipeline->table,
-        .decoder = {.format = topic->value.format == MOR_CONFIG_FORMAT_AVRO ? MOR_PAYLOAD_AVRO
-                                                                            : MOR_PAYLOAD_JSON,
-                    .schema = schema->rows,
-                    .source_schema = schema->source,
-                    .column_count = schema->payload_column_count,
-                    .registry =
-                        topic->value.wire == MOR_CONFIG_WIRE_CONFLUENT ? pipeline->registry : NULL,
-                    .writer_schema = schema->writer_schema,
-                    .key_format = (enum mor_key_format)topic->message_key.format,
-                    .key_columns = topic->key.items,
-                    .key_column_count = topic->key.count},
+        .decoder = mor_topic_decoder_options(topic, schema, pipeline->registry),
         .rows = schema->rows,
         .column_of_table = schema->column_of_table,
         .absent_first = schema->absent_first,
         .keyed = topic->key.count > 0,
-        .partition_column = schema->partition_column,
-        .offset_column = schema->offset_column,
+        .offset_column = schema->columns.offset_column,
         .delete_column = schema->delete_column,
         .delete_text = topic->delete_when.equals,
         .required_columns = schema->required_columns,
@@ -594,7 +577,8 @@ static enum mor_status open_source(struct mor_pipeline *pipeline, struct mor_err
         .queue_bytes_max =
             at_most(pipeline->budget_share_bytes / KAFKA_QUEUE_SHARE, KAFKA_QUEUE_MAX),
         .headers = pipeline->topic->dead_letter.location != NULL ||
-                   pipeline->topic->dead_letter.topic != NULL,
+                   pipeline->topic->dead_letter.topic != NULL ||
+                   mor_topic_columns_want_headers(&pipeline->schema.columns),
         .context = pipeline,
         .identity = on_identity,
         .assign = on_assign,
@@ -635,12 +619,9 @@ static bool wait_to_retry(struct mor_pipeline *pipeline)
 // meanwhile.
 static enum mor_status open_all(struct mor_pipeline *pipeline, struct mor_error *err)
 {
-    static const struct open_step steps[] = {{"schema", open_schema},
-                                             {"table", open_table},
-                                             {"dead_letters", open_letters},
-                                             {"state", open_state},
-                                             {"catch_up", catch_up},
-                                             {"lanes", start_lanes},
+    static const struct open_step steps[] = {{"schema", open_schema},        {"table", open_table},
+                                             {"dead_letters", open_letters}, {"state", open_state},
+                                             {"catch_up", catch_up},         {"lanes", start_lanes},
                                              {"kafka", open_source}};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         set_step(pipeline, steps[i].name);
@@ -688,13 +669,12 @@ static enum mor_status commit_once(struct mor_pipeline *pipeline, struct mor_com
                 MOR_STR("msg", "the table was rolled back or restored to an earlier commit: its "
                                "offsets are followed, and the records after them are read again"));
     if (report.fenced > 0) {
+        static const char words[] = "another writer moved partitions of this instance in the "
+                                    "table; their records were dropped and are read again from "
+                                    "there";
         MOR_LOG(WARN, "fenced", MOR_STR("topic", pipeline->topic->topic),
-                MOR_INT("partitions", report.fenced),
-                MOR_STR("msg", "another writer moved these partitions in the table; their records "
-                               "were dropped and are read again from the table's offsets"));
-        set_trouble(pipeline, "commit",
-                    "fenced: another writer moved partitions of this instance in the table; they "
-                    "are read again from there");
+                MOR_INT("partitions", report.fenced), MOR_STR("msg", words));
+        set_trouble(pipeline, "commit", words);
         MOR_LOCKED(&pipeline->mutex);
         pipeline->status.fenced += report.fenced;
     }
@@ -767,8 +747,7 @@ static enum mor_status drain(struct mor_pipeline *pipeline, struct mor_committer
 // What cannot be dropped now is dropped later.
 static enum mor_status tidy(struct mor_pipeline *pipeline, struct mor_error *err)
 {
-    enum mor_status status =
-        mor_local_state_tidy(pipeline->local, &pipeline->ledger, err);
+    enum mor_status status = mor_local_state_tidy(pipeline->local, &pipeline->ledger, err);
     if (status == MOR_FATAL)
         return status;
     *err = MOR_ERROR_INIT;
@@ -836,7 +815,8 @@ static void *pipeline_main(void *argument)
         status = run(pipeline, &err);
     if (status != MOR_OK) {
         mor_config_redact(pipeline->config, err.message);
-        set_trouble(pipeline, pipeline->status.step, err.message);
+        MOR_AUTO_FREE char *step = mor_strdup(pipeline->status.step); // written by this thread only
+        set_trouble(pipeline, step, err.message);
         MOR_LOG(ERROR, "topic_failed", MOR_STR("topic", pipeline->topic->topic),
                 MOR_STR("class", mor_status_name(status)), MOR_STR("msg", err.message));
     }
@@ -939,19 +919,15 @@ static void fill_lag(struct mor_pipeline *pipeline, struct mor_pipeline_status *
 static void fill_trouble(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)
 {
     for (size_t i = 0; i < pipeline->lane_count && status->trouble[0] == '\0'; i++) {
-        status->trouble_since_ms =
-            mor_lane_trouble(pipeline->lanes[i], status->trouble, sizeof status->trouble);
-        if (status->trouble[0] == '\0')
-            continue;
-        (void)snprintf(status->step, sizeof status->step, "decode");
-        (void)snprintf(status->trouble_step, sizeof status->trouble_step, "decode");
+        mor_lane_trouble(pipeline->lanes[i], status->trouble, sizeof status->trouble);
+        if (status->trouble[0] != '\0')
+            (void)snprintf(status->trouble_step, sizeof status->trouble_step, "decode");
     }
-    if (status->trouble[0] != '\0')
+    char why[512];
+    if (status->trouble[0] != '\0' || !mor_source_is_cut_off(pipeline->source, why, sizeof why))
         return;
-    status->trouble_since_ms =
-        mor_source_down_since(pipeline->source, status->trouble, sizeof status->trouble);
-    if (status->trouble_since_ms != 0)
-        (void)snprintf(status->trouble_step, sizeof status->trouble_step, "fetch");
+    (void)snprintf(status->trouble, sizeof status->trouble, "no broker answers: %s", why);
+    (void)snprintf(status->trouble_step, sizeof status->trouble_step, "fetch");
 }
 
 static void fill_state(struct mor_pipeline *pipeline, struct mor_pipeline_status *status)

@@ -1,11 +1,35 @@
 #include "topic_schema.h"
 
-#include <assert.h>
-
 #include "moraine/avro.h"
 #include "moraine/table.h"
 
 // ---- where the columns come from ----------------------------------------------------------------
+
+static enum mor_status add_fields(struct mor_schema *schema, struct mor_field *parent,
+                                  const struct mor_config_field *fields, size_t count,
+                                  const char *path, struct mor_error *err);
+
+// A struct has fields of its own; those of "list<struct>" and "map<struct>" are its values'.
+static enum mor_status add_type(struct mor_schema *schema, struct mor_field *field,
+                                const struct mor_config_field *from, const char *path,
+                                struct mor_error *err)
+{
+    struct mor_field *holder = field;
+    if (from->type != NULL && from->child_count == 0)
+        return mor_type_parse(schema, field, from->type, err);
+    if (from->type != NULL && strcmp(from->type, "list<struct>") == 0) {
+        field->type = MOR_TYPE_LIST;
+        holder = mor_schema_add(schema, field, "element", MOR_TYPE_STRUCT, true);
+    } else if (from->type != NULL && strcmp(from->type, "map<struct>") == 0) {
+        field->type = MOR_TYPE_MAP;
+        mor_schema_add(schema, field, "key", MOR_TYPE_STRING, false);
+        holder = mor_schema_add(schema, field, "value", MOR_TYPE_STRUCT, true);
+    } else if (from->type != NULL) {
+        return mor_error_set(
+            err, MOR_FATAL, "type '%s': only list<struct> and map<struct> have fields", from->type);
+    }
+    return add_fields(schema, holder, from->children, from->child_count, path, err);
+}
 
 static enum mor_status add_fields(struct mor_schema *schema, struct mor_field *parent,
                                   const struct mor_config_field *fields, size_t count,
@@ -17,9 +41,7 @@ static enum mor_status add_fields(struct mor_schema *schema, struct mor_field *p
             mor_schema_add(schema, parent, from->name, MOR_TYPE_STRUCT, from->nullable);
         if (from->doc != NULL)
             field->doc = mor_arena_strdup(&schema->arena, from->doc);
-        enum mor_status status = from->type != NULL ? mor_type_parse(schema, field, from->type, err)
-                                                    : add_fields(schema, field, from->children,
-                                                                 from->child_count, path, err);
+        enum mor_status status = add_type(schema, field, from, path, err);
         if (status != MOR_OK) {
             err->status = MOR_FATAL;
             return mor_error_wrap(err, "%s:%lld:%lld: field '%s'", path, (long long)from->line,
@@ -41,7 +63,7 @@ static enum mor_status schema_from_avro(const char *text, struct mor_schema **re
 
 static enum mor_status schema_from_registry(const struct mor_config_topic *topic,
                                             struct mor_registry *registry,
-                                            struct mor_schema **ret_schema, struct mor_error *err)
+                                            struct mor_topic_schema *schema, struct mor_error *err)
 {
     if (registry == NULL)
         return mor_error_set(err, MOR_FATAL,
@@ -56,9 +78,11 @@ static enum mor_status schema_from_registry(const struct mor_config_topic *topic
     if (status == MOR_NOT_FOUND) {
         err->status = MOR_RETRY; // the first producer registers it
         status = mor_error_wrap(err, "subject '%s' is not registered yet", subject);
-    } else if (status == MOR_OK && schema_from_avro(text, ret_schema, err) != MOR_OK) {
+    } else if (status == MOR_OK && schema_from_avro(text, &schema->source, err) != MOR_OK) {
         err->status = MOR_FATAL;
         status = mor_error_wrap(err, "schema %d of subject '%s' cannot be a table", id, subject);
+    } else if (status == MOR_OK) {
+        schema->avro = mor_strdup(text);
     }
     mor_arena_done(&arena);
     return status;
@@ -68,14 +92,16 @@ static enum mor_status load_source(const struct mor_config_topic *topic,
                                    struct mor_registry *registry, struct mor_topic_schema *schema,
                                    struct mor_error *err)
 {
+    if (topic->value.format == MOR_CONFIG_FORMAT_RAW)
+        return MOR_OK;
     switch (topic->schema.kind) {
     case MOR_CONFIG_SCHEMA_FIELDS:
         schema->source = mor_schema_new("row");
         return add_fields(schema->source, NULL, topic->schema.fields, topic->schema.field_count,
                           topic->path, err);
     case MOR_CONFIG_SCHEMA_FILE:
-        schema->writer_schema = mor_strdup(topic->schema.text);
-        if (schema_from_avro(schema->writer_schema, &schema->source, err) != MOR_OK) {
+        schema->avro = mor_strdup(topic->schema.text);
+        if (schema_from_avro(schema->avro, &schema->source, err) != MOR_OK) {
             err->status = MOR_FATAL;
             return mor_error_wrap(err, "schema file '%s'", topic->schema.file);
         }
@@ -83,28 +109,16 @@ static enum mor_status load_source(const struct mor_config_topic *topic,
     case MOR_CONFIG_SCHEMA_REGISTRY:
         break;
     }
-    return schema_from_registry(topic, registry, &schema->source, err);
+    return schema_from_registry(topic, registry, schema, err);
 }
 
-// Payload columns and provenance, in the types of the table.
-static enum mor_status add_provenance(const struct mor_config_topic *topic,
+// The columns, in the types of the table.
+static enum mor_status choose_columns(const struct mor_config_topic *topic,
                                       struct mor_topic_schema *schema, struct mor_error *err)
 {
-    assert(schema->source != NULL);
-    struct mor_schema *with = mor_schema_copy(schema->source);
-    schema->payload_column_count = schema->source->root.child_count;
-    schema->partition_column = -1;
-    schema->offset_column = -1;
-    if (topic->table.provenance) {
-        schema->partition_column = (int32_t)with->root.child_count;
-        mor_schema_add(with, NULL, PROVENANCE_PARTITION, MOR_TYPE_INT32, false);
-        schema->offset_column = (int32_t)with->root.child_count;
-        mor_schema_add(with, NULL, PROVENANCE_OFFSET, MOR_TYPE_INT64, false);
-    }
+    MOR_TRY(mor_topic_columns_choose(topic, &schema->source, &schema->columns, err));
     enum mor_table_format format = (enum mor_table_format)topic->table.format;
-    enum mor_status status = mor_table_normalise_schema(format, with, &schema->rows, err);
-    mor_schema_free(with);
-    return status;
+    return mor_table_normalise_schema(format, schema->columns.rows, &schema->rows, err);
 }
 
 enum mor_status mor_topic_schema_bind(struct mor_topic_schema *schema,
@@ -210,7 +224,7 @@ static enum mor_status check_key(const struct mor_config_topic *topic,
                                  "%s: key: column '%s' is a %s, which cannot be a key", topic->path,
                                  topic->key.items[i], mor_type_name(type));
     }
-    if (topic->ordering == NULL && schema->offset_column < 0)
+    if (topic->ordering == NULL && schema->columns.offset_column < 0)
         return mor_error_set(err, MOR_FATAL,
                              "%s: a topic with a key needs 'ordering', or table.provenance so that "
                              "the Kafka offset orders "
@@ -295,7 +309,7 @@ enum mor_status mor_topic_schema_load(const struct mor_config_topic *topic,
     struct mor_topic_schema schema = {0};
     enum mor_status status = load_source(topic, registry, &schema, err);
     if (status == MOR_OK)
-        status = add_provenance(topic, &schema, err);
+        status = choose_columns(topic, &schema, err);
     if (status == MOR_OK)
         status = check_roles(topic, &schema, err);
     if (status != MOR_OK) {
@@ -306,11 +320,48 @@ enum mor_status mor_topic_schema_load(const struct mor_config_topic *topic,
     return MOR_OK;
 }
 
+struct mor_decoder_options mor_topic_decoder_options(const struct mor_config_topic *topic,
+                                                     const struct mor_topic_schema *schema,
+                                                     struct mor_registry *registry)
+{
+    static const enum mor_payload_format formats[] = {
+        [MOR_CONFIG_FORMAT_AVRO] = MOR_PAYLOAD_AVRO,
+        [MOR_CONFIG_FORMAT_JSON] = MOR_PAYLOAD_JSON,
+        [MOR_CONFIG_FORMAT_RAW] = MOR_PAYLOAD_RAW,
+    };
+    bool enveloped = topic->value.envelope == MOR_CONFIG_ENVELOPE_DEBEZIUM;
+    bool confluent = topic->value.wire == MOR_CONFIG_WIRE_CONFLUENT;
+    return (struct mor_decoder_options){
+        .format = formats[topic->value.format],
+        .schema = schema->rows,
+        .column_count = schema->columns.payload_count,
+        .attributes = schema->columns.attributes,
+        .attribute_count = schema->columns.attribute_count,
+        .routes = schema->columns.routes,
+        .route_count = schema->columns.route_count,
+        .source_schema = schema->source,
+        .base64_decimals = topic->value.decimals == MOR_CONFIG_DECIMALS_BASE64 ||
+                           (topic->value.decimals == MOR_CONFIG_DECIMALS_AUTO && enveloped),
+        .registry = confluent ? registry : NULL,
+        .writer_schema = confluent ? NULL : schema->avro,
+        .reader_schema = confluent ? schema->avro : NULL,
+        .envelope = (enum mor_envelope)topic->value.envelope,
+        .truncate = (enum mor_truncate)topic->value.debezium.truncate,
+        .unavailable = (enum mor_unavailable)topic->value.debezium.unavailable,
+        .key_format = (enum mor_key_format)topic->message_key.format,
+        .key_columns = topic->key.items,
+        .key_column_count = topic->key.count,
+        .limits = {.value_size_max_bytes = (size_t)topic->limits.value_size_bytes,
+                   .items_max = (size_t)topic->limits.elements,
+                   .depth_max = (int)topic->limits.depth}};
+}
+
 void mor_topic_schema_done(struct mor_topic_schema *schema)
 {
     mor_schema_free(schema->source);
     mor_schema_free(schema->rows);
-    free(schema->writer_schema);
+    mor_topic_columns_done(&schema->columns);
+    free(schema->avro);
     free(schema->required_columns);
     free(schema->dedup_columns);
     free(schema->column_of_table);

@@ -5,23 +5,20 @@
 #include "moraine/column.h"
 #include "moraine/config.h"
 #include "moraine/decode.h"
-
-#define PROVENANCE_PARTITION "_kafka_partition"
-#define PROVENANCE_OFFSET    "_kafka_offset"
+#include "topic_columns.h"
 
 struct mor_topic_schema {
-    struct mor_schema *source; // payload columns as the topic declares them
-    struct mor_schema *rows; // payload columns in the table's types, then provenance; after binding
-                             // also what only the table has
-    char *writer_schema;     // Avro text of `schema: {file: …}`, NULL otherwise
-    size_t payload_column_count;
-    size_t absent_first;       // columns from here on are only the table's: null in every new row
+    struct mor_schema *source;        // the payload as the topic declares it, NULL for raw values
+    struct mor_topic_columns columns; // what fills each column; its `rows` in the source's types
+    struct mor_schema *rows; // the same columns in the table's types; after binding also what only
+                             // the table has
+    char *avro;              // the Avro text that the source came from, NULL otherwise
+    size_t absent_first;     // columns from here on are only the table's: null in every new row
     uint32_t *column_of_table; // after binding: for each column of the table, its index in rows
-    int32_t partition_column, offset_column; // provenance, -1 = off
-    int32_t ordering_column;                 // -1 = append-only
-    int32_t delete_column;                   // -1 = tombstones only
-    int32_t event_time_column;               // -1 = Kafka's timestamp
-    int32_t *required_columns;               // ordering and partition columns of a keyed table
+    int32_t ordering_column;   // -1 = append-only
+    int32_t delete_column;     // -1 = tombstones only
+    int32_t event_time_column; // -1 = Kafka's timestamp
+    int32_t *required_columns; // ordering and partition columns of a keyed table
     size_t required_count;
     int64_t event_time_factor, event_time_divisor;
     int32_t *dedup_columns; // as many as dedup.by names
@@ -39,6 +36,10 @@ enum mor_status mor_topic_schema_load(const struct mor_config_topic *topic,
 enum mor_status mor_topic_schema_bind(struct mor_topic_schema *schema,
                                       const struct mor_schema *table,
                                       struct mor_error *err) MOR_CHECKED;
+// How the topic's records are decoded, after binding; borrows all of it.
+struct mor_decoder_options mor_topic_decoder_options(const struct mor_config_topic *topic,
+                                                     const struct mor_topic_schema *schema,
+                                                     struct mor_registry *registry);
 void mor_topic_schema_done(struct mor_topic_schema *schema);
 
 #endif

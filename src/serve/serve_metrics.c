@@ -13,7 +13,7 @@ enum kind { COUNTER, GAUGE, HISTOGRAM };
 static const char *const kind_names[] = {"counter", "gauge", "histogram"};
 
 // Where a value is: in the facts of the service, of a topic, of a partition, or derived.
-enum source { FACT, TOPIC_VIEW, SNAPSHOT, PARTITION_VIEW, TOPIC_HISTOGRAM };
+enum source { FACT, TOPIC_VIEW, SNAPSHOT, PARTITION_VIEW, TOPIC_HISTOGRAM, READY, STUCK };
 
 // One series of a family: the family's values with this label, "" = without.
 struct series {
@@ -104,6 +104,20 @@ static const struct family families[] = {
      false,
      "Bytes of data files committed",
      {{"kind", "data", FACT_OF(bytes_written)}}},
+    {"ready",
+     GAUGE,
+     "",
+     READY,
+     false,
+     "1 = the topic runs or was paused by an operator, 0 = it is stuck",
+     {{0}}},
+    {"stuck_seconds",
+     GAUGE,
+     "seconds",
+     STUCK,
+     true,
+     "For how long a topic has been stuck, and in which step; absent while it is ready",
+     {{0}}},
     {"delta_files", GAUGE, "", FACT, false, "Delta files that readers merge", ONE(delta_files)},
     {"file_groups", GAUGE, "", FACT, false, "File groups of the table", ONE(file_groups)},
     {"compaction_pending", GAUGE, "", FACT, false, "File groups that wait for compaction",
@@ -291,10 +305,28 @@ static void write_snapshot(struct writer *writer)
     }
 }
 
+static void write_readiness(struct writer *writer, size_t index)
+{
+    const struct serve_topic_view *derived = &writer->view->topics[index];
+    const struct label labels[] = {{"topic", writer->view->snapshot.topics[index].topic},
+                                   {"step", derived->step}};
+    if (writer->family->source == READY)
+        write_value(writer, derived->ready, labels, 1);
+    else if (!derived->ready)
+        write_value(
+            writer,
+            derived->since_ms == MOR_SERVE_UNKNOWN ? 0 : writer->view->time_ms - derived->since_ms,
+            labels, 2);
+}
+
 static void write_topic(struct writer *writer, size_t index)
 {
     const struct family *family = writer->family;
     const struct mor_serve_topic *topic = &writer->view->snapshot.topics[index];
+    if (family->source == READY || family->source == STUCK) {
+        write_readiness(writer, index);
+        return;
+    }
     if (family->source == PARTITION_VIEW) {
         write_partitions(writer, index);
         return;

@@ -94,7 +94,7 @@ void serve_report_readiness(const struct serve_view *view, struct mor_buffer *ou
         serve_json_open(&json, NULL, '{');
         serve_json_text(&json, "topic", topic->topic);
         serve_json_text(&json, "state", serve_state_name(topic->state));
-        serve_json_text(&json, "step", topic->step);
+        serve_json_text(&json, "step", derived->step);
         write_time(&json, "since", derived->since_ms);
         serve_json_text(&json, "last_error", topic->trouble);
         serve_json_text(&json, "words", derived->words);
@@ -192,8 +192,10 @@ static void write_topic(struct serve_json *json, const struct serve_view *view, 
     serve_json_text(json, "step", topic->step);
     serve_json_int(json, "step_since_ms", topic->step_since_ms);
     serve_json_text(json, "trouble", topic->trouble);
+    serve_json_text(json, "trouble_step", topic->trouble_step);
     serve_json_bool(json, "ready", derived->ready);
     serve_json_int(json, "not_ready_since_ms", derived->since_ms);
+    serve_json_text(json, "stuck_step", derived->step);
     serve_json_text(json, "what", derived->what);
     serve_json_text(json, "words", derived->words);
     write_lag(json, derived->lag_records, derived->lag);

@@ -59,11 +59,13 @@ void mor_serve_snapshot_topics(struct mor_serve_snapshot *snapshot, size_t count
                                                        .step = "",
                                                        .step_since_ms = MOR_SERVE_UNKNOWN,
                                                        .trouble = "",
+                                                       .trouble_step = "",
                                                        .table = "",
                                                        .format = "",
                                                        .version = "",
                                                        .commit_interval_ms = MOR_SERVE_UNKNOWN,
                                                        .stuck_after_ms = MOR_SERVE_UNKNOWN,
+                                                       .trouble_after_ms = MOR_SERVE_UNKNOWN,
                                                        .facts = unknown_facts()};
 }
 
@@ -286,6 +288,7 @@ static void note_point(struct serve_topic_memory *memory, const struct serve_vie
     memory->points[count] = (struct serve_point){.time_ms = view->time_ms,
                                                  .mono_ms = view->mono_ms,
                                                  .read = topic->facts.read,
+                                                 .dead = topic->facts.dead,
                                                  .consumed_bytes = topic->facts.consumed_bytes,
                                                  .lag_records = derived->lag_records,
                                                  .lag_ms = derived->lag.ms,
@@ -315,6 +318,43 @@ static void note_movement(struct serve_topic_memory *memory, const struct serve_
     }
 }
 
+// Without records that wait, trouble is over or of no consequence; but whoever cannot ask Kafka
+// does not know whether records wait.
+static void note_trouble(struct serve_topic_memory *memory, const struct serve_view *view,
+                         const struct mor_serve_topic *topic,
+                         const struct serve_topic_view *derived)
+{
+    bool blind = strcmp(topic->trouble_step, "fetch") == 0;
+    bool troubled = topic->trouble[0] != '\0' && (blind || derived->lag_records != 0);
+    if (!troubled) {
+        memory->trouble_ms = memory->trouble_mono_ms = 0;
+    } else if (memory->trouble_ms == 0) {
+        memory->trouble_ms = view->time_ms;
+        memory->trouble_mono_ms = view->mono_ms;
+    }
+}
+
+#define FLOOD_WINDOW_MS    60000
+#define FLOOD_DEAD_MIN     100
+#define FLOOD_DEAD_PERCENT 50
+
+// Of the records committed lately, how many there were and how many became dead letters. What lies
+// between commits counts as late as the commit.
+static bool is_flooded(const struct serve_topic_memory *memory, const struct serve_view *view,
+                       const struct mor_serve_topic *topic, int64_t *ret_read, int64_t *ret_dead)
+{
+    size_t first = 0;
+    while (first < memory->point_count &&
+           view->mono_ms - memory->points[first].mono_ms > FLOOD_WINDOW_MS)
+        first++;
+    if (first == memory->point_count || topic->facts.dead == MOR_SERVE_UNKNOWN ||
+        memory->points[first].dead == MOR_SERVE_UNKNOWN)
+        return false;
+    *ret_read = topic->facts.read - memory->points[first].read;
+    *ret_dead = topic->facts.dead - memory->points[first].dead;
+    return *ret_dead >= FLOOD_DEAD_MIN && *ret_dead * 100 >= *ret_read * FLOOD_DEAD_PERCENT;
+}
+
 static const char *describe(struct serve_view *view, const struct mor_serve_topic *topic,
                             const char *what, int64_t since_ms)
 {
@@ -330,37 +370,77 @@ static const char *describe(struct serve_view *view, const struct mor_serve_topi
         troubled ? mor_arena_printf(&view->arena, ". Last error: %s", topic->trouble) : "");
 }
 
-static void derive_readiness(const struct serve_topic_memory *memory, struct serve_view *view,
-                             const struct mor_serve_topic *topic, struct serve_topic_view *out)
+struct finding {
+    const char *step, *what; // what NULL = nothing to find
+    int64_t since_ms;
+};
+
+static struct finding find_in_running(struct serve_topic_memory *memory, struct serve_view *view,
+                                      const struct mor_serve_topic *topic,
+                                      const struct serve_topic_view *out)
 {
-    const char *what = NULL;
-    int64_t since_ms = topic->step_since_ms;
+    struct mor_arena *arena = &view->arena;
+    const char *step = topic->trouble_step[0] != '\0' && topic->trouble[0] != '\0'
+                           ? topic->trouble_step
+                           : topic->step;
+    int64_t read, dead;
+    bool flooded = is_flooded(memory, view, topic, &read, &dead);
+    memory->flood_ms = !flooded ? 0 : memory->flood_ms != 0 ? memory->flood_ms : view->time_ms;
+    if (memory->trouble_ms != 0 && topic->trouble_after_ms != MOR_SERVE_UNKNOWN &&
+        view->mono_ms - memory->trouble_mono_ms >= topic->trouble_after_ms)
+        return (struct finding){step, mor_arena_printf(arena, "stuck in step '%s'", step),
+                                memory->trouble_ms};
+    if (topic->stuck_after_ms != MOR_SERVE_UNKNOWN &&
+        view->mono_ms - memory->moved_mono_ms > topic->stuck_after_ms)
+        return (struct finding){
+            step,
+            mor_arena_printf(arena, "stuck in step '%s': %lld records wait and no commit came",
+                             step, (long long)out->lag_records),
+            memory->moved_ms};
+    if (flooded)
+        return (struct finding){
+            "decode",
+            mor_arena_printf(arena,
+                             "step 'decode' puts most records aside: %lld of the last %lld became "
+                             "dead letters",
+                             (long long)dead, (long long)read),
+            memory->flood_ms};
+    return (struct finding){0};
+}
+
+static struct finding find_trouble(struct serve_topic_memory *memory, struct serve_view *view,
+                                   const struct mor_serve_topic *topic,
+                                   const struct serve_topic_view *out)
+{
+    const char *step = topic->trouble_step[0] != '\0' ? topic->trouble_step : topic->step;
     switch (topic->state) {
     case MOR_SERVE_FAILED:
-        what = "stopped by an error, an operator must act";
-        break;
+        return (struct finding){step, "stopped by an error, an operator must act",
+                                topic->step_since_ms};
     case MOR_SERVE_STOPPED:
-        what = "stopped";
-        break;
+        return (struct finding){topic->step, "stopped", topic->step_since_ms};
     case MOR_SERVE_STARTING:
-        what = mor_arena_printf(&view->arena, "not started yet, waits in step '%s'", topic->step);
-        break;
+        return (struct finding){
+            topic->step,
+            mor_arena_printf(&view->arena, "not started yet, waits in step '%s'", topic->step),
+            topic->step_since_ms};
     case MOR_SERVE_PAUSED:
-        break;
+        return (struct finding){0};
     case MOR_SERVE_RUNNING:
-        if (topic->stuck_after_ms == MOR_SERVE_UNKNOWN ||
-            view->mono_ms - memory->moved_mono_ms <= topic->stuck_after_ms)
-            break;
-        since_ms = memory->moved_ms;
-        what = mor_arena_printf(&view->arena,
-                                "stuck in step '%s': %lld records wait and no commit came",
-                                topic->step, (long long)out->lag_records);
         break;
     }
-    out->ready = what == NULL;
-    out->since_ms = out->ready ? MOR_SERVE_UNKNOWN : since_ms;
-    out->what = out->ready ? "" : what;
-    out->words = out->ready ? "" : describe(view, topic, what, since_ms);
+    return find_in_running(memory, view, topic, out);
+}
+
+static void derive_readiness(struct serve_topic_memory *memory, struct serve_view *view,
+                             const struct mor_serve_topic *topic, struct serve_topic_view *out)
+{
+    struct finding found = find_trouble(memory, view, topic, out);
+    out->ready = found.what == NULL;
+    out->since_ms = out->ready ? MOR_SERVE_UNKNOWN : found.since_ms;
+    out->step = out->ready ? "" : found.step;
+    out->what = out->ready ? "" : found.what;
+    out->words = out->ready ? "" : describe(view, topic, found.what, found.since_ms);
 }
 
 void serve_view_derive(struct serve_memory *memory, struct serve_view *view)
@@ -378,6 +458,7 @@ void serve_view_derive(struct serve_memory *memory, struct serve_view *view)
         derive_rates(known, view, topic, out);
         note_point(known, view, topic, out);
         note_movement(known, view, topic, out);
+        note_trouble(known, view, topic, out);
         derive_readiness(known, view, topic, out);
         view->ready = view->ready && out->ready;
     }

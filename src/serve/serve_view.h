@@ -26,6 +26,7 @@ struct serve_topic_view {
     struct serve_partition_view *partitions;
     bool ready;
     int64_t since_ms;  // not ready: since when (wall clock)
+    const char *step;  // not ready: the step that is stuck
     const char *what;  // not ready: what and where
     const char *words; // the same with since when and the last error
 };
@@ -54,7 +55,7 @@ void serve_view_unref(struct serve_view *view);
 struct serve_point {
     int64_t time_ms;
     int64_t mono_ms;
-    int64_t read;
+    int64_t read, dead;
     int64_t consumed_bytes;
     int64_t lag_records;
     int64_t lag_ms;
@@ -82,7 +83,9 @@ struct serve_topic_memory {
     size_t partition_count;
     enum mor_serve_state state;
     int64_t commits, offset_sum;
-    int64_t moved_ms, moved_mono_ms; // when it last moved or had nothing to do
+    int64_t moved_ms, moved_mono_ms;     // when it last moved or had nothing to do
+    int64_t trouble_ms, trouble_mono_ms; // since when there is trouble, 0 = there is none
+    int64_t flood_ms; // since when most records are dead letters, 0 = they are not
 };
 
 // Zero-initialised is empty. One thread at a time.

@@ -13,6 +13,7 @@ struct messages {
     struct mor_budget *budget;
     size_t counted_bytes;
     size_t capacity;
+    bool headers; // each record has its own array of them
     rd_kafka_message_t *items[];
 };
 
@@ -26,7 +27,8 @@ struct mor_chunk *mor_source_chunk_new(struct mor_source *source,
                              capacity * sizeof(rd_kafka_message_t *));
     struct mor_chunk *chunk = (void *)memory;
     struct messages *messages = (void *)(memory + sizeof *chunk + records_bytes);
-    *messages = (struct messages){.budget = source->options.budget, .capacity = capacity};
+    *messages = (struct messages){
+        .budget = source->options.budget, .capacity = capacity, .headers = source->options.headers};
     *chunk = (struct mor_chunk){
         .partition = part->partition,
         .leader_epoch = part->leader_epoch,
@@ -44,10 +46,33 @@ void mor_chunk_free(struct mor_chunk *chunk)
     if (!chunk)
         return;
     struct messages *messages = chunk->messages;
-    for (size_t i = 0; i < chunk->record_count; i++)
+    for (size_t i = 0; i < chunk->record_count; i++) {
+        free((void *)chunk->records[i].headers);
         rd_kafka_message_destroy(messages->items[i]);
+    }
     mor_budget_give(messages->budget, messages->counted_bytes);
     free(chunk);
+}
+
+// The headers live as long as the message, their list as long as the chunk. Returns its size.
+static size_t add_headers(struct mor_record *record, const rd_kafka_message_t *message)
+{
+    rd_kafka_headers_t *headers;
+    if (rd_kafka_message_headers(message, &headers) != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return 0;
+    size_t count = rd_kafka_header_cnt(headers), size_bytes = 0;
+    struct mor_header *list = mor_calloc(count + 1, sizeof *list);
+    for (size_t i = 0; i < count; i++) {
+        const void *value;
+        if (rd_kafka_header_get_all(headers, i, &list[i].name, &value, &list[i].size_bytes) !=
+            RD_KAFKA_RESP_ERR_NO_ERROR)
+            break;
+        list[i].value = value;
+        record->header_count++;
+        size_bytes += list[i].size_bytes + strlen(list[i].name) + sizeof *list;
+    }
+    record->headers = list;
+    return size_bytes;
 }
 
 void mor_source_chunk_add(struct mor_chunk *chunk, rd_kafka_message_t *take_message)
@@ -56,8 +81,11 @@ void mor_source_chunk_add(struct mor_chunk *chunk, rd_kafka_message_t *take_mess
     assert(chunk->record_count < messages->capacity);
     assert(take_message->offset >= chunk->offset_next);
     messages->items[chunk->record_count] = take_message;
-    chunk->records[chunk->record_count++] = mor_source_record(take_message);
+    struct mor_record *record = &chunk->records[chunk->record_count++];
+    *record = mor_source_record(take_message);
     chunk->size_bytes += take_message->len + take_message->key_len;
+    if (messages->headers)
+        chunk->size_bytes += add_headers(record, take_message);
     chunk->offset_next = take_message->offset + 1;
 }
 
@@ -206,7 +234,7 @@ void mor_source_distribute(struct mor_source *source, rd_kafka_message_t **take_
     for (size_t i = 0; i < source->part_count; i++)
         source->parts[i]->message_count = 0;
     if (count > 0)
-        atomic_store(&source->down_since_ms, 0);
+        mor_source_heard(source);
     // Messages of a partition come in runs, so the last one found is nearly always the right one.
     struct mor_source_part *part = NULL;
     for (size_t i = 0; i < count; i++) {

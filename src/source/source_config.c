@@ -109,6 +109,9 @@ static enum mor_status set_defaults(rd_kafka_conf_t *conf, const struct mor_sour
     // An idle broker answers after this; a partition that is new or resumed waits for it.
     MOR_TRY(set(conf, "fetch.wait.max.ms", "100", err));
     MOR_TRY(set(conf, "topic.metadata.refresh.interval.ms", "30000", err));
+    // A broker that comes back is found within so long; librdkafka would take up to ten seconds.
+    if (!user_sets(options, "reconnect.backoff.ms"))
+        MOR_TRY(set(conf, "reconnect.backoff.max.ms", "2000", err));
     if (rd_kafka_version() >= MOR_RDKAFKA_2_2)
         MOR_TRY(set(conf, "fetch.queue.backoff.ms", "5", err));
     // Bounds one answer of a broker, and of one partition. A batch that is larger comes alone and

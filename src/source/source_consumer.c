@@ -41,6 +41,13 @@ size_t mor_source_lag(struct mor_source *source, struct mor_source_lag *ret_lag,
     return count;
 }
 
+bool mor_source_is_cut_off(struct mor_source *source, char *ret_why, size_t capacity)
+{
+    MOR_LOCKED(&source->mutex);
+    (void)snprintf(ret_why, capacity, "%s", source->last_error);
+    return source->cut_off;
+}
+
 void mor_source_stop(struct mor_source *source)
 {
     MOR_LOCKED(&source->mutex);

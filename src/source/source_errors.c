@@ -235,13 +235,23 @@ void mor_source_error_callback(rd_kafka_t *kafka, int code, const char *reason, 
         snprintf(source->last_error, sizeof source->last_error, "%s", reason);
     }
     pthread_mutex_unlock(&source->mutex);
-    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN && atomic_load(&source->down_since_ms) == 0)
-        atomic_store(&source->down_since_ms, mor_clock_wall_ms());
+    enum mor_log_level level = source->brokers_down ? MOR_LOG_DEBUG : MOR_LOG_WARN; // said before
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+        source->brokers_down = true;
+        mor_source_suspect_identity(source); // the answer tells when one is back
+    }
     if (code == RD_KAFKA_RESP_ERR__FATAL)
         fatal_error(source);
     else
-        mor_source_notice(source, MOR_LOG_WARN, "%s: %s",
-                          rd_kafka_err2name((rd_kafka_resp_err_t)code), reason);
+        mor_source_notice(source, level, "%s: %s", rd_kafka_err2name((rd_kafka_resp_err_t)code),
+                          reason);
+}
+
+void mor_source_heard(struct mor_source *source)
+{
+    if (source->brokers_down)
+        mor_source_notice(source, MOR_LOG_INFO, "a broker answers again");
+    source->brokers_down = false;
 }
 
 void mor_source_log_callback(const rd_kafka_t *kafka, int level, const char *facility,
@@ -253,17 +263,8 @@ void mor_source_log_callback(const rd_kafka_t *kafka, int level, const char *fac
                               : level <= LOG_INFO    ? MOR_LOG_INFO
                                                      : MOR_LOG_DEBUG;
     // librdkafka's errors are those of one connection or request; what matters comes as an error
-    // event
-    mor_source_notice(source, ours == MOR_LOG_ERROR ? MOR_LOG_WARN : ours, "%s: %s", facility,
-                      text);
-}
-
-int64_t mor_source_down_since(struct mor_source *source, char *ret_reason, size_t capacity)
-{
-    int64_t since_ms = atomic_load(&source->down_since_ms);
-    pthread_mutex_lock(&source->mutex);
-    if (since_ms != 0)
-        snprintf(ret_reason, capacity, "no Kafka broker answers: %s", source->last_error);
-    pthread_mutex_unlock(&source->mutex);
-    return since_ms;
+    // event, and nothing but the same again while no broker is there
+    if (ours == MOR_LOG_ERROR)
+        ours = source->brokers_down ? MOR_LOG_DEBUG : MOR_LOG_WARN;
+    mor_source_notice(source, ours, "%s: %s", facility, text);
 }

@@ -167,7 +167,7 @@ static void take_description(struct mor_source *source, rd_kafka_event_t *event)
         topic_missing(source);
     } else if (code != RD_KAFKA_RESP_ERR_NO_ERROR || count != 1) {
         // brokers down: nothing can be read either
-        mor_source_notice(source, MOR_LOG_WARN,
+        mor_source_notice(source, source->brokers_down ? MOR_LOG_DEBUG : MOR_LOG_WARN,
                           "could not ask for the topic's id, trying again: %s",
                           rd_kafka_err2str(code));
         source->identity_at_ms = mor_clock_mono_ms() + IDENTITY_RETRY_MS;
@@ -321,6 +321,7 @@ void mor_source_publish_lag(struct mor_source *source)
     struct mor_source_lag *old = source->lag;
     source->lag = rows;
     source->lag_count = source->part_count;
+    source->cut_off = source->brokers_down;
     pthread_mutex_unlock(&source->mutex);
     free(old);
 }
@@ -332,7 +333,7 @@ void mor_source_facts(struct mor_source *source, int64_t now_ms)
     rd_kafka_event_t *event;
     while ((event = rd_kafka_queue_poll(source->answer_queue, 0)) != NULL) {
         if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR)
-            atomic_store(&source->down_since_ms, 0);
+            mor_source_heard(source);
 #if RD_KAFKA_VERSION >= MOR_RDKAFKA_2_3
         if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DESCRIBETOPICS_RESULT)
             take_description(source, event);

@@ -59,7 +59,7 @@ static rd_kafka_topic_partition_list_t *changed_hints(struct mor_source *source)
 void mor_source_send_hints(struct mor_source *source, int64_t wait_ms)
 {
     // librdkafka keeps such a request for a whole session time-out, and does not end before
-    if (atomic_load(&source->down_since_ms) != 0)
+    if (source->brokers_down)
         return;
     rd_kafka_topic_partition_list_t *list = changed_hints(source);
     if (list->cnt > 0 && wait_ms == 0) {

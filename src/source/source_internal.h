@@ -90,7 +90,7 @@ struct mor_source {
     bool pressure;      // memory budget nearly spent
     int64_t pressure_since_ms;
     atomic_llong alive_ms;
-    atomic_llong down_since_ms; // wall clock: all brokers are down and nothing came since; 0 = no
+    bool brokers_down; // said so, and nothing came since
     bool failed;       // the topic as a whole; nothing is read any more
     bool identity_known, identity_asked;
     int64_t identity_at_ms; // when to ask next
@@ -105,6 +105,7 @@ struct mor_source {
     pthread_mutex_t mutex; // what follows
     pthread_cond_t changed;
     bool stopped, quit, delivering;
+    bool cut_off; // brokers_down, for others
     // Questions for the identity by mor_source_confirm_identity, numbered: the newest wanted, and
     // the newest that has a good answer.
     int64_t confirm_wanted, confirm_done;
@@ -156,6 +157,8 @@ void mor_source_stop_partition(struct mor_source *source, struct mor_source_part
 void mor_source_fail(struct mor_source *source, const struct mor_error *err);
 void mor_source_notice(struct mor_source *source, enum mor_log_level level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+// A broker answered.
+void mor_source_heard(struct mor_source *source);
 void mor_source_error_callback(rd_kafka_t *kafka, int code, const char *reason, void *context);
 void mor_source_log_callback(const rd_kafka_t *kafka, int level, const char *facility,
                              const char *text);

@@ -9,8 +9,7 @@ int64_t mor_state_batch_ids(const struct mor_state *state, const struct mor_stat
         const struct mor_dedup_run *run = batch->runs[r];
         for (size_t i = 0; i < run->fresh_count; i++) {
             // the last moment of its bucket, so that it is put into the same bucket again
-            int64_t time_ms =
-                ((int64_t)ID_BUCKET(run->fresh[i].value) + 1) * state->bucket_ms - 1;
+            int64_t time_ms = ((int64_t)ID_BUCKET(run->fresh[i].value) + 1) * state->bucket_ms - 1;
             mor_buffer_append(ret_ids, &run->fresh[i].hash, sizeof run->fresh[i].hash);
             mor_buffer_append(ret_ids, &time_ms, sizeof time_ms);
             latest_ms = time_ms > latest_ms ? time_ms : latest_ms;

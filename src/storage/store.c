@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#define COPY_CHUNK_BYTES (1 << 20)
+
 enum mor_status mor_store_key_check(const char *key, bool empty_allowed, struct mor_error *err)
 {
     if (*key == '\0') {
@@ -216,4 +218,37 @@ void mor_lock_free(struct mor_lock *lock)
 {
     if (lock)
         lock->ops->free(lock);
+}
+
+// ---- copying ------------------------------------------------------------------------------------
+
+static enum mor_status copy_bytes(struct mor_reader *reader, struct mor_sink *sink,
+                                  struct mor_error *err)
+{
+    MOR_AUTO_FREE uint8_t *chunk = mor_alloc(COPY_CHUNK_BYTES);
+    int64_t size_bytes = mor_reader_size_bytes(reader);
+    for (int64_t at = 0; at < size_bytes;) {
+        int64_t left = size_bytes - at;
+        size_t count = left < COPY_CHUNK_BYTES ? (size_t)left : COPY_CHUNK_BYTES;
+        MOR_TRY(mor_reader_read(reader, at, chunk, count, err));
+        MOR_TRY(mor_sink_write(sink, chunk, count, err));
+        at += (int64_t)count;
+    }
+    return mor_sink_finish_deferred(sink, err);
+}
+
+enum mor_status mor_store_copy(struct mor_store *store, const char *from, const char *to,
+                               int64_t *ret_size_bytes, struct mor_error *err)
+{
+    struct mor_reader *reader = NULL;
+    struct mor_sink *sink = NULL;
+    MOR_TRY(mor_store_open_object(store, from, &reader, err));
+    enum mor_status status = mor_store_create(store, to, &sink, err);
+    if (status == MOR_OK)
+        status = copy_bytes(reader, sink, err);
+    if (status == MOR_OK && ret_size_bytes)
+        *ret_size_bytes = mor_reader_size_bytes(reader);
+    mor_sink_free(sink);
+    mor_reader_free(reader);
+    return status;
 }

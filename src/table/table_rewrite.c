@@ -41,11 +41,11 @@ int64_t mor_rewrite_file_size_bytes(const struct mor_rewrite_file *file)
     return file->rewrite->table->ops->rewrite_file_size_bytes(file);
 }
 
-enum mor_status mor_rewrite_file_finish(struct mor_rewrite_file *file,
+enum mor_status mor_rewrite_file_finish(struct mor_rewrite_file *take_file,
                                         const struct mor_rewrite_counts *counts,
                                         struct mor_error *err)
 {
-    return file->rewrite->table->ops->rewrite_file_finish(file, counts, err);
+    return take_file->rewrite->table->ops->rewrite_file_finish(take_file, counts, err);
 }
 
 void mor_rewrite_file_free(struct mor_rewrite_file *file)

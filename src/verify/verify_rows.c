@@ -43,6 +43,7 @@ struct mor_verify_rows {
     size_t tally_count;
     struct double_key doubles[MOR_VERIFY_LISTED_MAX];
     size_t double_count;
+    int64_t more_doubles[2]; // that are only counted; [1]: across table partitions
 };
 
 #define FIND(rows_, check_, kind_, place_, ...)                                                    \
@@ -319,12 +320,10 @@ static void note_double(void *context, const struct mor_verify_key *same, size_t
             (i == 0 || same[i].place != same[i - 1].place))
             key.places[key.place_count++] = same[i].place;
     }
-    if (rows->double_count < MOR_VERIFY_LISTED_MAX) {
+    if (rows->double_count < MOR_VERIFY_LISTED_MAX)
         rows->doubles[rows->double_count++] = key;
-        return;
-    }
-    FIND(rows, MOR_VERIFY_KEYS, key.across ? "key in several partitions" : "doubled key",
-         &VERIFY_NOWHERE, "a key occurs %zu times", count);
+    else
+        rows->more_doubles[key.across]++;
 }
 
 // Reads a slice once more for the texts of the keys that are listed.
@@ -355,6 +354,11 @@ static enum mor_status look_up_texts(struct mor_verify_rows *rows, uint32_t plac
     return status;
 }
 
+static const char *double_kind(bool across)
+{
+    return across ? "key in several partitions" : "doubled key";
+}
+
 static void tell_double(struct mor_verify_rows *rows, const struct double_key *d)
 {
     MOR_AUTO_BUFFER places = {0};
@@ -363,9 +367,9 @@ static void tell_double(struct mor_verify_rows *rows, const struct double_key *d
         mor_buffer_printf(&places, "%s'%s' (file group %s)", i > 0 ? ", " : "", slice->partition,
                           slice->file_group);
     }
-    FIND(rows, MOR_VERIFY_KEYS, d->across ? "key in several partitions" : "doubled key",
-         &VERIFY_NOWHERE, "key '%.200s' occurs %zu times, in partitions %s",
-         d->text ? d->text : "?", d->count, mor_buffer_terminate(&places));
+    FIND(rows, MOR_VERIFY_KEYS, double_kind(d->across), &VERIFY_NOWHERE,
+         "key '%.200s' occurs %zu times, in partitions %s", d->text ? d->text : "?", d->count,
+         mor_buffer_terminate(&places));
 }
 
 static enum mor_status finish_keys(struct mor_verify_rows *rows, struct mor_error *err)
@@ -380,6 +384,10 @@ static enum mor_status finish_keys(struct mor_verify_rows *rows, struct mor_erro
             (void)!look_up_texts(rows, rows->doubles[i].places[0], &ignored);
         tell_double(rows, &rows->doubles[i]);
     }
+    for (int across = 0; across <= 1; across++)
+        for (int64_t i = 0; i < rows->more_doubles[across]; i++)
+            FIND(rows, MOR_VERIFY_KEYS, double_kind(across), &VERIFY_NOWHERE,
+                 "another key occurs more than once");
     return MOR_OK;
 }
 

@@ -271,6 +271,222 @@ static void test_multiplying_unions_are_refused(void **state)
     mor_schema_free(table);
 }
 
+// ---- resolution, routes -------------------------------------------------------------------------
+
+struct compiled {
+    struct mor_avro_schema *writer, *reader;
+    struct mor_schema *table;
+    struct mor_avro_plan *plan;
+    struct mor_batch *batch;
+    struct mor_notes notes; // of `hex`
+    struct hex hex;
+};
+
+static struct compiled compile(const char *writer, const char *reader, struct mor_schema *table,
+                               const struct mor_route *routes, size_t route_count)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct compiled c = {
+        .writer = parse_avro(writer), .reader = reader ? parse_avro(reader) : NULL, .table = table};
+    struct mor_avro_plan_options options = {.writer = c.writer,
+                                            .table = table,
+                                            .reader = c.reader,
+                                            .routes = routes,
+                                            .route_count = route_count};
+    assert_ok(mor_avro_plan_compile(&options, &c.plan, &err));
+    c.batch = mor_batch_new(table, NULL);
+    return c;
+}
+
+static void done(struct compiled *c)
+{
+    mor_batch_free(c->batch);
+    mor_avro_plan_free(c->plan);
+    mor_avro_schema_free(c->writer);
+    mor_avro_schema_free(c->reader);
+    mor_schema_free(c->table);
+}
+
+static enum mor_status decode_hex(struct compiled *c, const char *text, size_t items_max,
+                                  struct mor_error *err)
+{
+    c->hex = unhex(text);
+    enum mor_status status = mor_avro_plan_decode_noting(
+        c->plan, c->hex.bytes, c->hex.size, items_max, c->batch->columns, &c->notes, err);
+    c->batch->row_count += status == MOR_OK;
+    return status;
+}
+
+static void row_is(const struct compiled *c, const char *expected)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    MOR_AUTO_BUFFER text = {0};
+    for (size_t i = 0; i < c->batch->column_count; i++) {
+        mor_buffer_append_text(&text, i > 0 ? " " : "");
+        mor_vector_format_json(&c->batch->columns[i], c->batch->row_count - 1, &text);
+    }
+    assert_string_equal(mor_buffer_terminate(&text), expected);
+    assert_ok(mor_batch_validate(c->batch, &err));
+}
+
+static struct mor_schema *table_with(const char *const (*columns)[2], size_t count)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_schema *table = mor_schema_new("t");
+    for (size_t i = 0; i < count; i++) {
+        struct mor_field *field = mor_schema_add(table, NULL, columns[i][0], MOR_TYPE_INT32, true);
+        assert_ok(mor_type_parse(table, field, columns[i][1], &err));
+    }
+    return table;
+}
+
+#define FIELD(name_, type_, more_) "{\"name\":\"" name_ "\",\"type\":" type_ more_ "}"
+#define RECORD(fields_)            "{\"type\":\"record\",\"name\":\"r\",\"fields\":[" fields_ "]}"
+
+static void test_each_branch_of_a_union_has_a_field_of_its_own(void **state)
+{
+    (void)state;
+    struct mor_error err = MOR_ERROR_INIT;
+    static const char type[] = "[\"string\",\"null\",\"long\"]";
+    MOR_AUTO_FREE char *writer = record_of(type);
+    struct mor_avro_schema *avro = parse_avro(writer);
+    struct mor_schema *table = NULL;
+    assert_ok(mor_avro_schema_to_table(avro, &table, &err));
+    mor_avro_schema_free(avro);
+    struct compiled c = compile(writer, NULL, table, NULL, 0);
+    assert_int_equal(decode_hex(&c, "00066162ff", 10, &err), MOR_DATA); // not UTF-8
+    assert_ok(decode_hex(&c, "0006616263", 10, &err));
+    row_is(&c, "{\"member0\":\"abc\",\"member1\":null}");
+    assert_ok(decode_hex(&c, "040e", 10, &err));
+    row_is(&c, "{\"member0\":null,\"member1\":7}");
+    assert_ok(decode_hex(&c, "02", 10, &err));
+    row_is(&c, "null");
+    assert_int_equal(decode_hex(&c, "06", 10, &err), MOR_DATA);
+    done(&c);
+}
+
+static void test_what_the_writer_lacks_is_the_readers_default(void **state)
+{
+    (void)state;
+    struct mor_error err = MOR_ERROR_INIT;
+    static const char *const columns[][2] = {
+        {"a", "long"},    {"s", "string"},   {"b", "bytes"},       {"l", "list<int>"},
+        {"none", "long"}, {"new", "string"}, {"d", "decimal(4,2)"}};
+    const char *reader = RECORD(
+        FIELD("a", "\"long\"", "") "," FIELD("s", "[\"string\",\"null\"]", ",\"default\":\"x\"") "," FIELD("b", "\"bytes\"", ",\"default\":\"\\u00ff\\u0001\"") "," FIELD(
+            "l", "{\"type\":\"array\",\"items\":\"int\"}",
+            ",\"default\":[1,2]") "," FIELD("none", "[\"null\",\"long\"]",
+                                            ",\"default\":null") "," FIELD("new", "\"string\"",
+                                                                           ",\"aliases\":[\"old\"],"
+                                                                           "\"default\":\"?\"") "," FIELD("d",
+                                                                                                          DECIMAL(
+                                                                                                              4,
+                                                                                                              2),
+                                                                                                          ",\"default\":\"\\u0001\""));
+    struct compiled c =
+        compile(RECORD(FIELD("old", "\"string\"", "") "," FIELD("a", "\"int\"", "")), reader,
+                table_with(columns, 7), NULL, 0);
+    assert_ok(decode_hex(&c, "024f06", 10, &err));
+    row_is(&c, "3 \"x\" \"/wE=\" [1,2] null \"O\" \"0.01\"");
+    done(&c);
+}
+
+// Columns b, id (from after, else before), at (from source); notes of op and source.lsn.
+static struct compiled compile_event(bool before_first)
+{
+    static const struct mor_route row[] = {{"id", 1, MOR_ROUTE_NONE, NULL, NULL, 0},
+                                           {"b", 0, MOR_ROUTE_NONE, NULL, NULL, 0}};
+    static const struct mor_route source[] = {{"at", 2, MOR_ROUTE_NONE, NULL, NULL, 0},
+                                              {"lsn", MOR_ROUTE_NONE, 1, NULL, NULL, 0}};
+    static const struct mor_route routes[] = {
+        {"after", MOR_ROUTE_NONE, MOR_ROUTE_NONE, "before", row, 2},
+        {"source", MOR_ROUTE_NONE, MOR_ROUTE_NONE, NULL, source, 2},
+        {"op", MOR_ROUTE_NONE, 0, NULL, NULL, 0}};
+    static const char *const columns[][2] = {{"b", "string"}, {"id", "long"}, {"at", "long"}};
+#define ROW                                                                                        \
+    "[\"null\",{\"type\":\"record\",\"name\":\"v\",\"fields\":[" FIELD(                            \
+        "id", "\"long\"", "") "," FIELD("b", "[\"null\",\"string\"]", "") "]}]"
+#define SOURCE                                                                                     \
+    "{\"type\":\"record\",\"name\":\"s\",\"fields\":[" FIELD("at", "\"long\"", "") "," FIELD(      \
+        "db", "\"string\"", "") "," FIELD("lsn", "[\"null\",\"long\"]", "") "]}"
+    const char *first =
+        RECORD(FIELD("before", ROW, "") "," FIELD("after", "[\"null\",\"v\"]", "") "," FIELD(
+            "source", SOURCE, "") "," FIELD("op", "\"string\"", ""));
+    const char *last = RECORD(FIELD("op", "\"string\"", "") "," FIELD("after", ROW, "") "," FIELD(
+        "source", SOURCE, "") "," FIELD("before", "[\"null\",\"v\"]", ""));
+    return compile(before_first ? first : last, NULL, table_with(columns, 3), routes, 3);
+}
+
+static void test_a_row_comes_from_after_or_else_from_before(void **state)
+{
+    (void)state;
+    struct mor_error err = MOR_ERROR_INIT;
+    struct compiled c = compile_event(true);
+    assert_ok(decode_hex(&c,
+                         "00"
+                         "0206020278"
+                         "0a0264020e"
+                         "0263",
+                         10, &err));
+    row_is(&c, "\"x\" 3 5");
+    assert_true(c.notes.values[0].present && c.notes.values[0].text[0] == 'c');
+    assert_int_equal(c.notes.values[1].number, 7);
+    assert_false(c.notes.otherwise || c.notes.absent);
+    assert_int_equal(decode_hex(&c,
+                                "02080202790206020278"
+                                "0a026400",
+                                10, &err),
+                     MOR_DATA); // op is cut off
+    assert_ok(decode_hex(&c,
+                         "0208020279"
+                         "00"
+                         "0a026400"
+                         "0264",
+                         10, &err));
+    row_is(&c, "\"y\" 4 5");
+    assert_true(c.notes.otherwise);
+    assert_false(c.notes.values[1].present);
+    assert_ok(decode_hex(&c,
+                         "0000"
+                         "0a026400"
+                         "0274",
+                         10, &err));
+    row_is(&c, "null null 5");
+    assert_true(c.notes.absent);
+    done(&c);
+    c = compile_event(false);
+    assert_ok(decode_hex(&c,
+                         "0264"
+                         "00"
+                         "0a026400"
+                         "0208020279",
+                         10, &err));
+    row_is(&c, "\"y\" 4 5");
+    assert_true(c.notes.otherwise);
+    done(&c);
+}
+
+static void test_more_elements_than_allowed_are_refused(void **state)
+{
+    (void)state;
+    struct mor_error err = MOR_ERROR_INIT;
+    MOR_AUTO_FREE char *writer = record_of("{\"type\":\"array\",\"items\":\"int\"}");
+    struct compiled c = compile(writer, NULL, table_of("list<int>", true), NULL, 0);
+    assert_ok(decode_hex(&c,
+                         "040204"
+                         "020600",
+                         3, &err));
+    row_is(&c, "[1,2,3]");
+    assert_int_equal(decode_hex(&c,
+                                "040204"
+                                "04060800",
+                                3, &err),
+                     MOR_DATA);
+    assert_non_null(strstr(err.message, "too many elements"));
+    assert_int_equal(c.batch->columns[0].length, 1);
+    done(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +499,10 @@ int main(void)
         cmocka_unit_test(test_fields_are_matched_by_name_then_alias_and_others_skipped),
         cmocka_unit_test(test_required_column_without_field_is_refused),
         cmocka_unit_test(test_multiplying_unions_are_refused),
+        cmocka_unit_test(test_each_branch_of_a_union_has_a_field_of_its_own),
+        cmocka_unit_test(test_what_the_writer_lacks_is_the_readers_default),
+        cmocka_unit_test(test_a_row_comes_from_after_or_else_from_before),
+        cmocka_unit_test(test_more_elements_than_allowed_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

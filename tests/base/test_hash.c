@@ -26,6 +26,29 @@ static void crc32_can_be_continued(void **state)
     assert_int_equal(mor_crc32(crc, "6789", 4), 0xCBF43926u);
 }
 
+static uint32_t crc32_bit_by_bit(uint32_t crc, const uint8_t *bytes, size_t size)
+{
+    crc = ~crc;
+    for (size_t i = 0; i < size; i++) {
+        crc ^= bytes[i];
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc >> 1) ^ ((crc & 1) ? 0xEDB88320u : 0);
+    }
+    return ~crc;
+}
+
+static void crc32_of_every_length_and_place_is_the_definition(void **state)
+{
+    (void)state;
+    uint8_t bytes[700];
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)(i * 2654435761u >> 11);
+    for (size_t start = 0; start < 17; start++)
+        for (size_t size = 0; start + size <= sizeof bytes; size++)
+            assert_int_equal(mor_crc32((uint32_t)size, bytes + start, size),
+                             crc32_bit_by_bit((uint32_t)size, bytes + start, size));
+}
+
 // Spark's bucket of a single key: (31 + hashCode) & MAX_INT % buckets.
 static int32_t bucket(const char *key, int32_t buckets)
 {
@@ -62,6 +85,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crc32_matches_the_checksums_of_hudi_tables),
         cmocka_unit_test(crc32_can_be_continued),
+        cmocka_unit_test(crc32_of_every_length_and_place_is_the_definition),
         cmocka_unit_test(java_hash_gives_the_buckets_of_spark),
         cmocka_unit_test(java_hash_counts_utf16_units),
         cmocka_unit_test(seeds_change_the_wide_hash),

@@ -31,7 +31,7 @@ def usage():
     overview = expect_exit("help goes to standard output", 0, "help", out="moraine <command>")
     commands = [line.split()[0] for line in overview.splitlines() if line.startswith("  ")]
     expect("every command of the contract is there",
-           {"run", "check", "demo", "scan", "history", "describe", "parquet", "status"} <= set(commands), overview)
+           {"run", "check", "demo", "scan", "history", "describe", "parquet", "status", "verify"} <= set(commands), overview)
     for command in commands:
         if command != "help":
             expect_exit(f"help {command}", 0, "help", command, out=f"moraine {command}")
@@ -42,6 +42,7 @@ def usage():
     expect_exit("a missing argument is wrong usage", 2, "scan", err="missing argument")
     expect_exit("a wrong number is wrong usage", 2, "scan", "x", "--limit", "-1", err="--limit")
     expect_exit("an unknown output is wrong usage", 2, "scan", "x", "--output", "xml", err="json, csv, count, digest")
+    expect_exit("half of what Kafka needs is wrong usage", 2, "verify", "x", "--topic", "t", err="belong together")
     expect_exit("a table that is not there fails", 1, "scan", "/nowhere/at/all", err="/nowhere/at/all")
 
 
@@ -82,8 +83,13 @@ def demo(folder):
     expect("the ledger counts every record", read == 20000, read)
     described = json.loads(expect_exit("describe as JSON", 0, "describe", table, "--output", "json"))
     expect("with offsets of every partition", sum(o[0] for o in described["offsets"].values()) == 20000, described)
+    expect_exit("the table is what it says it is", 0, "verify", table, out="right: 0 findings")
+    report = json.loads(expect_exit("also as JSON", 0, "verify", table, "--output", "json"))
+    expect("with what was looked at", report["right"] and report["checks"][0]["numbers"]["offsets"] == 20000, report)
     base = next(pathlib.Path(table).rglob("*.parquet"))
     expect_exit("parquet looks inside a base file", 0, "parquet", str(base), out="_hoodie_record_key")
+    base.write_bytes(base.read_bytes()[:-1])
+    expect_exit("a damaged table is found", 1, "verify", table, out="FINDING [files: damaged file]")
 
 
 with tempfile.TemporaryDirectory() as name:

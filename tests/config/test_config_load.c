@@ -114,7 +114,7 @@ static void samples_load_with_every_value_in_place(void **state)
     assert_int_equal(config->kafka_count, 1);
     assert_string_equal(config->kafka[0].name, "bootstrap.servers");
     assert_string_equal(config->schema_registry.url, "http://localhost:8081");
-    assert_int_equal(config->schema_registry.timeout_ms, 10000);
+    assert_int_equal(config->schema_registry.timeout_ms, 5000);
 
     assert_int_equal(config->topic_count, 1);
     const struct mor_config_topic *topic = &config->topics[0];

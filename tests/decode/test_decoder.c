@@ -144,7 +144,7 @@ static void test_values_over_the_limit_and_tombstones_are_data(void **state)
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_schema *schema = schema_of("a", "string", NULL);
     struct mor_decoder *decoder =
-        decoder_of(schema, (struct mor_decoder_options){.value_size_max_bytes = 12});
+        decoder_of(schema, (struct mor_decoder_options){.limits = {.value_size_max_bytes = 12}});
     struct mor_batch *batch = mor_batch_new(schema, NULL);
     assert_ok(decode_value(decoder, batch, "{\"a\":\"1234\"}", 12, &err));
     assert_int_equal(decode_value(decoder, batch, "{\"a\":\"12345\"}", 13, &err), MOR_DATA);

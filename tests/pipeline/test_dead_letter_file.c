@@ -92,7 +92,8 @@ static void a_line_holds_coordinates_reason_and_bytes(void **state)
     write_letters(&rig, true);
     const char *text = contents(&rig);
     assert_non_null(strstr(text, "\"partition\":2,\"offset\":77,\"timestamp_ms\":5,"));
-    assert_non_null(strstr(text, "\"stage\":\"decode\",\"reason\":\"bad \\\"byte\\\" \\\\x80 at 3\""));
+    assert_non_null(
+        strstr(text, "\"stage\":\"decode\",\"reason\":\"bad \\\"byte\\\" \\\\x80 at 3\""));
     assert_non_null(strstr(text, "\"key\":\"aw==\",\"value\":\"eyJhIg==\",\"headers\":[{\"name\":"
                                  "\"trace\",\"value\":\"eA==\"},{\"name\":\"none\",\"value\":null}"
                                  "]}\n"));

@@ -9,6 +9,7 @@
 #include "moraine/base/clock.h"
 #include "moraine/base/fault.h"
 #include "moraine/base/log.h"
+#include "moraine/pipeline/dead_letters.h"
 #include "moraine/merge.h"
 #include "moraine/pipeline.h"
 #include "moraine/source.h"
@@ -59,9 +60,8 @@ static void write_config(const struct rig *rig, const char *more)
 static void set_up(struct rig *rig, const char *more)
 {
     struct mor_error err = MOR_ERROR_INIT;
-    *rig = (struct rig){.folder = check_folder(),
-                        .status = mor_calloc(1, sizeof *rig->status),
-                        .instance = "test"};
+    *rig = (struct rig){
+        .folder = check_folder(), .status = mor_calloc(1, sizeof *rig->status), .instance = "test"};
     rig->table = mor_asprintf("%s/table", rig->folder);
     mor_budget_init(&rig->budget, 64u << 20);
     assert_ok(mor_demo_broker_start("events", PARTITIONS, &rig->broker, &err));
@@ -387,8 +387,8 @@ static void produce_event(struct rig *rig, int64_t id, int64_t version, int64_t 
 {
     char value[128];
     (void)snprintf(value, sizeof value,
-                   "{\"id\":%lld,\"version\":%lld,\"op\":\"e%lld\",\"day\":\"d\"}",
-                   (long long)id, (long long)version, (long long)event);
+                   "{\"id\":%lld,\"version\":%lld,\"op\":\"e%lld\",\"day\":\"d\"}", (long long)id,
+                   (long long)version, (long long)event);
     produce(rig, id, value);
 }
 
@@ -418,10 +418,9 @@ static void produce_at_random(struct rig *rig, struct expected *expected, uint64
         int64_t version = around + (int64_t)(*random >> 50) % 9;
         bool removes = kind < 5;
         char value[128];
-        (void)snprintf(value, sizeof value,
-                       "{\"id\":%lld,\"version\":%lld,\"op\":\"%s\",\"day\":\"d%d\"}",
-                       (long long)id, (long long)version, removes ? "d" : "u",
-                       (int)(*random >> 45) % 4);
+        (void)snprintf(
+            value, sizeof value, "{\"id\":%lld,\"version\":%lld,\"op\":\"%s\",\"day\":\"d%d\"}",
+            (long long)id, (long long)version, removes ? "d" : "u", (int)(*random >> 45) % 4);
         produce(rig, id, value);
         if (key->measured && version < key->version)
             continue;
@@ -551,6 +550,53 @@ static void an_event_counts_once_over_restarts_and_without_its_state(void **stat
     tear_down(&rig);
 }
 
+// What an operator's restore leaves: the newest commit is gone with its files.
+static void take_back_newest_commit(const struct rig *rig)
+{
+    MOR_AUTO_FREE char *command =
+        mor_asprintf("cd '%s' && t=$(ls .hoodie/timeline/*_*.deltacommit | sort | tail -n 1) && "
+                     "find . -name \"*$(basename $t | cut -d_ -f1)*\" -not -path '*/slots/*' "
+                     "-delete",
+                     rig->table);
+    assert_int_equal(system(command), 0); // NOLINT(cert-env33-c)
+}
+
+static void the_offsets_follow_a_table_that_was_rolled_back(void **state)
+{
+    (void)state;
+    struct rig rig;
+    set_up(&rig, ", hudi: {table_version: 9}");
+    rig.topic_options = "dedup: {by: [op], window: 1h}\n";
+    write_config(&rig, ", hudi: {table_version: 9}");
+    for (int round = 0; round < 2; round++) { // once while stopped, once while running
+        start(&rig);
+        int64_t base = round * 10;
+        produce_event(&rig, base + 1, 1, base + 1);
+        flush(&rig);
+        wait_for(&rig, 1);
+        produce_event(&rig, base + 2, 1, base + 2);
+        flush(&rig);
+        wait_for(&rig, 2);
+        if (round == 0)
+            stop(&rig);
+        take_back_newest_commit(&rig);
+        if (round == 0)
+            start(&rig);
+        produce_event(&rig, base + 3, 1, base + 3);
+        flush(&rig);
+        wait_for(&rig, round == 0 ? 2 : 4); // the record whose commit is gone is read again
+        assert_int_equal(rig.status->duplicate, 0);
+        stop(&rig);
+    }
+    int64_t versions[14];
+    scan(&rig, versions, 14);
+    for (int64_t id = 1; id <= 3; id++) {
+        assert_int_equal(versions[id], 1);
+        assert_int_equal(versions[10 + id], 1);
+    }
+    tear_down(&rig);
+}
+
 static int64_t count_rows(const char *location)
 {
     struct mor_error err = MOR_ERROR_INIT;
@@ -601,6 +647,21 @@ static void dead_letters_land_in_their_table_once(void **state)
     wait_for(&rig, 2);
     stop(&rig);
     assert_int_equal(count_rows(letters), 11);
+    struct mor_dead_letters *waiting;
+    assert_ok(mor_dead_letters_open(letters, "partition = 1 and stage = 'decode'", &waiting, &err));
+    struct mor_batch *batch = mor_batch_new(mor_dead_letters_schema(waiting), NULL);
+    int64_t count = 0;
+    do {
+        assert_ok(mor_dead_letters_next(waiting, batch, &err));
+        for (size_t row = 0; row < batch->row_count; row++)
+            assert_int_equal(mor_vector_i32(&batch->columns[LETTER_PARTITION], row), 1);
+        count += (int64_t)batch->row_count;
+    } while (batch->row_count > 0);
+    assert_int_equal(count, 0); // every third id goes to partition 0
+    mor_batch_free(batch);
+    mor_dead_letters_free(waiting);
+    assert_fails(mor_dead_letters_open(rig.table, NULL, &waiting, &err), MOR_FATAL,
+                 "no dead letters");
     tear_down(&rig);
 }
 
@@ -838,6 +899,7 @@ int main(void)
         cmocka_unit_test(late_records_and_moving_keys_come_out_right_whatever_becomes_of_the_state),
         cmocka_unit_test(late_records_come_out_right_when_instances_share_the_table),
         cmocka_unit_test(an_event_counts_once_over_restarts_and_without_its_state),
+        cmocka_unit_test(the_offsets_follow_a_table_that_was_rolled_back),
         cmocka_unit_test(dead_letters_land_in_their_table_once),
         cmocka_unit_test(changed_properties_stop_the_topic_with_words),
         cmocka_unit_test(a_paused_topic_takes_in_nothing_until_it_is_resumed),

@@ -7,7 +7,8 @@ struct look {
     int64_t now_ms;
     enum mor_serve_state state;
     const char *name;
-    int64_t low, high, table_offset, read, commits;
+    int64_t low, high, table_offset, read, dead, commits;
+    const char *trouble, *trouble_step; // NULL = none
 };
 
 static struct look look_new(void)
@@ -30,7 +31,11 @@ static struct serve_view *look_at(struct look *look)
     topic->step = "commit";
     topic->commit_interval_ms = 1000;
     topic->stuck_after_ms = 60000;
+    topic->trouble_after_ms = 3000;
+    topic->trouble = look->trouble != NULL ? look->trouble : "";
+    topic->trouble_step = look->trouble != NULL ? look->trouble_step : "";
     topic->facts.read = look->read;
+    topic->facts.dead = look->dead;
     topic->facts.commits = look->commits;
     mor_serve_topic_partitions(&view->snapshot, topic, 1);
     topic->partitions[0].low = look->low;
@@ -208,6 +213,76 @@ static void topic_that_lags_and_does_not_move_is_stuck_until_it_moves(void **sta
     serve_memory_done(&look.memory);
 }
 
+static void trouble_that_lasts_makes_a_topic_stuck_in_its_step(void **state)
+{
+    (void)state;
+    struct look look = look_new();
+    look.high = 200;
+    (void)look_once(&look);
+    look.trouble = "no space left";
+    look.trouble_step = "upload";
+    assert_true(look_once(&look).ready); // it may pass at once
+    look.now_ms += 3000;
+    struct serve_view *view = look_at(&look);
+    assert_false(view->ready);
+    assert_string_equal(view->topics[0].step, "upload");
+    assert_string_equal(view->topics[0].what, "stuck in step 'upload'");
+    assert_int_equal(view->topics[0].since_ms, view->time_ms - 3000);
+    assert_non_null(strstr(view->topics[0].words, "Last error: no space left"));
+    serve_view_unref(view);
+    look.trouble = NULL;
+    assert_true(look_once(&look).ready);
+    serve_memory_done(&look.memory);
+}
+
+static void trouble_without_records_that_wait_counts_only_when_kafka_cannot_be_asked(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *step;
+        bool ready;
+    } cases[] = {{"commit", true}, {"fetch", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct look look = look_new(); // caught up
+        look.trouble = "gone";
+        look.trouble_step = cases[i].step;
+        (void)look_once(&look);
+        look.now_ms += 10000;
+        assert_int_equal(look_once(&look).ready, cases[i].ready);
+        serve_memory_done(&look.memory);
+    }
+}
+
+static void flood_of_dead_letters_is_named_and_passes(void **state)
+{
+    (void)state;
+    struct look look = look_new();
+    for (int i = 0; i < 10; i++, look.now_ms += 2000, look.read += 1000)
+        assert_true(look_once(&look).ready);
+    look.dead = 20000; // in one commit with as many good ones
+    look.read += 30000;
+    look.now_ms += 2000;
+    struct serve_view *view = look_at(&look);
+    assert_false(view->topics[0].ready);
+    assert_string_equal(view->topics[0].step, "decode");
+    assert_non_null(strstr(view->topics[0].what, "20000 of the last 40000 became dead letters"));
+    serve_view_unref(view);
+    look.read += 40000; // good ones again
+    assert_true(look_once(&look).ready);
+    serve_memory_done(&look.memory);
+}
+
+static void few_dead_letters_are_no_flood(void **state)
+{
+    (void)state;
+    struct look look = look_new();
+    (void)look_once(&look);
+    look.read = look.dead = 99;
+    look.now_ms += 2000;
+    assert_true(look_once(&look).ready);
+    serve_memory_done(&look.memory);
+}
+
 static void topic_that_starts_failed_or_stopped_is_not_ready(void **state)
 {
     (void)state;
@@ -267,6 +342,10 @@ int main(void)
         cmocka_unit_test(memory_of_a_busy_partition_stays_bounded),
         cmocka_unit_test(rate_is_taken_over_some_commit_intervals),
         cmocka_unit_test(topic_that_lags_and_does_not_move_is_stuck_until_it_moves),
+        cmocka_unit_test(trouble_that_lasts_makes_a_topic_stuck_in_its_step),
+        cmocka_unit_test(trouble_without_records_that_wait_counts_only_when_kafka_cannot_be_asked),
+        cmocka_unit_test(flood_of_dead_letters_is_named_and_passes),
+        cmocka_unit_test(few_dead_letters_are_no_flood),
         cmocka_unit_test(topic_that_starts_failed_or_stopped_is_not_ready),
         cmocka_unit_test(topics_that_are_gone_are_forgotten),
         cmocka_unit_test(facts_start_unknown),

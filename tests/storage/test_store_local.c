@@ -147,6 +147,100 @@ static void deferred_puts_are_made_durable_by_sync(void **state)
     assert_int_equal(mor_store_sync(fixture->store, &fixture->err), MOR_OK);
 }
 
+// ---- moving -------------------------------------------------------------------------------------
+
+static void moved_object_has_its_new_key_and_bytes_only(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    struct mor_buffer bytes = {0};
+    assert_int_equal(put(fixture, "a/x", "hello"), MOR_OK);
+    assert_int_equal(mor_store_move(fixture->store, "a/x", "b/c/y", &fixture->err), MOR_OK);
+    assert_int_equal(mor_store_sync(fixture->store, &fixture->err), MOR_OK);
+    assert_int_equal(mor_store_get(fixture->store, "b/c/y", 100, &bytes, &fixture->err), MOR_OK);
+    assert_int_equal(bytes.size_bytes, 5);
+    assert_int_equal(mor_store_get(fixture->store, "a/x", 100, &bytes, &fixture->err),
+                     MOR_NOT_FOUND);
+    mor_buffer_done(&bytes);
+}
+
+static void copied_object_is_there_twice_and_replaces_nothing(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    struct mor_buffer bytes = {0};
+    size_t size = (3u << 20) + 17; // more than one step
+    uint8_t *content = mor_calloc(size, 1);
+    content[size - 1] = 7;
+    int64_t copied = 0;
+    assert_int_equal(mor_store_put_new(fixture->store, "a/x", content, size, &fixture->err),
+                     MOR_OK);
+    assert_int_equal(mor_store_copy(fixture->store, "a/x", "b/y", &copied, &fixture->err), MOR_OK);
+    assert_int_equal(copied, size);
+    assert_int_equal(mor_store_sync(fixture->store, &fixture->err), MOR_OK);
+    assert_int_equal(mor_store_get(fixture->store, "b/y", size, &bytes, &fixture->err), MOR_OK);
+    assert_int_equal(bytes.size_bytes, size);
+    assert_memory_equal(bytes.data, content, size);
+    assert_int_equal(put(fixture, "c", "other"), MOR_OK);
+    assert_int_equal(mor_store_copy(fixture->store, "a/x", "c", NULL, &fixture->err), MOR_CONFLICT);
+    assert_int_equal(mor_store_copy(fixture->store, "a/z", "d", NULL, &fixture->err),
+                     MOR_NOT_FOUND);
+    free(content);
+    mor_buffer_done(&bytes);
+}
+
+static void move_refuses_to_replace_and_tells_what_is_absent(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    struct mor_buffer bytes = {0};
+    struct mor_object_info info;
+    assert_int_equal(put(fixture, "a/x", "hello"), MOR_OK);
+    assert_int_equal(put(fixture, "b/y", "other"), MOR_OK);
+    assert_int_equal(mor_store_move(fixture->store, "a/x", "b/y", &fixture->err), MOR_CONFLICT);
+    assert_int_equal(mor_store_get(fixture->store, "b/y", 100, &bytes, &fixture->err), MOR_OK);
+    assert_memory_equal(bytes.data, "other", 5);
+    assert_int_equal(mor_store_move(fixture->store, "a/z", "b/z", &fixture->err), MOR_NOT_FOUND);
+    assert_int_equal(mor_store_move(fixture->store, "d/z", "e/z", &fixture->err), MOR_NOT_FOUND);
+    // no folder is made for nothing
+    assert_int_equal(mor_store_info(fixture->store, "e", &info, &fixture->err), MOR_NOT_FOUND);
+    assert_int_equal(mor_store_move(fixture->store, "a/x", "../z", &fixture->err), MOR_FATAL);
+    assert_int_equal(mor_store_move(fixture->store, "../z", "a/z", &fixture->err), MOR_FATAL);
+    assert_int_equal(mor_store_sync(fixture->store, &fixture->err), MOR_OK);
+    mor_buffer_done(&bytes);
+}
+
+static void *move_run(void *argument)
+{
+    struct race *race = argument;
+    for (int i = 0; i < 50; i++) {
+        char from[32], to[32];
+        struct mor_error err = MOR_ERROR_INIT;
+        snprintf(from, sizeof from, "from/%d", i);
+        snprintf(to, sizeof to, "to/%d", i);
+        enum mor_status status = mor_store_move(race->fixture->store, from, to, &err);
+        atomic_fetch_add(status == MOR_OK ? &race->winners : &race->conflicts, 1);
+        if (status != MOR_OK && status != MOR_NOT_FOUND)
+            atomic_fetch_add(&race->winners, 1000);
+    }
+    return NULL;
+}
+
+static void racing_moves_of_one_object_have_exactly_one_winner(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    struct race race = {.fixture = fixture};
+    pthread_t threads[4];
+    for (int i = 0; i < 50; i++) {
+        char from[32];
+        snprintf(from, sizeof from, "from/%d", i);
+        assert_int_equal(put(fixture, from, "x"), MOR_OK);
+    }
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, move_run, &race), 0);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    assert_int_equal(atomic_load(&race.winners), 50);
+    assert_int_equal(atomic_load(&race.conflicts), 150);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, storage_setup, storage_teardown)
@@ -158,6 +252,10 @@ int main(void)
         TEST(deleted_object_is_gone_and_deleting_twice_is_success),
         TEST(racing_puts_of_one_key_have_exactly_one_winner),
         TEST(deferred_puts_are_made_durable_by_sync),
+        TEST(moved_object_has_its_new_key_and_bytes_only),
+        TEST(copied_object_is_there_twice_and_replaces_nothing),
+        TEST(move_refuses_to_replace_and_tells_what_is_absent),
+        TEST(racing_moves_of_one_object_have_exactly_one_winner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

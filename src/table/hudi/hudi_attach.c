@@ -46,23 +46,19 @@ static int compare_attachments(const void *a, const void *b)
                   ((const struct mor_attachment *)b)->version);
 }
 
-static enum mor_status collect(struct mor_table *table, const struct hudi_timeline *timeline,
-                               const char *kind, const char *after_version, struct mor_arena *arena,
+// What is attached to commits after `after` up to `until`.
+static enum mor_status collect(struct mor_store *store, const char *prefix, const char *after,
+                               const char *until, struct mor_arena *arena,
                                struct mor_attachment **ret_attachments, size_t *ret_count,
                                struct mor_error *err)
 {
     struct mor_object_info *objects = NULL;
     size_t count = 0, kept = 0;
-    const char *prefix = mor_arena_printf(arena, HUDI_ATTACHED_PREFIX "/%s", kind);
-    if (after_version && *after_version && !hudi_timeline_is_committed(timeline, after_version))
-        return mor_error_set(err, MOR_NOT_FOUND, "the table has no version '%s' (any more)",
-                             after_version);
-    MOR_TRY(mor_store_list(table->store, prefix, false, arena, &objects, &count, err));
+    MOR_TRY(mor_store_list(store, prefix, true, arena, &objects, &count, err));
     struct mor_attachment *found = mor_arena_alloc(arena, (count + 1) * sizeof *found);
     for (size_t i = 0; i < count; i++) {
         const char *instant = instant_of(objects[i].key);
-        if (instant && hudi_timeline_is_committed(timeline, instant) &&
-            (!after_version || strcmp(instant, after_version) > 0))
+        if (instant && strcmp(instant, after) > 0 && strcmp(instant, until) <= 0)
             found[kept++] = (struct mor_attachment){
                 .version = instant, .key = objects[i].key, .size_bytes = objects[i].size_bytes};
     }
@@ -73,16 +69,41 @@ static enum mor_status collect(struct mor_table *table, const struct hudi_timeli
     return MOR_OK;
 }
 
+// `newest`: commit up to which attachments count.
+static enum mor_status check_after(struct mor_store *store, const char *after, const char *newest,
+                                   struct mor_error *err)
+{
+    bool taken = false;
+    if (*after && strcmp(after, newest) <= 0)
+        MOR_TRY(hudi_base_was_taken_back(store, after, &taken, err));
+    if (taken || strcmp(after, newest) > 0)
+        return mor_error_set(err, MOR_NOT_FOUND, "the table has no version '%s' (any more)", after);
+    return MOR_OK;
+}
+
+// An attachment is where it is because its commit was decided, also when that was archived since;
+// the slot that follows a table back removes those of commits that are gone. So after the head is
+// done, what is there up to the newest commit counts.
 enum mor_status hudi_attachments(struct mor_table *head, const char *kind,
                                  const char *after_version, struct mor_arena *arena,
                                  struct mor_attachment **ret_attachments, size_t *ret_count,
                                  struct mor_error *err)
 {
+    struct hudi_slot slot = {0};
     struct hudi_timeline timeline = {0};
+    const char *after = after_version ? after_version : "";
     MOR_TRY(check_kind(kind, err));
-    MOR_TRY(hudi_timeline_load(&timeline, head->store, hudi_of(head)->layout, err));
-    enum mor_status status =
-        collect(head, &timeline, kind, after_version, arena, ret_attachments, ret_count, err);
+    MOR_TRY(hudi_chain_head(head->store, &slot, err));
+    enum mor_status status = hudi_chain_help(head->store, &slot, err);
+    hudi_slot_done(&slot);
+    if (status == MOR_OK)
+        status = hudi_timeline_load(&timeline, head->store, hudi_of(head)->layout, err);
+    if (status == MOR_OK)
+        status = check_after(head->store, after, hudi_base_version(&timeline), err);
+    if (status == MOR_OK)
+        status =
+            collect(head->store, mor_arena_printf(arena, HUDI_ATTACHED_PREFIX "/%s", kind), after,
+                    hudi_base_version(&timeline), arena, ret_attachments, ret_count, err);
     hudi_timeline_done(&timeline);
     return status;
 }
@@ -93,22 +114,17 @@ enum mor_status hudi_attachment_drop(struct mor_table *table,
     return mor_store_delete(table->store, attachment->key, false, err);
 }
 
-enum mor_status hudi_attachments_follow(struct hudi_table *table, const char *gone,
-                                        struct mor_error *err)
+enum mor_status hudi_attachments_gone(struct hudi_change *change, const char *version,
+                                      const char *gone, struct mor_error *err)
 {
-    struct mor_store *store = table->table.store;
     struct mor_arena arena;
     mor_arena_init(&arena, 0, NULL);
-    struct mor_object_info *objects = NULL;
+    struct mor_attachment *found = NULL;
     size_t count = 0;
-    enum mor_status status =
-        mor_store_list(store, HUDI_ATTACHED_PREFIX, true, &arena, &objects, &count, err);
-    for (size_t i = 0; i < count && status == MOR_OK; i++) {
-        const char *instant = instant_of(objects[i].key);
-        if (instant && strcmp(instant, gone) <= 0 &&
-            !hudi_timeline_is_committed(&table->timeline, instant))
-            status = mor_store_delete(store, objects[i].key, false, err);
-    }
+    enum mor_status status = collect(change->table->table.store, HUDI_ATTACHED_PREFIX, version,
+                                     gone, &arena, &found, &count, err);
+    for (size_t i = 0; i < count && status == MOR_OK; i++)
+        hudi_change_add_delete(change, found[i].key);
     mor_arena_done(&arena);
     return status;
 }

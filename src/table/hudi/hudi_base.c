@@ -4,7 +4,8 @@
 #include "hudi/hudi_table.h"
 #include "moraine/base/thread.h"
 
-#define SETTLE_ROUNDS 16
+#define SETTLE_ROUNDS   16
+#define FOLLOWED_PREFIX ".hoodie/moraine/followed"
 
 // ---- pending instants ---------------------------------------------------------------------------
 
@@ -111,7 +112,34 @@ const char *hudi_base_version(const struct hudi_timeline *timeline)
     return "";
 }
 
-// A slot that says where the table stands now: whoever planned on the head before is in conflict.
+// Commits that were taken back, told by the markers of FOLLOW slots: "<when>_<back to>".
+static bool covers(const char *marker, const char *version)
+{
+    const char *name = strrchr(marker, '/') + 1, *back_to = strchr(name, '_');
+    return back_to && strncmp(version, name, (size_t)(back_to - name)) < 0 &&
+           strcmp(version, back_to + 1) > 0;
+}
+
+enum mor_status hudi_base_was_taken_back(struct mor_store *store, const char *version,
+                                         bool *ret_taken, struct mor_error *err)
+{
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    struct mor_object_info *markers = NULL;
+    size_t count = 0;
+    enum mor_status status =
+        mor_store_list_names(store, FOLLOWED_PREFIX, &arena, &markers, &count, err);
+    bool taken = false;
+    for (size_t i = 0; i < count && status == MOR_OK; i++)
+        taken |= covers(markers[i].key, version);
+    mor_arena_done(&arena);
+    if (status == MOR_OK)
+        *ret_taken = taken;
+    return status;
+}
+
+// A slot that says where the table stands now: whoever planned on the head before is in conflict,
+// and what was attached to commits that are gone goes.
 static enum mor_status put_follow(struct hudi_table *table, struct mor_error *err)
 {
     struct mor_uuid id = mor_uuid_v7();
@@ -119,8 +147,14 @@ static enum mor_status put_follow(struct hudi_table *table, struct mor_error *er
     hudi_change_init(&change, table, HUDI_SLOT_FOLLOW, &id, HUDI_ACTION_NONE, table->timeline.last);
     const char *version = hudi_base_version(&table->timeline);
     memcpy(change.slot.version, version, strlen(version) + 1);
-    enum mor_status status =
-        hudi_change_decide(&change, &table->head, table->timeline.last, NULL, NULL, NULL, err);
+    MOR_AUTO_FREE char *marker =
+        mor_asprintf(FOLLOWED_PREFIX "/%s_%s", change.slot.instant, version);
+    enum mor_status status = hudi_attachments_gone(&change, version, table->head.version, err);
+    if (status == MOR_OK)
+        status = hudi_change_put(&change, marker, "", 0, err);
+    if (status == MOR_OK)
+        status =
+            hudi_change_decide(&change, &table->head, table->timeline.last, NULL, NULL, NULL, err);
     hudi_change_done(&change);
     return status;
 }
@@ -131,44 +165,22 @@ static bool head_is_gone(const struct hudi_table *table)
     return *version && !hudi_timeline_is_committed(&table->timeline, version);
 }
 
-// Whether a slot since the newest commit that this handle knew says that it was taken back.
-static enum mor_status followed_since(struct hudi_table *table, bool *ret_back,
-                                      struct mor_error *err)
-{
-    *ret_back = false;
-    for (uint64_t number = table->seen_slot + 1; number <= table->head.number && !*ret_back;
-         number++) {
-        struct hudi_slot slot = {0};
-        enum mor_status status = hudi_chain_read(table->table.store, number, &slot, err);
-        if (status == MOR_NOT_FOUND) {
-            *err = MOR_ERROR_INIT; // cleaned away; what is still known must do
-            continue;
-        }
-        if (status != MOR_OK)
-            return status;
-        *ret_back = slot.kind == HUDI_SLOT_FOLLOW && strcmp(slot.version, table->seen) < 0;
-        hudi_slot_done(&slot);
-    }
-    return MOR_OK;
-}
-
 static void see(struct hudi_table *table)
 {
     const char *version = hudi_base_version(&table->timeline);
     memcpy(table->seen, version, strlen(version) + 1);
-    table->seen_slot = table->head.number;
 }
 
-static enum mor_status follow(struct hudi_table *table, struct mor_error *err)
+enum mor_status hudi_base_follow(struct hudi_table *table, struct mor_error *err)
 {
     if (head_is_gone(table)) {
         MOR_TRY(put_follow(table, err));
-        MOR_TRY(hudi_attachments_follow(table, table->head.version, err));
         MOR_TRY(finish_head(table, err));
     }
-    bool back = *table->seen && !hudi_timeline_is_committed(&table->timeline, table->seen);
+    // an old commit may also be missing because it was archived; the newest never is
+    bool back = strcmp(table->seen, hudi_base_version(&table->timeline)) > 0;
     if (*table->seen && !back)
-        MOR_TRY(followed_since(table, &back, err));
+        MOR_TRY(hudi_base_was_taken_back(table->table.store, table->seen, &back, err));
     table->went_back |= back;
     see(table);
     return MOR_OK;
@@ -217,6 +229,7 @@ static enum mor_status update_groups(struct hudi_table *table, struct mor_error 
 {
     if (table->groups_digest != hudi_timeline_digest(&table->timeline) && !apply_chain(table))
         MOR_TRY(hudi_groups_load(table, err));
+    MOR_TRY(hudi_mend(table, err));
     groups_fit(table);
     return MOR_OK;
 }
@@ -224,7 +237,7 @@ static enum mor_status update_groups(struct hudi_table *table, struct mor_error 
 enum mor_status hudi_base_load(struct hudi_table *table, struct mor_error *err)
 {
     MOR_TRY(hudi_base_settle(table, NULL, err));
-    MOR_TRY(follow(table, err));
+    MOR_TRY(hudi_base_follow(table, err));
     return update_groups(table, err);
 }
 

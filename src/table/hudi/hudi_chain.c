@@ -257,7 +257,8 @@ static int compare_numbers(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-enum mor_status hudi_chain_clean(struct mor_store *store, uint64_t head, struct mor_error *err)
+enum mor_status hudi_chain_clean(struct mor_store *store, uint64_t head, uint64_t kept,
+                                 struct mor_error *err)
 {
     struct mor_arena arena;
     mor_arena_init(&arena, 0, NULL);
@@ -267,7 +268,7 @@ enum mor_status hudi_chain_clean(struct mor_store *store, uint64_t head, struct 
     // ascending: whoever finds its own slot before a gap knows that it is not in the chain
     if (status == MOR_OK && count > 0)
         qsort(numbers, count, sizeof *numbers, compare_numbers);
-    for (size_t i = 0; i < count && status == MOR_OK && numbers[i] + HUDI_SLOTS_KEPT <= head; i++) {
+    for (size_t i = 0; i < count && status == MOR_OK && numbers[i] + kept <= head; i++) {
         MOR_AUTO_FREE char *key = slot_key(numbers[i]);
         status = mor_store_delete(store, key, false, err);
     }

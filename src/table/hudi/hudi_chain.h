@@ -84,8 +84,8 @@ enum mor_status hudi_chain_help(struct mor_store *store, const struct hudi_slot 
 // ago. UNKNOWN: it may be in the chain.
 enum mor_status hudi_chain_put(struct mor_store *store, const struct hudi_slot *slot,
                                struct mor_error *err) MOR_CHECKED;
-// Removes all but the newest HUDI_SLOTS_KEPT slots before `head`.
-enum mor_status hudi_chain_clean(struct mor_store *store, uint64_t head,
+// Removes all but the newest `kept` slots up to `head`.
+enum mor_status hudi_chain_clean(struct mor_store *store, uint64_t head, uint64_t kept,
                                  struct mor_error *err) MOR_CHECKED;
 
 // ---- changes ------------------------------------------------------------------------------------

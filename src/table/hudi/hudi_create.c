@@ -253,9 +253,11 @@ enum mor_status hudi_properties_unchanged(struct hudi_table *table, struct mor_e
     enum mor_status status = mor_store_get(table->table.store, HUDI_PROPERTIES_KEY,
                                            HUDI_PROPERTIES_BYTES_MAX, &bytes, err);
     if (status == MOR_NOT_FOUND)
-        return mor_error_set(err, MOR_FATAL,
-                             "the table was deleted or moved while it was written: '%s/%s' is gone",
-                             mor_store_location(table->table.store), HUDI_PROPERTIES_KEY);
+        return mor_error_set(
+            err, MOR_FATAL,
+            "the table was deleted or moved while it was written: '%s/%s' is gone. "
+            "Put it back, or restart to begin a new table there",
+            mor_store_location(table->table.store), HUDI_PROPERTIES_KEY);
     if (status != MOR_OK)
         return status;
     if (bytes.size_bytes == table->properties_bytes.size_bytes &&

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "hudi/hudi_base_file.h"
 #include "hudi/hudi_log.h"
 #include "hudi/hudi_table.h"
 #include "moraine/avro.h"
@@ -209,114 +210,26 @@ static enum mor_status gather(struct gathering *gathering, const struct mor_row_
 
 // ---- base file ----------------------------------------------------------------------------------
 
-struct key_range {
-    struct mor_buffer least, greatest;
-    bool any;
-};
-
-// Java compares strings by UTF-16 units: characters beyond the basic plane come before U+E000.
-static int compare_keys(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
-{
-    size_t common = a && b ? (a_size < b_size ? a_size : b_size) : 0;
-    for (size_t i = 0; i < common; i++) {
-        if (a[i] == b[i])
-            continue;
-        if (a[i] >= 0xEE && b[i] >= 0xEE && (a[i] >= 0xF0) != (b[i] >= 0xF0))
-            return a[i] >= 0xF0 ? -1 : 1;
-        return a[i] < b[i] ? -1 : 1;
-    }
-    return (a_size > b_size) - (a_size < b_size);
-}
-
-static void range_add(struct key_range *range, const struct mor_vector *keys)
-{
-    for (size_t i = 0; i < keys->length; i++) {
-        size_t size;
-        const uint8_t *key = mor_vector_bytes_at(keys, i, &size);
-        if (!range->any ||
-            compare_keys(key, size, range->least.data, range->least.size_bytes) < 0) {
-            mor_buffer_reset(&range->least);
-            mor_buffer_append(&range->least, key, size);
-        }
-        if (!range->any ||
-            compare_keys(key, size, range->greatest.data, range->greatest.size_bytes) > 0) {
-            mor_buffer_reset(&range->greatest);
-            mor_buffer_append(&range->greatest, key, size);
-        }
-        range->any = true;
-    }
-}
-
-static enum mor_status write_to_sink(void *context, const void *bytes, size_t size_bytes,
-                                     struct mor_error *err)
-{
-    return mor_sink_write(context, bytes, size_bytes, err);
-}
-
-static enum mor_status write_rows(struct gathering *gathering, const struct mor_change_group *group,
-                                  struct mor_parquet_writer *writer, struct mor_error *err)
-{
-    struct key_range range = {0};
-    enum mor_status status = MOR_OK;
-    for (size_t next = 0; next < group->upsert_count && status == MOR_OK;) {
-        status =
-            gather(gathering, group->upserts, group->upsert_count, SCRATCH_ROWS_MAX, &next, err);
-        if (status == MOR_OK) {
-            range_add(&range, &gathering->scratch->columns[2]);
-            status = mor_parquet_writer_append(writer, gathering->scratch, 0,
-                                               gathering->scratch->row_count, err);
-        }
-    }
-    if (status == MOR_OK) {
-        mor_parquet_writer_add_metadata(writer, "hoodie_min_record_key",
-                                        mor_buffer_terminate(&range.least));
-        mor_parquet_writer_add_metadata(writer, "hoodie_max_record_key",
-                                        mor_buffer_terminate(&range.greatest));
-        mor_parquet_writer_add_metadata(writer, "parquet.avro.schema",
-                                        gathering->table->block_schema_json);
-        mor_parquet_writer_add_metadata(writer, "writer.model.name", "avro");
-        // Spark refuses dates before 1582 in files that do not state a version that wrote them in
-        // the proleptic Gregorian calendar; Hudi's own writer states it the same way
-        mor_parquet_writer_add_metadata(writer, "org.apache.spark.version", "3.5.0");
-        status = mor_parquet_writer_finish(writer, err);
-    }
-    mor_buffer_done(&range.least);
-    mor_buffer_done(&range.greatest);
-    return status;
-}
-
 enum mor_status hudi_encode_base(struct hudi_write *write, const struct mor_change_set *changes,
                                  const struct mor_change_group *group, int32_t number,
                                  struct hudi_file_stat *stat, struct mor_error *err)
 {
-    struct mor_table *head = write->write.table;
-    const char *key = stat->staged;
-    struct mor_sink *sink = NULL;
-    MOR_TRY(mor_store_create(head->store, key, &sink, err));
     struct gathering gathering;
+    struct hudi_base_file file;
     gathering_init(&gathering, write, changes, group, stat->name, number, 0);
-    struct mor_byte_sink bytes = {.context = sink, .write = write_to_sink};
-    struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
-    options.budget = head->budget;
-    // Spark 3.5's vectorised reader takes DELTA_LENGTH_BYTE_ARRAY and gives wrong texts where a
-    // column holds nulls; older readers of Hudi tables refuse the delta encodings altogether.
-    options.profile = MOR_PARQUET_CONSERVATIVE;
-    struct mor_parquet_writer *writer = NULL;
-    enum mor_status status =
-        mor_parquet_writer_open(hudi_of(head)->stored_schema, &bytes, &options, &writer, err);
-    if (status == MOR_OK)
-        status = write_rows(&gathering, group, writer, err);
-    if (status == MOR_OK)
-        status = mor_fault("hudi.file_written", err);
-    if (status == MOR_OK) {
-        stat->rows = (int64_t)group->upsert_count;
-        stat->size_bytes = mor_sink_position(sink);
-        status = mor_sink_finish_deferred(sink, err);
+    enum mor_status status = hudi_base_file_open(&file, gathering.table, stat->staged, 0, err);
+    for (size_t next = 0; next < group->upsert_count && status == MOR_OK;) {
+        status =
+            gather(&gathering, group->upserts, group->upsert_count, SCRATCH_ROWS_MAX, &next, err);
+        if (status == MOR_OK)
+            status = hudi_base_file_append(&file, gathering.scratch, err);
     }
-    mor_parquet_writer_free(writer);
+    if (status == MOR_OK)
+        status = hudi_base_file_finish(&file, &stat->size_bytes, err);
+    stat->rows = (int64_t)group->upsert_count;
+    hudi_base_file_done(&file);
     gathering_done(&gathering);
-    mor_sink_free(sink);
-    return status == MOR_OK ? MOR_OK : mor_error_wrap(err, "could not write '%s'", key);
+    return status == MOR_OK ? MOR_OK : mor_error_wrap(err, "could not write '%s'", stat->staged);
 }
 
 // ---- log ----------------------------------------------------------------------------------------

@@ -79,13 +79,26 @@ char *hudi_log_name(const char *file_id, const char *name_instant, int32_t versi
     return mor_asprintf(".%s_%s.log.%d_%s", file_id, name_instant, version, token);
 }
 
+void hudi_file_commit(const struct hudi_file *file, char ret_instant[HUDI_TIME_SIZE])
+{
+    ret_instant[0] = '\0';
+    const char *dash = strchr(file->token, '-');
+    if (!dash || strlen(dash + 1) != 18 || dash[9] != '-')
+        return;
+    char instant[HUDI_TIME_SIZE] = {0};
+    memcpy(instant, dash + 1, 8);
+    memcpy(instant + 8, dash + 10, 9);
+    if (hudi_time_is_valid(instant, 17))
+        memcpy(ret_instant, instant, sizeof instant);
+}
+
 bool hudi_file_belongs(const struct hudi_file *file, int table_version, const char *instant)
 {
+    char commit[HUDI_TIME_SIZE];
     if (!file->is_log || table_version >= 8)
         return strcmp(file->instant, instant) == 0;
-    const char *dash = strchr(file->token, '-');
-    return dash && strlen(instant) == 17 && strlen(dash + 1) == 18 && dash[9] == '-' &&
-           strncmp(dash + 1, instant, 8) == 0 && strcmp(dash + 10, instant + 8) == 0;
+    hudi_file_commit(file, commit);
+    return *commit && strcmp(commit, instant) == 0;
 }
 
 void hudi_bucket_file_id(int32_t bucket, char ret_file_id[48])

@@ -26,6 +26,8 @@ char *hudi_base_name(const char *file_id, int32_t bucket, const char *instant);
 // name_instant: the slice's in table version 6, the commit's own in 9.
 char *hudi_log_name(const char *file_id, const char *name_instant, int32_t version, int32_t bucket,
                     const char *commit_instant);
+// The commit that a file of this program names by its token, "" when the file is another's.
+void hudi_file_commit(const struct hudi_file *file, char ret_instant[HUDI_TIME_SIZE]);
 // True when the file was written by the commit `instant`, as far as its name tells (see above).
 bool hudi_file_belongs(const struct hudi_file *file, int table_version, const char *instant);
 

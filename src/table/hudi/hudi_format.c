@@ -1,4 +1,6 @@
 // Hudi's row in the registry of formats.
+#include "hudi/hudi_clean.h"
+#include "hudi/hudi_rewrite.h"
 #include "hudi/hudi_table.h"
 
 const struct mor_table_ops mor_table_hudi_ops = {
@@ -34,4 +36,16 @@ const struct mor_table_ops mor_table_hudi_ops = {
     .delta_next = hudi_delta_next,
     .delta_select = hudi_delta_select,
     .delta_free = hudi_delta_free,
+    .open_rewrite = hudi_open_rewrite,
+    .rewrite_begin = hudi_rewrite_begin,
+    .rewrite_slices = hudi_rewrite_slices,
+    .rewrite_schema = hudi_rewrite_schema,
+    .rewrite_file_open = hudi_rewrite_file_open,
+    .rewrite_file_append = hudi_rewrite_file_append,
+    .rewrite_file_size_bytes = hudi_rewrite_file_size_bytes,
+    .rewrite_file_finish = hudi_rewrite_file_finish,
+    .rewrite_file_free = hudi_rewrite_file_free,
+    .rewrite_commit = hudi_rewrite_commit,
+    .rewrite_free = hudi_rewrite_free,
+    .expire = hudi_expire,
 };

@@ -36,6 +36,15 @@ static enum mor_status check_version(const struct hudi_table *table,
     return MOR_OK;
 }
 
+// Time of the commit that wrote the log; of its slice when the name does not tell.
+static int64_t log_commit_ms(const struct hudi_log *log)
+{
+    char commit[HUDI_TIME_SIZE];
+    const struct hudi_file file = {.token = (char *)(uintptr_t)log->token};
+    hudi_file_commit(&file, commit);
+    return hudi_time_parse(*commit ? commit : log->instant);
+}
+
 static void fill_slice(const struct hudi_slice *from, const struct mor_snapshot *snapshot,
                        struct mor_arena *arena, struct mor_slice *to)
 {
@@ -54,6 +63,9 @@ static void fill_slice(const struct hudi_slice *from, const struct mor_snapshot 
     for (size_t i = 0; i < from->log_count; i++) {
         keys[i] = mor_arena_printf(arena, "%s%s%s", from->partition, separator, from->logs[i].name);
         to->delta_size_bytes += from->logs[i].size_bytes;
+        int64_t commit_ms = log_commit_ms(&from->logs[i]);
+        if (i == 0 || commit_ms < to->oldest_delta_ms)
+            to->oldest_delta_ms = commit_ms;
     }
     to->delta_keys = keys;
 }

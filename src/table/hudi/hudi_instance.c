@@ -40,7 +40,11 @@ enum mor_status hudi_instance_open(struct hudi_table *table, const char *instanc
     MOR_AUTO_FREE char *holder = holder_text(table);
     table->staging_prefix = mor_asprintf(HUDI_STAGING_PREFIX "/%s", mor_buffer_terminate(&name));
     table->turn_wait_ms = TURN_WAIT_MS;
-    return mor_store_lock(table->table.store, key, holder, INSTANCE_WAIT_MS, &table->lock, err);
+    enum mor_status status =
+        mor_store_lock(table->table.store, key, holder, INSTANCE_WAIT_MS, &table->lock, err);
+    return status == MOR_RETRY
+               ? mor_error_wrap(err, "the lock of instance name '%s' is taken", table->instance)
+               : status;
 }
 
 // ---- turns --------------------------------------------------------------------------------------

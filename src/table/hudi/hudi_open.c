@@ -36,6 +36,7 @@ void hudi_free(struct mor_table *head)
     for (size_t i = 0; i < table->extra_cache.count; i++)
         json_decref(table->extra_cache.entries[i].value.pointer);
     mor_map_done(&table->extra_cache);
+    mor_map_done(&table->mended);
     hudi_timeline_done(&table->timeline);
     hudi_properties_done(&table->properties);
     mor_buffer_done(&table->properties_bytes);

@@ -220,20 +220,6 @@ struct searching {
     struct doomed_list *list;
 };
 
-// The commit that a file of ours names by its token, "" when the file is not of ours.
-static void token_instant(const struct hudi_file *file, char ret_instant[HUDI_TIME_SIZE])
-{
-    ret_instant[0] = '\0';
-    const char *dash = strchr(file->token, '-');
-    if (!dash || strlen(dash + 1) != 18 || dash[9] != '-')
-        return;
-    char instant[HUDI_TIME_SIZE] = {0};
-    memcpy(instant, dash + 1, 8);
-    memcpy(instant + 8, dash + 10, 9);
-    if (hudi_time_is_valid(instant, 17))
-        memcpy(ret_instant, instant, sizeof instant);
-}
-
 static enum mor_status search(void *context, const char *partition, const char *name,
                               const struct hudi_file *file, int64_t size_bytes,
                               struct mor_error *err)
@@ -251,7 +237,7 @@ static enum mor_status search(void *context, const char *partition, const char *
     // A power failure can take the pending instant and leave the file. It must go before it is
     // older than the timeline, when readers would count it as committed.
     char instant[HUDI_TIME_SIZE];
-    token_instant(file, instant);
+    hudi_file_commit(file, instant);
     if (strcmp(instant, searching->newest) > 0 &&
         !hudi_timeline_find(&searching->table->timeline, instant))
         doomed_add(searching->list, partition, name, instant);

@@ -169,3 +169,31 @@ enum mor_status hudi_schema_parse(const char *json, const char *const *derived_n
     *ret_schema = schema;
     return MOR_OK;
 }
+
+enum mor_status hudi_schema_join(const struct hudi_table *table, const char *newest,
+                                 char **ret_json, struct mor_error *err)
+{
+    const struct mor_field *stored = &table->stored_schema->root;
+    const struct mor_schema *ours = table->table.schema;
+    const char *derived[64];
+    size_t count = table->derived_count < 64 ? table->derived_count : 64;
+    for (size_t i = 0; i < count; i++)
+        derived[i] = stored->children[stored->child_count - table->derived_count + i].name;
+    struct mor_schema *theirs = NULL, *joined = NULL;
+    bool added = false;
+    char *json = NULL;
+    MOR_TRY(hudi_schema_parse(newest, derived, count, &theirs, err));
+    enum mor_status status = mor_table_evolve_schema(theirs, ours, &joined, &added, err);
+    if (status == MOR_OK && joined->root.child_count == ours->root.child_count) {
+        json = mor_strdup(table->schema_json);
+    } else if (status == MOR_OK) {
+        for (size_t i = 0; i < count; i++)
+            mor_schema_add(joined, NULL, derived[i], MOR_TYPE_STRING, true);
+        status = schema_to_json(table, joined, &json, err);
+    }
+    mor_schema_free(theirs);
+    mor_schema_free(joined);
+    if (status == MOR_OK)
+        *ret_json = json;
+    return status;
+}

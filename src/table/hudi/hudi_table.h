@@ -66,12 +66,12 @@ struct hudi_table {
     struct hudi_slot head;         // of the chain, as of begin
     struct hudi_timeline timeline; // as of begin
     char seen[HUDI_TIME_SIZE];     // newest commit this handle knew, "" = none
-    uint64_t seen_slot;            // head at that time
     bool went_back;                // not told yet
     struct mor_map extra_cache;    // instant -> extraMetadata (json_t) of completed commits
     uint64_t groups_digest;        // hudi_timeline_digest that the groups were built for; 0 = none
     uint64_t groups_slot;          // head at that time
     char groups_batch[MOR_UUID_TEXT_SIZE];
+    struct mor_map mended;          // version 6: compaction plans that hudi_mend looked at
     pthread_mutex_t mutex;          // guards what follows
     struct mor_map groups;          // partition, zero byte, file id -> struct hudi_group
     struct mor_map partitions;      // partitions that have their metadata file
@@ -93,6 +93,10 @@ static inline const struct hudi_table *hudi_of_const(const struct mor_table *tab
 enum mor_status hudi_normalise_field(struct mor_field *field, struct mor_error *err) MOR_CHECKED;
 // Sets stored_schema and the two JSON texts from table.schema and the partition columns.
 enum mor_status hudi_schema_prepare(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;
+// Schema text for a commit after one that states `newest`: columns that another instance added
+// stay. FATAL when the two do not fit. The caller frees.
+enum mor_status hudi_schema_join(const struct hudi_table *table, const char *newest,
+                                 char **ret_json, struct mor_error *err) MOR_CHECKED;
 // Table schema of a commit's "schema" text; derived partition columns are left out.
 enum mor_status hudi_schema_parse(const char *json, const char *const *derived_names,
                                   size_t derived_count, struct mor_schema **ret_schema,
@@ -185,10 +189,10 @@ struct hudi_write {
     json_t *base; // properties of the base
     char base_version[HUDI_TIME_SIZE];
     bool went_back;
+    char *schema_json; // of the commit; NULL = the table's
     struct hudi_attached *attached;
     size_t attached_count;
-    uint64_t checked_digest; // of the timeline that the files fit
-    pthread_mutex_t mutex;   // guards what follows
+    pthread_mutex_t mutex; // guards what follows
     struct hudi_file_stat *stats;
     size_t stat_count, stat_capacity;
     int32_t file_number; // names of append-only files
@@ -247,9 +251,14 @@ enum mor_status hudi_staging_clear(struct hudi_table *table, struct mor_error *e
 // program go into `failed` (NULL: they are RETRY); RETRY when another writer's is pending.
 enum mor_status hudi_base_settle(struct hudi_table *table, struct mor_map *failed,
                                  struct mor_error *err) MOR_CHECKED;
+// After settling: notices that the table was taken back, and says so in the chain.
+enum mor_status hudi_base_follow(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;
 // What the next commit builds on: head, timeline and file groups, after a look at whether the table
 // was taken back.
 enum mor_status hudi_base_load(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;
+// Whether the commit `version`, which the table had, was taken back by somebody. Any thread.
+enum mor_status hudi_base_was_taken_back(struct mor_store *store, const char *version,
+                                         bool *ret_taken, struct mor_error *err) MOR_CHECKED;
 // Newest completed instant that holds rows; "" when there is none.
 const char *hudi_base_version(const struct hudi_timeline *timeline);
 // A commit of this handle became the head; takes the slot.
@@ -269,10 +278,15 @@ enum mor_status hudi_attachments(struct mor_table *table, const char *kind,
 enum mor_status hudi_attachment_drop(struct mor_table *table,
                                      const struct mor_attachment *attachment,
                                      struct mor_error *err) MOR_CHECKED;
-// Removes what belongs to commits, up to the instant `gone`, that the timeline does not have any
-// more.
-enum mor_status hudi_attachments_follow(struct hudi_table *table, const char *gone,
-                                        struct mor_error *err) MOR_CHECKED;
+// Adds deletions to a change: of what is attached to commits after `version` up to `gone`.
+enum mor_status hudi_attachments_gone(struct hudi_change *change, const char *version,
+                                      const char *gone, struct mor_error *err) MOR_CHECKED;
+
+// ---- hudi_mend.c --------------------------------------------------------------------------------
+
+// Version 6: puts logs that a compaction plan missed into the slice it makes. For plans on the
+// timeline in memory that were not looked at yet; the groups are current.
+enum mor_status hudi_mend(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;
 
 // ---- hudi_rollback.c ----------------------------------------------------------------------------
 

@@ -32,6 +32,9 @@ static enum mor_status begin(struct hudi_table *table, struct hudi_write *write,
     MOR_TRY(mor_fault("hudi.begin", err));
     MOR_TRY(hudi_base_load(table, err));
     MOR_TRY(hudi_extra_base(table, &write->base, err));
+    const char *schema = hudi_json_text(write->base, "schema");
+    if (schema && strcmp(schema, table->schema_json) != 0)
+        MOR_TRY(hudi_schema_join(table, schema, &write->schema_json, err));
     const char *version = hudi_base_version(&table->timeline);
     memcpy(write->base_version, version, strlen(version) + 1);
     hudi_change_init(&write->change, table, HUDI_SLOT_COMMIT, &write->batch_id,
@@ -206,6 +209,7 @@ static enum mor_status check_others(struct hudi_table *table, const struct hudi_
         if (table->version < 8 && now->pending == HUDI_ACTION_COMPACTION && !then)
             MOR_TRY(hudi_groups_apply_plan(table, now, err));
     }
+    MOR_TRY(hudi_mend(table, err));
     for (size_t i = 0; i < before->count; i++) {
         const struct hudi_instant *then = &before->instants[i];
         if (then->completed == HUDI_ACTION_NONE)
@@ -259,11 +263,12 @@ static enum mor_status recheck(void *context, struct mor_error *err)
 }
 
 // What the base says and this commit does not is carried on: one commit tells everything.
-static json_t *build_extra(const struct hudi_table *table, const json_t *base,
+static json_t *build_extra(const struct hudi_table *table, const struct hudi_write *write,
                            const struct mor_property *properties, size_t property_count)
 {
     json_t *extra = json_object();
-    json_object_set_new(extra, "schema", json_string(table->schema_json));
+    json_object_set_new(extra, "schema",
+                        json_string(write->schema_json ? write->schema_json : table->schema_json));
     json_object_set_new(extra, HUDI_INSTANCE_KEY, json_string(table->instance));
     for (size_t i = 0; i < property_count; i++) {
         json_object_set_new(extra, properties[i].key, json_string(properties[i].value));
@@ -273,7 +278,7 @@ static json_t *build_extra(const struct hudi_table *table, const json_t *base,
                                                     : "deltastreamer.checkpoint.key",
                                 json_string(properties[i].value));
     }
-    json_object_update_missing(extra, (json_t *)(uintptr_t)base);
+    json_object_update_missing(extra, write->base);
     return extra;
 }
 
@@ -356,7 +361,8 @@ static void adopt(struct hudi_table *table, struct hudi_write *write, json_t *ex
     hudi_base_advance(table, &write->change.slot);
     struct mor_error ignored = MOR_ERROR_INIT;
     if (table->head.number % CLEAN_EVERY == 0 &&
-        hudi_chain_clean(table->table.store, table->head.number, &ignored) != MOR_OK)
+        hudi_chain_clean(table->table.store, table->head.number, HUDI_SLOTS_KEPT, &ignored) !=
+            MOR_OK)
         return; // tried again after some more commits
 }
 
@@ -371,7 +377,7 @@ enum mor_status hudi_write_commit(struct mor_write *base, const struct mor_prope
     MOR_TRY(check_fence(write, fence_key, fence_value, err));
     MOR_TRY(check_head(table, write, err));
     name_logs(table, write);
-    json_t *extra = build_extra(table, write->base, properties, property_count);
+    json_t *extra = build_extra(table, write, properties, property_count);
     HUDI_AUTO_JSON *kept = json_incref(extra);
     enum mor_status status = decide(table, write, extra, err);
     if (status == MOR_OK)
@@ -391,6 +397,7 @@ void hudi_write_free(struct mor_write *base)
         hudi_change_done(&write->change);
     hudi_turn_release(hudi_of(base->table));
     json_decref(write->base);
+    free(write->schema_json);
     free(write->attached);
     free(write->stats);
     pthread_mutex_destroy(&write->mutex);

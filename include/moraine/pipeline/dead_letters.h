@@ -1,0 +1,39 @@
+// Dead letters that were kept aside in a table: reading them, and sending them through the pipeline
+// again.
+#ifndef MORAINE_PIPELINE_DEAD_LETTERS_H
+#define MORAINE_PIPELINE_DEAD_LETTERS_H
+
+#include "moraine/column.h"
+#include "moraine/config.h"
+
+struct mor_registry;
+
+// Columns of a letter, in this order.
+enum mor_letter_column {
+    LETTER_TOPIC,
+    LETTER_PARTITION,
+    LETTER_OFFSET,
+    LETTER_TIMESTAMP, // Kafka's
+    LETTER_TIME,      // when it was kept aside
+    LETTER_STAGE,     // decode | event_time | key | late; redrive and redriven are marks, see below
+    LETTER_REASON,
+    LETTER_SCHEMA_ID,
+    LETTER_KEY,
+    LETTER_VALUE,
+    LETTER_HEADERS,
+};
+
+// The letters of a table that still wait, in no order. One thread.
+struct mor_dead_letters;
+// `where`: a condition on the columns, NULL = all. NOT_FOUND when there is no table, FATAL when it
+// holds no dead letters, DATA when the condition is none.
+enum mor_status mor_dead_letters_open(const char *location, const char *where,
+                                      struct mor_dead_letters **ret_letters,
+                                      struct mor_error *err) MOR_CHECKED;
+const struct mor_schema *mor_dead_letters_schema(const struct mor_dead_letters *letters);
+// Replaces the rows of `batch` (made with the schema); row_count 0 = end.
+enum mor_status mor_dead_letters_next(struct mor_dead_letters *letters, struct mor_batch *batch,
+                                      struct mor_error *err) MOR_CHECKED;
+void mor_dead_letters_free(struct mor_dead_letters *letters); // NULL is fine
+
+#endif

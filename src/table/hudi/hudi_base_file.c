@@ -1,0 +1,100 @@
+#include "hudi/hudi_base_file.h"
+
+#include <string.h>
+
+#include "hudi/hudi_table.h"
+#include "moraine/base/fault.h"
+
+#define KEY_COLUMN 2 // of the stored columns
+
+// Java compares strings by UTF-16 units: characters beyond the basic plane come before U+E000.
+static int compare_keys(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
+{
+    size_t common = a && b ? (a_size < b_size ? a_size : b_size) : 0;
+    for (size_t i = 0; i < common; i++) {
+        if (a[i] == b[i])
+            continue;
+        if (a[i] >= 0xEE && b[i] >= 0xEE && (a[i] >= 0xF0) != (b[i] >= 0xF0))
+            return a[i] >= 0xF0 ? -1 : 1;
+        return a[i] < b[i] ? -1 : 1;
+    }
+    return (a_size > b_size) - (a_size < b_size);
+}
+
+static void keep(struct mor_buffer *buffer, const uint8_t *key, size_t size)
+{
+    mor_buffer_reset(buffer);
+    mor_buffer_append(buffer, key, size);
+}
+
+static void add_keys(struct hudi_base_file *file, const struct mor_vector *keys)
+{
+    for (size_t i = 0; i < keys->length; i++) {
+        size_t size;
+        const uint8_t *key = mor_vector_bytes_at(keys, i, &size);
+        if (!file->any_key ||
+            compare_keys(key, size, file->least_key.data, file->least_key.size_bytes) < 0)
+            keep(&file->least_key, key, size);
+        if (!file->any_key ||
+            compare_keys(key, size, file->greatest_key.data, file->greatest_key.size_bytes) > 0)
+            keep(&file->greatest_key, key, size);
+        file->any_key = true;
+    }
+}
+
+static enum mor_status write_to_sink(void *context, const void *bytes, size_t size_bytes,
+                                     struct mor_error *err)
+{
+    return mor_sink_write(context, bytes, size_bytes, err);
+}
+
+enum mor_status hudi_base_file_open(struct hudi_base_file *file, const struct hudi_table *table,
+                                    const char *key, size_t row_group_bytes_max,
+                                    struct mor_error *err)
+{
+    *file = (struct hudi_base_file){.table = table};
+    MOR_TRY(mor_store_create(table->table.store, key, &file->sink, err));
+    struct mor_byte_sink bytes = {.context = file->sink, .write = write_to_sink};
+    struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
+    options.budget = table->table.budget;
+    if (row_group_bytes_max > 0)
+        options.row_group_bytes_max = row_group_bytes_max;
+    // Spark 3.5's vectorised reader takes DELTA_LENGTH_BYTE_ARRAY and gives wrong texts where a
+    // column holds nulls; older readers of Hudi tables refuse the delta encodings altogether.
+    options.profile = MOR_PARQUET_CONSERVATIVE;
+    return mor_parquet_writer_open(table->stored_schema, &bytes, &options, &file->writer, err);
+}
+
+enum mor_status hudi_base_file_append(struct hudi_base_file *file, const struct mor_batch *batch,
+                                      struct mor_error *err)
+{
+    add_keys(file, &batch->columns[KEY_COLUMN]);
+    return mor_parquet_writer_append(file->writer, batch, 0, batch->row_count, err);
+}
+
+enum mor_status hudi_base_file_finish(struct hudi_base_file *file, int64_t *ret_size_bytes,
+                                      struct mor_error *err)
+{
+    struct mor_parquet_writer *writer = file->writer;
+    mor_parquet_writer_add_metadata(writer, "hoodie_min_record_key",
+                                    mor_buffer_terminate(&file->least_key));
+    mor_parquet_writer_add_metadata(writer, "hoodie_max_record_key",
+                                    mor_buffer_terminate(&file->greatest_key));
+    mor_parquet_writer_add_metadata(writer, "parquet.avro.schema", file->table->block_schema_json);
+    mor_parquet_writer_add_metadata(writer, "writer.model.name", "avro");
+    // Spark refuses dates before 1582 in files that do not state a version that wrote them in
+    // the proleptic Gregorian calendar; Hudi's own writer states it the same way
+    mor_parquet_writer_add_metadata(writer, "org.apache.spark.version", "3.5.0");
+    MOR_TRY(mor_parquet_writer_finish(writer, err));
+    MOR_TRY(mor_fault("hudi.file_written", err));
+    *ret_size_bytes = mor_sink_position(file->sink);
+    return mor_sink_finish_deferred(file->sink, err);
+}
+
+void hudi_base_file_done(struct hudi_base_file *file)
+{
+    mor_parquet_writer_free(file->writer);
+    mor_sink_free(file->sink);
+    mor_buffer_done(&file->least_key);
+    mor_buffer_done(&file->greatest_key);
+}

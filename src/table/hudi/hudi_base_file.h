@@ -1,0 +1,29 @@
+// A base file being written: rows of all stored columns, meta columns included.
+#ifndef MORAINE_TABLE_HUDI_BASE_FILE_H
+#define MORAINE_TABLE_HUDI_BASE_FILE_H
+
+#include "moraine/parquet.h"
+#include "moraine/storage.h"
+
+struct hudi_table;
+
+struct hudi_base_file {
+    const struct hudi_table *table;
+    struct mor_sink *sink;
+    struct mor_parquet_writer *writer;
+    struct mor_buffer least_key, greatest_key;
+    bool any_key;
+};
+
+// One thread per file. row_group_bytes_max 0 = the default.
+enum mor_status hudi_base_file_open(struct hudi_base_file *file, const struct hudi_table *table,
+                                    const char *key, size_t row_group_bytes_max,
+                                    struct mor_error *err) MOR_CHECKED;
+enum mor_status hudi_base_file_append(struct hudi_base_file *file, const struct mor_batch *batch,
+                                      struct mor_error *err) MOR_CHECKED;
+// The bytes are durable, the name with the next mor_store_sync.
+enum mor_status hudi_base_file_finish(struct hudi_base_file *file, int64_t *ret_size_bytes,
+                                      struct mor_error *err) MOR_CHECKED;
+void hudi_base_file_done(struct hudi_base_file *file); // removes what is unfinished
+
+#endif

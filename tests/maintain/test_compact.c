@@ -1,0 +1,220 @@
+#include "maintain_test.h"
+
+static void merging_changes_no_row_and_no_commit_time(void **state)
+{
+    struct table_fixture *fixture = *state;
+    FOR_BOTH_VERSIONS(fixture)
+    {
+        table_open(fixture);
+        for (int i = 0; i < 6; i++)
+            commit_mix(fixture, i);
+        struct seen_rows before = see_rows(fixture, NULL);
+        struct mor_compact_options options = {.everything = true, .thread_count = 2};
+        struct mor_compact_report report = compact_table(fixture, &options);
+        assert_int_equal(report.failed, 0);
+        assert_int_equal(report.due, 8); // two buckets of four days
+        assert_int_equal(report.done, 8);
+        assert_int_equal(report.commits, 1);
+        assert_same_rows(see_rows(fixture, NULL), before);
+        report = compact_table(fixture, &options);
+        assert_int_equal(report.due, 0);
+        assert_int_equal(report.delta_files, 0);
+        // the writer goes on where it was, with the properties it wrote
+        commit_mix(fixture, 6);
+        commit_mix(fixture, 7);
+        before = see_rows(fixture, NULL);
+        compact_table(fixture, &options);
+        assert_same_rows(see_rows(fixture, NULL), before);
+        table_close(fixture);
+        table_open(fixture);
+        commit_mix(fixture, 8);
+        table_close(fixture);
+    }
+}
+
+static void properties_are_carried_on(void **state)
+{
+    struct table_fixture *fixture = *state;
+    FOR_BOTH_VERSIONS(fixture)
+    {
+        table_open(fixture);
+        for (int i = 0; i < 3; i++)
+            commit_mix(fixture, i);
+        table_close(fixture);
+        compact_table(fixture, &(struct mor_compact_options){.everything = true});
+        struct mor_arena arena;
+        struct mor_commit_info *commits = NULL;
+        size_t count = 0, property = 0;
+        mor_arena_init(&arena, 0, NULL);
+        table_open(fixture);
+        assert_int_equal(mor_table_history(fixture->table, &arena, &commits, &count, &fixture->err),
+                         MOR_OK);
+        assert_string_equal(commits[count - 1].operation, "compaction");
+        for (property = 0; property < commits[count - 1].property_count; property++) {
+            if (strcmp(commits[count - 1].properties[property].key, "moraine") == 0)
+                break;
+        }
+        assert_true(property < commits[count - 1].property_count);
+        assert_string_equal(commits[count - 1].properties[property].value, "2");
+        mor_arena_done(&arena);
+        table_close(fixture);
+    }
+}
+
+static void only_what_is_over_a_limit_is_merged(void **state)
+{
+    struct table_fixture *fixture = *state;
+    table_open(fixture);
+    for (int i = 0; i < 5; i++)
+        commit_mix(fixture, i);
+    struct mor_compact_options options = {.limits = {.max_delta_files = 5}};
+    assert_int_equal(compact_table(fixture, &options).due, 0);
+    options.limits.max_delta_files = 4;
+    options.partition = "created_at_day=2026-01-02";
+    assert_int_equal(compact_table(fixture, &options).done, 2);
+    options.partition = NULL;
+    assert_int_equal(compact_table(fixture, &options).done, 6);
+    commit_mix(fixture, 5);
+    usleep(30000);
+    options.limits = (struct mor_compaction_limits){.max_delta_age_ms = 3600000};
+    assert_int_equal(compact_table(fixture, &options).due, 0);
+    options.limits.max_delta_age_ms = 20;
+    assert_int_equal(compact_table(fixture, &options).done, 8);
+    table_close(fixture);
+}
+
+static void file_group_without_rows_left_stays_empty(void **state)
+{
+    struct table_fixture *fixture = *state;
+    const struct table_row insert[] = {{"a", 1, 0, 10, false}, {"b", 2, 0, 10, false}};
+    const struct table_row remove[] = {{"a", 0, 0, 0, true}, {"b", 0, 0, 0, true}};
+    const struct table_row again[] = {{"a", 3, 0, 5, false}};
+    FOR_BOTH_VERSIONS(fixture)
+    {
+        fixture->options.bucket_count = 1;
+        table_open(fixture);
+        table_must_commit(fixture, insert, 2, NULL, "1");
+        table_must_commit(fixture, remove, 2, "1", "2");
+        struct mor_compact_options options = {.everything = true};
+        assert_int_equal(compact_table(fixture, &options).done, 1);
+        assert_int_equal(see_rows(fixture, NULL).count, 0);
+        table_must_commit(fixture, again, 1, "2", "3");
+        assert_int_equal(see_rows(fixture, NULL).count, 1);
+        assert_int_equal(compact_table(fixture, &options).done, 1);
+        assert_int_equal(see_rows(fixture, NULL).count, 1);
+        table_close(fixture);
+    }
+}
+
+// Merges all slices of a rewrite that has begun.
+static void merge_all(struct table_fixture *fixture, struct mor_table *table,
+                      struct mor_rewrite *rewrite)
+{
+    const struct mor_slice *slices;
+    size_t count;
+    mor_rewrite_slices(rewrite, &slices, &count);
+    struct mor_batch *batch = mor_batch_new(mor_rewrite_schema(rewrite), NULL);
+    for (size_t i = 0; i < count; i++) {
+        const struct mor_slice *slice = &slices[i];
+        struct mor_slice_options options = {.wanted = mor_rewrite_schema(rewrite)};
+        struct mor_slice_reader *reader = NULL;
+        struct mor_rewrite_file *file = NULL;
+        struct mor_rewrite_counts counts = {0};
+        assert_int_equal(mor_slice_reader_open(table, slice, &options, &reader, &fixture->err),
+                         MOR_OK);
+        assert_int_equal(mor_rewrite_file_open(rewrite, &slice, 1, 0, &file, &fixture->err),
+                         MOR_OK);
+        do {
+            assert_int_equal(mor_slice_reader_next(reader, batch, &fixture->err), MOR_OK);
+            if (batch->row_count > 0)
+                assert_int_equal(mor_rewrite_file_append(file, batch, &fixture->err), MOR_OK);
+        } while (batch->row_count > 0);
+        assert_int_equal(mor_rewrite_file_finish(file, &counts, &fixture->err), MOR_OK);
+        mor_slice_reader_free(reader);
+    }
+    mor_batch_free(batch);
+}
+
+static void commits_that_come_in_while_merging_stay_on_top(void **state)
+{
+    struct table_fixture *fixture = *state;
+    FOR_BOTH_VERSIONS(fixture)
+    {
+        table_open(fixture);
+        for (int i = 0; i < 4; i++)
+            commit_mix(fixture, i);
+        struct mor_table *table = open_rewrite(fixture);
+        struct mor_rewrite *rewrite = NULL;
+        struct mor_rewrite_result result;
+        assert_int_equal(mor_rewrite_begin(table, MOR_REWRITE_MERGE, &rewrite, &fixture->err),
+                         MOR_OK);
+        commit_mix(fixture, 4);
+        merge_all(fixture, table, rewrite);
+        commit_mix(fixture, 5);
+        commit_mix(fixture, 6);
+        struct seen_rows before = see_rows(fixture, NULL);
+        if (mor_rewrite_commit(rewrite, &result, &fixture->err) != MOR_OK)
+            fail_msg("commit: %s", fixture->err.message);
+        assert_int_equal(result.file_count, 8);
+        assert_int_equal(result.left_out, 0);
+        mor_rewrite_free(rewrite);
+        mor_table_free(table);
+        assert_same_rows(see_rows(fixture, NULL), before);
+        commit_mix(fixture, 7);
+        before = see_rows(fixture, NULL);
+        struct mor_compact_options options = {.everything = true};
+        compact_table(fixture, &options);
+        assert_same_rows(see_rows(fixture, NULL), before);
+        table_close(fixture);
+        assert_int_equal(table_count_files(fixture, "/staging/"), 0);
+    }
+}
+
+static void second_of_two_rewrites_of_a_file_group_is_dropped(void **state)
+{
+    struct table_fixture *fixture = *state;
+    FOR_BOTH_VERSIONS(fixture)
+    {
+        table_open(fixture);
+        for (int i = 0; i < 4; i++)
+            commit_mix(fixture, i);
+        struct seen_rows before = see_rows(fixture, NULL);
+        struct mor_table *table = open_rewrite(fixture), *other = NULL;
+        struct mor_rewrite *rewrite = NULL;
+        struct mor_rewrite_result result;
+        assert_int_equal(mor_rewrite_begin(table, MOR_REWRITE_MERGE, &rewrite, &fixture->err),
+                         MOR_OK);
+        merge_all(fixture, table, rewrite);
+        assert_int_equal(
+            mor_table_open_rewrite(fixture->location, "other", NULL, &other, &fixture->err),
+            MOR_OK);
+        struct mor_compact_report report;
+        struct mor_compact_options options = {.everything = true,
+                                              .partition = "created_at_day=2026-01-01"};
+        assert_int_equal(mor_compact(other, &options, &report, &fixture->err), MOR_OK);
+        assert_int_equal(report.done, 2);
+        assert_int_equal(mor_rewrite_commit(rewrite, &result, &fixture->err), MOR_OK);
+        assert_int_equal(result.file_count, 6);
+        assert_int_equal(result.left_out, 2);
+        mor_rewrite_free(rewrite);
+        assert_same_rows(see_rows(fixture, NULL), before);
+        mor_table_free(other);
+        mor_table_free(table);
+        table_close(fixture);
+        assert_int_equal(table_count_files(fixture, "/staging/"), 0);
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, table_setup, table_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(merging_changes_no_row_and_no_commit_time),
+        TEST(properties_are_carried_on),
+        TEST(only_what_is_over_a_limit_is_merged),
+        TEST(file_group_without_rows_left_stays_empty),
+        TEST(commits_that_come_in_while_merging_stay_on_top),
+        TEST(second_of_two_rewrites_of_a_file_group_is_dropped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

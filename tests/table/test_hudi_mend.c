@@ -1,0 +1,169 @@
+// Version 6 beside a compaction of another engine that listed the logs before a commit was
+// published and planned after it.
+#include "table_rows.h"
+
+#include "hudi/hudi_table.h"
+
+#define FILE_ID "00000000-0000-0000-0000-000000000000-0"
+#define FOLDER  "created_at_day=2026-01-01"
+#define PLAN    "20990101000000000"
+
+static const struct table_row first_rows[] = {{"a", 1, 0, 10, false}};
+static const struct table_row raced_rows[] = {{"r", 2, 0, 11, false}, {"a", 0, 0, 0, true}};
+static const struct table_row later_rows[] = {{"a", 3, 0, 12, false}};
+
+static void run_shell(const struct table_fixture *fixture, const char *text)
+{
+    char command[512];
+    snprintf(command, sizeof command, "cd '%s' && %s", fixture->location, text);
+    assert_int_equal(system(command), 0);
+}
+
+static void put(struct table_fixture *fixture, const char *key, const void *bytes, size_t size)
+{
+    struct mor_store *store = mor_table_store(fixture->table);
+    assert_int_equal(mor_store_put_new(store, key, bytes, size, &fixture->err), MOR_OK);
+}
+
+// The plan as an engine makes it that knows only the first log.
+static void plan_compaction(struct table_fixture *fixture)
+{
+    const struct hudi_group *group = hudi_group_find(hudi_of(fixture->table), FOLDER, FILE_ID);
+    struct mor_buffer bytes = {0};
+    assert_non_null(group);
+    json_t *plan =
+        json_pack("{s:[{s:s,s:[s],s:s,s:s,s:s,s:{},s:n}],s:{},s:i}", "operations",
+                  "baseInstantTime", group->base_instant, "deltaFilePaths", group->logs[0],
+                  "dataFilePath", group->base_name, "fileId", FILE_ID, "partitionPath", FOLDER,
+                  "metrics", "bootstrapFilePath", "extraMetadata", "version", 2);
+    assert_int_equal(
+        hudi_metadata_to_avro(HUDI_RECORD_COMPACTION_PLAN, plan, &bytes, &fixture->err), MOR_OK);
+    json_decref(plan);
+    put(fixture, ".hoodie/" PLAN ".compaction.requested", bytes.data, bytes.size_bytes);
+    mor_buffer_done(&bytes);
+}
+
+// The new base file holds what the old one did: the first log says nothing else.
+static void complete_compaction(struct table_fixture *fixture)
+{
+    run_shell(fixture, "touch .hoodie/" PLAN ".compaction.inflight && cd " FOLDER " && cp " FILE_ID
+                       "_*.parquet " FILE_ID "_0-7-7_" PLAN ".parquet");
+    const char *completed = "{\"compacted\":true,\"extraMetadata\":{}}";
+    put(fixture, ".hoodie/" PLAN ".commit", completed, strlen(completed));
+}
+
+struct counted {
+    int raced, later;
+};
+
+static void count_row(void *context, const char *id, size_t length, int32_t value, int64_t updated)
+{
+    struct counted *counted = context;
+    (void)updated;
+    counted->raced += length == 1 && *id == 'r';
+    counted->later += length == 1 && *id == 'a' && value == 3;
+}
+
+static struct counted count_rows(struct table_fixture *fixture)
+{
+    struct counted counted = {0};
+    table_visit_rows(fixture->table, count_row, &counted, &fixture->err);
+    return counted;
+}
+
+static void assert_logs(const struct table_fixture *fixture, int of_plan)
+{
+    assert_int_equal(table_count_files(fixture, "_" PLAN "\\.log\\."), of_plan);
+}
+
+static void set_up_race(struct table_fixture *fixture)
+{
+    fixture->options.bucket_count = 1;
+    table_open(fixture);
+    table_must_commit(fixture, first_rows, 1, NULL, "1");
+    table_must_commit(fixture, first_rows, 1, "1", "2");
+    table_must_commit(fixture, raced_rows, 2, "2", "3");
+}
+
+static void commit_that_a_pending_plan_missed_goes_to_the_new_slice_first(void **state)
+{
+    struct table_fixture *fixture = *state;
+    set_up_race(fixture);
+    plan_compaction(fixture);
+    assert_logs(fixture, 0);
+    table_must_commit(fixture, later_rows, 1, "3", "4");
+    assert_logs(fixture, 2);
+    // merged before what came later: the delete of the raced commit must not take the new row
+    assert_int_equal(table_count_files(fixture, "_" PLAN "\\.log\\.2_0-2099"), 1);
+    complete_compaction(fixture);
+    struct counted counted = count_rows(fixture);
+    assert_int_equal(counted.raced, 1);
+    assert_int_equal(counted.later, 1);
+    table_must_commit(fixture, later_rows, 1, "4", "5");
+    assert_logs(fixture, 3);
+}
+
+static void commit_that_a_completed_compaction_missed_comes_back(void **state)
+{
+    struct table_fixture *fixture = *state;
+    set_up_race(fixture);
+    plan_compaction(fixture);
+    complete_compaction(fixture);
+    assert_int_equal(count_rows(fixture).raced, 0);
+    table_close(fixture);
+    table_open(fixture);
+    assert_logs(fixture, 1);
+    assert_int_equal(count_rows(fixture).raced, 1);
+    table_must_commit(fixture, later_rows, 1, "3", "4");
+    assert_logs(fixture, 2);
+    // once
+    table_close(fixture);
+    table_open(fixture);
+    assert_logs(fixture, 2);
+}
+
+static void plan_that_appears_during_a_write_is_mended_before_its_logs_are_named(void **state)
+{
+    struct table_fixture *fixture = *state;
+    set_up_race(fixture);
+    struct mor_uuid id = mor_uuid_v7();
+    struct mor_write *write = NULL;
+    struct mor_commit_result result;
+    assert_int_equal(mor_write_begin(fixture->table, &id, &write, &fixture->err), MOR_OK);
+    assert_int_equal(table_write_groups(fixture, write, later_rows, 1), MOR_OK);
+    plan_compaction(fixture);
+    assert_int_equal(mor_write_commit(write, NULL, 0, NULL, NULL, &result, &fixture->err), MOR_OK);
+    mor_write_free(write);
+    assert_logs(fixture, 2);
+    complete_compaction(fixture);
+    struct counted counted = count_rows(fixture);
+    assert_int_equal(counted.raced, 1);
+    assert_int_equal(counted.later, 1);
+}
+
+static void other_instances_do_not_mend_again(void **state)
+{
+    struct table_fixture *fixture = *state;
+    struct table_fixture other = *fixture;
+    set_up_race(fixture);
+    other.options.bucket_count = 1;
+    other.options.instance = "other";
+    table_open(&other);
+    plan_compaction(fixture);
+    table_must_commit(fixture, later_rows, 1, "3", "4");
+    table_must_commit(&other, later_rows, 1, "4", "5");
+    assert_logs(fixture, 3);
+    table_close(&other);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, table_setup, table_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(commit_that_a_pending_plan_missed_goes_to_the_new_slice_first),
+        TEST(commit_that_a_completed_compaction_missed_comes_back),
+        TEST(plan_that_appears_during_a_write_is_mended_before_its_logs_are_named),
+        TEST(other_instances_do_not_mend_again),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
