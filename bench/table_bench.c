@@ -101,7 +101,7 @@ static void commit(struct mor_table *table, struct mor_batch *batch, int32_t buc
     check(mor_write_begin(table, &id, &write, &err), &err);
     for (size_t i = 0; i < set.group_count; i++)
         check(mor_write_group(write, &set, i, &err), &err);
-    check(mor_write_commit(write, NULL, 0, NULL, NULL, &result, &err), &err);
+    check(mor_write_commit(write, NULL, 0, &result, &err), &err);
     report(what, count, start_ns, result.bytes_written);
     mor_write_free(write);
     for (int32_t b = 0; b < bucket_count; b++)

@@ -185,15 +185,14 @@ enum mor_status mor_write_attach(struct mor_write *write, const char *kind, cons
 // *ret_existed: the file group existed before (its rows are updates), may be NULL.
 enum mor_status mor_write_group(struct mor_write *write, const struct mor_change_set *changes,
                                 size_t group_index, struct mor_error *err) MOR_CHECKED;
-// Publishes everything with the properties, atomically. CONFLICT: another writer committed, free
-// the write and begin again. FENCED: the table's newest property `fence_key` is not `fence_value`
-// any more (NULL = was absent). UNKNOWN: call mor_table_property to find out. FATAL: the table was
-// changed in a way that ends writing, in words.
+// Publishes everything with the properties, atomically, after the base and nothing else; properties
+// of the base that are not given are carried on. CONFLICT: another change came after the base, free
+// the write and begin again. UNKNOWN: it is or may be decided, ask mor_table_has_batch. RETRY:
+// nothing happened. FATAL: the table was changed in a way that ends writing, in words.
 enum mor_status mor_write_commit(struct mor_write *write, const struct mor_property *properties,
-                                 size_t property_count, const char *fence_key,
-                                 const char *fence_value, struct mor_commit_result *ret_result,
+                                 size_t property_count, struct mor_commit_result *ret_result,
                                  struct mor_error *err) MOR_CHECKED;
-// Frees; a write that was not committed is rolled back (files and announcement removed).
+// Frees; what was written is removed unless it was committed.
 void mor_write_free(struct mor_write *write);
 // Strongly: is the commit of this batch in the table? Looks at every commit since the base of the
 // table's last mor_write_begin, and completes what is decided. RETRY: not known now, ask again.

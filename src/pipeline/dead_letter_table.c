@@ -118,7 +118,7 @@ static enum mor_status publish(struct letter_commit *commit, struct mor_write *w
     const struct mor_property property = {LEDGER_PROPERTY, (const char *)json.data};
     struct mor_commit_result result;
     MOR_TRY(mor_fault("dead_letter.publish", err));
-    MOR_TRY(mor_write_commit(write, &property, 1, NULL, NULL, &result, err));
+    MOR_TRY(mor_write_commit(write, &property, 1, &result, err));
     return mor_fault("dead_letter.published", err);
 }
 

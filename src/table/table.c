@@ -72,13 +72,12 @@ enum mor_status mor_write_group(struct mor_write *write, const struct mor_change
 }
 
 enum mor_status mor_write_commit(struct mor_write *write, const struct mor_property *properties,
-                                 size_t property_count, const char *fence_key,
-                                 const char *fence_value, struct mor_commit_result *ret_result,
+                                 size_t property_count, struct mor_commit_result *ret_result,
                                  struct mor_error *err)
 {
     struct mor_table *table = write->table;
-    enum mor_status status = table->ops->write_commit(write, properties, property_count, fence_key,
-                                                      fence_value, ret_result, err);
+    enum mor_status status =
+        table->ops->write_commit(write, properties, property_count, ret_result, err);
     return status == MOR_OK ? MOR_OK
                             : mor_error_wrap(err, "could not commit to table '%s'", table->name);
 }

@@ -74,8 +74,7 @@ struct mor_table_ops {
     enum mor_status (*write_group)(struct mor_write *write, const struct mor_change_set *changes,
                                    size_t group_index, struct mor_error *err);
     enum mor_status (*write_commit)(struct mor_write *write, const struct mor_property *properties,
-                                    size_t property_count, const char *fence_key,
-                                    const char *fence_value, struct mor_commit_result *ret_result,
+                                    size_t property_count, struct mor_commit_result *ret_result,
                                     struct mor_error *err);
     void (*write_free)(struct mor_write *write);
     const char *(*base_property)(const struct mor_write *write, const char *key);

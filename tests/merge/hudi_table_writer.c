@@ -334,15 +334,12 @@ static void commit(struct mor_table *table, const struct mor_batch *batch,
     check(mor_write_begin(table, &id, &write, &err), &err, "begin");
     for (size_t i = 0; i < set.group_count; i++)
         check(mor_write_group(write, &set, i, &err), &err, "group");
-    char value[64], before[64];
+    char value[64];
     snprintf(value, sizeof value, "{\"commit\":%d}", number);
-    snprintf(before, sizeof before, "{\"commit\":%d}", number - 1);
     struct mor_property properties[] = {{"moraine", value},
                                         {MOR_PROPERTY_CHECKPOINT, "orders,0:1"}};
     struct mor_commit_result result;
-    check(mor_write_commit(write, properties, 2, "moraine", number > 0 ? before : NULL, &result,
-                           &err),
-          &err, "commit");
+    check(mor_write_commit(write, properties, 2, &result, &err), &err, "commit");
     mor_write_free(write);
     printf("%s files=%" PRId64 " logs=%" PRId64 " bytes=%" PRId64 "\n", result.version,
            result.file_count, result.log_file_count, result.bytes_written);

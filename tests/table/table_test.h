@@ -153,7 +153,8 @@ static inline enum mor_status table_write_groups(struct table_fixture *fixture,
     return status;
 }
 
-// One whole commit that carries {"moraine": state}, fenced on `before`.
+// One whole commit that carries {"moraine": state} after one that carries `before`; FENCED when the
+// base carries something else.
 static inline enum mor_status table_commit_batch(struct table_fixture *fixture,
                                                  const struct mor_uuid *id,
                                                  const struct table_row *rows, size_t count,
@@ -162,12 +163,15 @@ static inline enum mor_status table_commit_batch(struct table_fixture *fixture,
 {
     struct mor_write *write = NULL;
     MOR_TRY(mor_write_begin(fixture->table, id, &write, &fixture->err));
-    enum mor_status status = table_write_groups(fixture, write, rows, count);
+    const char *base = mor_write_base_property(write, "moraine");
+    bool expected = base && before ? strcmp(base, before) == 0 : !base && !before;
+    enum mor_status status = expected ? table_write_groups(fixture, write, rows, count)
+                                      : mor_error_set(&fixture->err, MOR_FENCED, "not the base");
     struct mor_property properties[] = {{"moraine", state}, {MOR_PROPERTY_CHECKPOINT, "t,0:1"}};
     struct mor_commit_result ignored;
     if (status == MOR_OK)
-        status = mor_write_commit(write, properties, 2, "moraine", before,
-                                  ret_result ? ret_result : &ignored, &fixture->err);
+        status = mor_write_commit(write, properties, 2, ret_result ? ret_result : &ignored,
+                                  &fixture->err);
     mor_write_free(write);
     return status;
 }

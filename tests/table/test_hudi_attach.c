@@ -16,7 +16,7 @@ static void commit_with(struct table_fixture *fixture, const char *kind, const c
     if (bytes)
         assert_int_equal(mor_write_attach(write, kind, bytes, strlen(bytes), &fixture->err),
                          MOR_OK);
-    assert_int_equal(mor_write_commit(write, NULL, 0, NULL, NULL, &result, &fixture->err), MOR_OK);
+    assert_int_equal(mor_write_commit(write, NULL, 0, &result, &fixture->err), MOR_OK);
     mor_write_free(write);
     memcpy(ret_version, result.version, sizeof result.version);
 }

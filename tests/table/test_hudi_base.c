@@ -34,8 +34,7 @@ static enum mor_status finish(struct table_fixture *fixture, struct mor_write *w
 {
     struct mor_property property = {"moraine", state};
     struct mor_commit_result result;
-    enum mor_status status =
-        mor_write_commit(write, &property, 1, NULL, NULL, &result, &fixture->err);
+    enum mor_status status = mor_write_commit(write, &property, 1, &result, &fixture->err);
     mor_write_free(write);
     return status;
 }
@@ -207,7 +206,7 @@ static void commit_with_fewer_properties_carries_the_others_on(void **state)
     table_must_commit(fixture, first_rows, 2, NULL, "1");
     struct mor_commit_result result;
     struct mor_write *write = begin(fixture);
-    assert_int_equal(mor_write_commit(write, NULL, 0, NULL, NULL, &result, &fixture->err), MOR_OK);
+    assert_int_equal(mor_write_commit(write, NULL, 0, &result, &fixture->err), MOR_OK);
     mor_write_free(write);
     assert_base(fixture, "1", false);
 }

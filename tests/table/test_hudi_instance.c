@@ -122,8 +122,7 @@ static void turn_is_free_after_commit_conflict_and_abandonment(void **state)
     for (int i = 0; i < 2; i++) {
         struct mor_write *write = begin(fixture);
         if (i == 0)
-            assert_int_equal(mor_write_commit(write, NULL, 0, NULL, NULL, &result, &fixture->err),
-                             MOR_OK);
+            assert_int_equal(mor_write_commit(write, NULL, 0, &result, &fixture->err), MOR_OK);
         mor_write_free(write);
         int64_t start_ms = mor_clock_mono_ms();
         mor_write_free(begin(&other));
@@ -203,7 +202,7 @@ static void staging_of_ended_instances_is_cleared_and_of_running_ones_kept(void 
     assert_int_equal(table_count_files(fixture, "staging/ended/"), 0);
     assert_int_equal(table_count_files(fixture, "staging/running/"), kept);
     struct mor_commit_result result;
-    assert_int_equal(mor_write_commit(write, NULL, 0, NULL, NULL, &result, &running.err), MOR_OK);
+    assert_int_equal(mor_write_commit(write, NULL, 0, &result, &running.err), MOR_OK);
     mor_write_free(write);
     table_close(&running);
 }

@@ -132,7 +132,7 @@ static void plan_that_appears_during_a_write_is_mended_before_its_logs_are_named
     assert_int_equal(mor_write_begin(fixture->table, &id, &write, &fixture->err), MOR_OK);
     assert_int_equal(table_write_groups(fixture, write, later_rows, 1), MOR_OK);
     plan_compaction(fixture);
-    assert_int_equal(mor_write_commit(write, NULL, 0, NULL, NULL, &result, &fixture->err), MOR_OK);
+    assert_int_equal(mor_write_commit(write, NULL, 0, &result, &fixture->err), MOR_OK);
     mor_write_free(write);
     assert_logs(fixture, 2);
     complete_compaction(fixture);

@@ -191,8 +191,7 @@ static void groups_are_written_by_several_threads_at_once(void **state)
             assert_int_equal(parallel[i].failures, 0);
         }
         struct mor_commit_result result;
-        assert_int_equal(mor_write_commit(write, NULL, 0, NULL, NULL, &result, &fixture->err),
-                         MOR_OK);
+        assert_int_equal(mor_write_commit(write, NULL, 0, &result, &fixture->err), MOR_OK);
         assert_int_equal(result.file_count, 48);
         assert_int_equal(result.log_file_count, round ? 48 : 0);
         mor_write_free(write);
@@ -254,8 +253,7 @@ static void foreign_commit_in_between_is_a_conflict_then_seen(void **state)
     assert_int_equal(mor_write_begin(fixture->table, &id, &write, &fixture->err), MOR_OK);
     assert_int_equal(table_write_groups(fixture, write, second_rows, 3), MOR_OK);
     put_file(fixture, ".hoodie/20990101000000000.deltacommit", "{\"extraMetadata\":{}}");
-    assert_int_equal(mor_write_commit(write, NULL, 0, "moraine", "1", &result, &fixture->err),
-                     MOR_CONFLICT);
+    assert_int_equal(mor_write_commit(write, NULL, 0, &result, &fixture->err), MOR_CONFLICT);
     mor_write_free(write);
     table_must_commit(fixture, second_rows, 3, "1", "2");
     // times go on after the foreign one
@@ -281,8 +279,7 @@ static void rollback_that_another_writer_began_is_a_conflict(void **state)
     struct mor_commit_result result;
     assert_int_equal(mor_write_begin(fixture->table, &id, &write, &fixture->err), MOR_OK);
     put_file(fixture, ".hoodie/20990101000000000.rollback.requested", "");
-    assert_int_equal(mor_write_commit(write, NULL, 0, NULL, NULL, &result, &fixture->err),
-                     MOR_CONFLICT);
+    assert_int_equal(mor_write_commit(write, NULL, 0, &result, &fixture->err), MOR_CONFLICT);
     mor_write_free(write);
     table_must_commit(fixture, first_rows, 4, NULL, "1");
 }
@@ -312,8 +309,7 @@ static void deleted_table_is_fatal_and_not_made_again(void **state)
     struct mor_commit_result result;
     assert_int_equal(mor_write_begin(fixture->table, &id, &write, &fixture->err), MOR_OK);
     run_shell(fixture, "mv .hoodie ../gone");
-    enum mor_status status =
-        mor_write_commit(write, NULL, 0, "moraine", "1", &result, &fixture->err);
+    enum mor_status status = mor_write_commit(write, NULL, 0, &result, &fixture->err);
     assert_int_equal(status, MOR_FATAL);
     assert_non_null(strstr(fixture->err.message, "deleted"));
     mor_write_free(write);
@@ -413,8 +409,7 @@ static void compaction_planned_while_version_6_writes_names_its_logs(void **stat
     assert_int_equal(mor_write_begin(fixture->table, &id, &write, &fixture->err), MOR_OK);
     assert_int_equal(table_write_groups(fixture, write, many_rows, 8), MOR_OK);
     plan_compaction(fixture, "20990101000000000");
-    assert_int_equal(mor_write_commit(write, NULL, 0, "moraine", "1", &result, &fixture->err),
-                     MOR_OK);
+    assert_int_equal(mor_write_commit(write, NULL, 0, &result, &fixture->err), MOR_OK);
     mor_write_free(write);
     assert_int_equal(table_count_files(fixture, "00000000-.*_20990101000000000\\.log\\.1_"), 1);
     assert_int_equal(table_count_files(fixture, "00000001-.*_20990101000000000\\.log"), 0);

@@ -57,7 +57,7 @@ static enum mor_status commit_next(struct table_fixture *fixture, int writer,
     if (status == MOR_OK)
         status = mor_write_attach(write, "counters", text, strlen(text), &fixture->err);
     if (status == MOR_OK)
-        status = mor_write_commit(write, &property, 1, NULL, NULL, &result, &fixture->err);
+        status = mor_write_commit(write, &property, 1, &result, &fixture->err);
     mor_write_free(write);
     return status;
 }

@@ -158,7 +158,7 @@ static inline void rig_commit(struct rig *rig, struct rig_commit commit)
     char *ledger = rig_ledger(rig, &id, &commit);
     const struct mor_property property = {"moraine", ledger};
     struct mor_commit_result result;
-    if (mor_write_commit(write, &property, 1, "moraine", rig->ledger, &result, &rig->err) != MOR_OK)
+    if (mor_write_commit(write, &property, 1, &result, &rig->err) != MOR_OK)
         fail_msg("%s", rig->err.message);
     mor_write_free(write);
     free(rig->ledger);

@@ -113,6 +113,10 @@ enum mor_status hudi_archive(struct hudi_expiring *expiring, const char *const *
 {
     struct hudi_table *table = expiring->table;
     struct mor_store *store = table->table.store;
+    enum mor_status marked = mor_store_put_new(store, HUDI_ARCHIVED_KEY, "", 0, err);
+    if (marked != MOR_OK && marked != MOR_CONFLICT)
+        return marked;
+    *err = MOR_ERROR_INIT;
     for (size_t i = 0; i < count; i++) {
         const struct hudi_instant *instant = hudi_timeline_find(&table->timeline, instants[i]);
         if (!instant || instant->pending == HUDI_ACTION_NONE)

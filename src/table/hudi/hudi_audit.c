@@ -73,17 +73,14 @@ static const char *base_of(const struct auditing *audit, const char *group)
     return entry ? entry->value.pointer : "";
 }
 
-static void take_stat(struct auditing *audit, const struct hudi_instant *instant,
-                      const json_t *stat)
+static void take_file(struct auditing *audit, const struct hudi_instant *instant, const char *path,
+                      const json_t *size, const json_t *rows)
 {
-    const char *path = hudi_json_text(stat, "path");
     struct hudi_file parsed;
     const char *slash = path ? strrchr(path, '/') : NULL;
     if (!path || !hudi_file_parse(slash ? slash + 1 : path, audit->arena, &parsed))
         return;
     struct stated *stated = mor_arena_calloc(audit->arena, 1, sizeof *stated);
-    const json_t *size = json_object_get(stat, "fileSizeInBytes");
-    const json_t *rows = json_object_get(stat, "numWrites");
     stated->parsed = parsed;
     stated->file = (struct mor_stated_file){
         .key = mor_arena_strdup(audit->arena, path),
@@ -95,6 +92,26 @@ static void take_stat(struct auditing *audit, const struct hudi_instant *instant
     if (!parsed.is_log)
         note_base(audit, stated->group, parsed.instant);
     mor_map_put_text(&audit->stated, path, NULL)->value.pointer = stated;
+}
+
+static void take_stat(struct auditing *audit, const struct hudi_instant *instant,
+                      const json_t *stat)
+{
+    const char *path = hudi_json_text(stat, "path"), *slash = path ? strrchr(path, '/') : NULL;
+    bool is_log = json_object_get(stat, "baseFile") != NULL;
+    take_file(audit, instant, path, json_object_get(stat, "fileSizeInBytes"),
+              json_object_get(stat, "numWrites"));
+    // beside a merged base file: logs that came in meanwhile
+    size_t n;
+    json_t *name;
+    json_array_foreach(is_log ? NULL : json_object_get(stat, "logFiles"), n, name)
+    {
+        if (json_is_string(name))
+            take_file(audit, instant,
+                      mor_arena_printf(audit->arena, "%.*s%s", slash ? (int)(slash + 1 - path) : 0,
+                                       path, json_string_value(name)),
+                      NULL, NULL);
+    }
 }
 
 static void take_replaced(struct auditing *audit, const json_t *commit)
@@ -351,7 +368,12 @@ static enum mor_status is_whole(const struct hudi_table *table, struct mor_arena
     size_t count;
     const char *folder = table->layout == 1 ? ".hoodie/archived" : ".hoodie/timeline/history";
     MOR_TRY(mor_store_list_names(table->table.store, folder, arena, &objects, &count, err));
-    *ret_whole = true;
+    struct mor_object_info archived;
+    enum mor_status status = mor_store_info(table->table.store, HUDI_ARCHIVED_KEY, &archived, err);
+    if (status != MOR_OK && status != MOR_NOT_FOUND)
+        return status;
+    *ret_whole = status == MOR_NOT_FOUND;
+    *err = MOR_ERROR_INIT;
     for (size_t i = 0; i < count; i++)
         *ret_whole &= objects[i].is_prefix;
     return MOR_OK;

@@ -264,6 +264,7 @@ void hudi_rewrite_file_free(struct mor_rewrite_file *base)
     hudi_base_file_done(&file->base);
     mor_vector_done(&file->names);
     free(file->columns);
+    json_decref(file->logs);
     free(file->sources);
     free(file->file_id);
     free(file->name);

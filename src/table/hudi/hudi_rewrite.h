@@ -18,6 +18,7 @@ struct hudi_rewrite_file {
     int64_t row_count, size_bytes;
     bool fits;                   // what it was made of is still so
     const struct mor_slice *now; // merging: the slice when the rewrite is published
+    json_t *logs;                // names of logs that are published again beside the file
 };
 
 struct hudi_rewrite {

@@ -122,6 +122,8 @@ static void add_merge_counts(struct hudi_rewrite *rewrite, const struct hudi_rew
     set_int(json, "totalLogFilesCompacted", (int64_t)slice->delta_count);
     set_int(json, "totalLogSizeCompacted", slice->delta_size_bytes);
     set_int(json, "totalUpdatedRecordsCompacted", counts->updated_rows);
+    if (json_array_size(file->logs) > 0)
+        json_object_set(json, "logFiles", file->logs);
 }
 
 static json_t *replaced_groups(const struct hudi_rewrite *rewrite)

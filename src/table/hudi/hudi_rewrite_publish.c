@@ -131,12 +131,14 @@ static enum mor_status find_fitting(struct hudi_rewrite *rewrite, size_t *ret_co
 // ---- logs that came in --------------------------------------------------------------------------
 
 // Version 6: stages the logs of `file`'s slice that the new base does not hold, under its name.
-static enum mor_status stage_logs(struct hudi_rewrite *rewrite,
-                                  const struct hudi_rewrite_file *file, struct mor_error *err)
+static enum mor_status stage_logs(struct hudi_rewrite *rewrite, struct hudi_rewrite_file *file,
+                                  struct mor_error *err)
 {
     const struct mor_slice *planned = file->sources[0];
     struct mor_store *store = rewrite->rewrite.table->store;
     int32_t version = 0;
+    json_decref(file->logs);
+    file->logs = json_array();
     for (size_t i = 0; i < file->now->delta_count; i++) {
         const char *key = file->now->delta_keys[i];
         struct hudi_file log;
@@ -149,6 +151,7 @@ static enum mor_status stage_logs(struct hudi_rewrite *rewrite,
             mor_asprintf(".%s_%s.log.%d_%s", file->file_id, rewrite->instant, ++version, log.token);
         MOR_AUTO_FREE char *to = hudi_data_key(planned->partition, name);
         hudi_change_add(&rewrite->change, staged, to, size);
+        json_array_append_new(file->logs, json_string(name));
     }
     return MOR_OK;
 }
@@ -162,7 +165,7 @@ static enum mor_status stage_all(struct hudi_rewrite *rewrite, struct mor_buffer
     change->slot.move_count = 0; // of an attempt before
     MOR_TRY(hudi_rewrite_put_plan(rewrite, err));
     for (size_t i = 0; i < rewrite->file_count; i++) {
-        const struct hudi_rewrite_file *file = rewrite->files[i];
+        struct hudi_rewrite_file *file = rewrite->files[i];
         if (!file->fits)
             continue;
         if (hudi_rewrite_table(rewrite)->version < 8 && rewrite->kind == MOR_REWRITE_MERGE)

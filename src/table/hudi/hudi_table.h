@@ -15,6 +15,7 @@
 #define HUDI_KEY_COLUMN    "_hoodie_record_key"
 #define HUDI_COMMIT_COLUMN "_hoodie_commit_time"
 #define HUDI_LOCK_KEY      ".hoodie/moraine/lock" // while a table is opened
+#define HUDI_ARCHIVED_KEY  ".hoodie/moraine/archived" // there once instants left the timeline
 #define HUDI_INSTANCE_KEY  "moraine.instance" // in the metadata of commits and inflight instants
 #define HUDI_SLOT_KEY      "moraine.slot" // in inflight instants: their slot, which completes them
 #define HUDI_PARTITION_BY_KEY                                                                      \
@@ -203,8 +204,7 @@ enum mor_status hudi_write_begin(struct mor_table *table, const struct mor_uuid 
 enum mor_status hudi_write_group(struct mor_write *write, const struct mor_change_set *changes,
                                  size_t group_index, struct mor_error *err) MOR_CHECKED;
 enum mor_status hudi_write_commit(struct mor_write *write, const struct mor_property *properties,
-                                  size_t property_count, const char *fence_key,
-                                  const char *fence_value, struct mor_commit_result *ret_result,
+                                  size_t property_count, struct mor_commit_result *ret_result,
                                   struct mor_error *err) MOR_CHECKED;
 void hudi_write_free(struct mor_write *write);
 const char *hudi_write_base_property(const struct mor_write *write, const char *key);

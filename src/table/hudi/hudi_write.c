@@ -156,20 +156,6 @@ enum mor_status hudi_write_group(struct mor_write *base, const struct mor_change
 
 // ---- commit -------------------------------------------------------------------------------------
 
-static enum mor_status check_fence(const struct hudi_write *write, const char *fence_key,
-                                   const char *fence_value, struct mor_error *err)
-{
-    if (!fence_key)
-        return MOR_OK;
-    const char *value = hudi_json_text(write->base, fence_key);
-    if ((!value && !fence_value) || (value && fence_value && strcmp(value, fence_value) == 0))
-        return MOR_OK;
-    return mor_error_set(err, MOR_FENCED,
-                         "the table's newest '%s' is not what it was when this "
-                         "batch began",
-                         fence_key);
-}
-
 // An instant that is on the timeline now, compared with what begin saw of it. What is merged by log
 // and compaction beside us is no conflict in versions 8 and 9, where a log belongs to its slice by
 // completion time; nor in version 6 while the plan is pending, whose instant names the logs.
@@ -367,14 +353,12 @@ static void adopt(struct hudi_table *table, struct hudi_write *write, json_t *ex
 }
 
 enum mor_status hudi_write_commit(struct mor_write *base, const struct mor_property *properties,
-                                  size_t property_count, const char *fence_key,
-                                  const char *fence_value, struct mor_commit_result *ret_result,
+                                  size_t property_count, struct mor_commit_result *ret_result,
                                   struct mor_error *err)
 {
     struct hudi_write *write = (struct hudi_write *)base;
     struct hudi_table *table = hudi_of(base->table);
     MOR_TRY(mor_fault("hudi.commit", err));
-    MOR_TRY(check_fence(write, fence_key, fence_value, err));
     MOR_TRY(check_head(table, write, err));
     name_logs(table, write);
     json_t *extra = build_extra(table, write, properties, property_count);
