@@ -76,7 +76,8 @@ struct mor_maintainer_options {
     struct mor_compact_options compact; // should_stop is the maintainer's own
     bool compacts;                      // false: another engine does
     struct mor_retention retention;
-    int64_t interval_ms; // between looks at the table; 0 = 5 s
+    int64_t interval_ms;        // between looks at the table; 0 = 5 s
+    int64_t expire_interval_ms; // 0 = 1 min
     // A line for the log; NULL = none. Called by the maintainer's thread.
     void (*log)(void *context, bool is_error, const char *event, const char *text);
 };

@@ -9,7 +9,7 @@
 #include "moraine/maintain.h"
 
 #define INTERVAL_MS_DEFAULT 5000
-#define EXPIRE_EVERY_MS     60000
+#define EXPIRE_MS_DEFAULT   60000
 #define BACK_OFF_MS_MAX     300000
 
 // One writer of this name per table: two maintainers would merge the same file groups.
@@ -148,7 +148,7 @@ static enum mor_status run_round(struct mor_maintainer *maintainer, bool everyth
     if (status == MOR_OK && options->compacts)
         status = compact(maintainer, table, everything, err);
     if (status == MOR_OK && mor_clock_mono_ms() >= maintainer->expire_at_ms) {
-        maintainer->expire_at_ms = mor_clock_mono_ms() + EXPIRE_EVERY_MS;
+        maintainer->expire_at_ms = mor_clock_mono_ms() + options->expire_interval_ms;
         status = expire(maintainer, table, err);
     }
     mor_table_free(table);
@@ -222,6 +222,8 @@ enum mor_status mor_maintainer_start(const struct mor_maintainer_options *option
     maintainer->options = *options;
     if (options->interval_ms <= 0)
         maintainer->options.interval_ms = INTERVAL_MS_DEFAULT;
+    if (options->expire_interval_ms <= 0)
+        maintainer->options.expire_interval_ms = EXPIRE_MS_DEFAULT;
     compact->in_background = true;
     compact->partition = NULL;
     maintainer->location = mor_strdup(options->location);

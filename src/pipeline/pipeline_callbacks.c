@@ -85,18 +85,13 @@ static bool on_look_at_idle(void *context, struct mor_ledger *after)
     return may_move;
 }
 
-static int32_t configured_ordering(const struct mor_pipeline *pipeline)
-{
-    return pipeline->topic->ordering != NULL ? pipeline->schema.ordering_column : -1;
-}
-
 struct mor_committer mor_pipeline_committer(struct mor_pipeline *pipeline)
 {
     return (struct mor_committer){.instance = pipeline->config->instance,
                                   .topic = pipeline->topic->topic,
                                   .table = pipeline->table,
                                   .plan = &pipeline->plan,
-                                  .ordering_column = configured_ordering(pipeline),
+                                  .ordering_column = mor_pipeline_ordering(pipeline),
                                   .index = mor_pipeline_wants_index(pipeline->topic),
                                   .lanes = pipeline->lanes,
                                   .lane_count = pipeline->lane_count,

@@ -73,6 +73,8 @@ enum mor_status mor_pipeline_open_all(struct mor_pipeline *pipeline,
 void mor_pipeline_close_all(struct mor_pipeline *pipeline);
 // Whether the topic keeps a key index.
 bool mor_pipeline_wants_index(const struct mor_config_topic *topic);
+// What decides between two rows of a key, besides the order in which they come; -1 = nothing.
+int32_t mor_pipeline_ordering(const struct mor_pipeline *pipeline);
 // How much may be gathered for one commit.
 size_t mor_pipeline_gather_bytes(const struct mor_config_topic *topic, size_t share_bytes);
 

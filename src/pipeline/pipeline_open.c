@@ -24,6 +24,7 @@ static size_t at_most(size_t value, size_t limit)
 {
     return value < limit ? value : limit;
 }
+
 size_t mor_pipeline_gather_bytes(const struct mor_config_topic *topic, size_t share_bytes)
 {
     return at_most(at_most((size_t)topic->commit.max_bytes, share_bytes / GATHER_SHARE),
@@ -39,8 +40,12 @@ bool mor_pipeline_wants_index(const struct mor_config_topic *topic)
            (topic->ordering != NULL || topic->table.partition_field_count > 0);
 }
 
-// What decides between two rows of a key, besides the order in which they come.static enum
-// mor_status open_table(struct mor_pipeline *pipeline, struct mor_error *err)
+int32_t mor_pipeline_ordering(const struct mor_pipeline *pipeline)
+{
+    return pipeline->topic->ordering != NULL ? pipeline->schema.ordering_column : -1;
+}
+
+static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_error *err)
 {
     const struct mor_config_topic *topic = pipeline->topic;
     MOR_AUTO_FREE struct mor_partition_field *fields =
@@ -129,7 +134,7 @@ static struct mor_local_state_options local_state_options(const struct mor_pipel
         .rebuild = {.table = pipeline->table,
                     .location = topic->table.location,
                     .rows = schema->rows,
-                    .ordering_column = configured_ordering(pipeline),
+                    .ordering_column = mor_pipeline_ordering(pipeline),
                     .required_columns = schema->required_columns,
                     .required_count = schema->required_count,
                     .budget = pipeline->budget,

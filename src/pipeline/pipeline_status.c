@@ -16,7 +16,6 @@ void mor_pipeline_set_step(struct mor_pipeline *pipeline, const char *step)
     pipeline->status.step_since_ms = mor_clock_wall_ms();
 }
 
-// `text` "" = all is well again.
 void mor_pipeline_set_trouble(struct mor_pipeline *pipeline, const char *step, const char *text)
 {
     MOR_LOCKED(&pipeline->mutex);
@@ -30,6 +29,7 @@ void mor_pipeline_set_state(struct mor_pipeline *pipeline, enum mor_pipeline_sta
     MOR_LOCKED(&pipeline->mutex);
     pipeline->status.state = state;
 }
+
 const int64_t mor_pipeline_bounds_ms[MOR_PIPELINE_BOUNDS] = {
     50,    100,   250,   500,    1000,   2500,   5000,   10000,
     15000, 30000, 60000, 120000, 300000, 900000, 3600000};

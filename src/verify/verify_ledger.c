@@ -12,11 +12,13 @@
 struct walking {
     struct mor_verify_ledger *ledger;
     struct mor_verify_report *report;
-    const struct mor_commit_info *commit; // at hand
-    json_t *state;                        // its ledger
-    json_t *newest;                       // the one before; NULL = none
-    struct mor_map batches;               // id -> 1
-    int64_t watermark_ms;                 // INT64_MIN = none
+    const struct mor_commit_info *commit;  // at hand
+    json_t *state;                         // its ledger
+    json_t *newest;                        // the one before; NULL = none
+    const struct mor_commit_info *commits; // all of them
+    size_t at, newest_at;                  // of commit and newest in them
+    struct mor_map batches;                // id -> its commit
+    int64_t watermark_ms;                  // INT64_MIN = none
     size_t capacity, range_capacity, partition_capacity;
 };
 
@@ -303,26 +305,82 @@ static const char *property_of(const struct mor_commit_info *commit)
     return NULL;
 }
 
-// A commit that repeats a batch carries the ledger along (compaction, clustering): unchanged.
-static bool is_carried(struct walking *walk)
+// Commits that give rows another form; they carry the newest ledger along.
+static bool is_rewrite(const struct mor_commit_info *commit)
 {
-    const char *batch = json_string_value(json_object_get(walk->state, "batch"));
-    bool added = true;
+    static const char *const operations[] = {
+        "compaction", "compact", "logcompaction", "log_compact", "clustering", "cluster",
+        "clean",      "replace", "replacecommit", "optimize",    "vacuum"};
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++)
+        if (strcmp(commit->operation, operations[i]) == 0)
+            return true;
+    return false;
+}
+
+static const char *batch_of(const json_t *state)
+{
+    const char *batch = json_string_value(json_object_get(state, "batch"));
+    return batch && strlen(batch) == 36 ? batch : NULL;
+}
+
+// Where each batch was committed.
+static void find_batches(struct walking *walk, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *text = property_of(&walk->commits[i]);
+        json_t *state = text && !is_rewrite(&walk->commits[i]) ? json_loads(text, 0, NULL) : NULL;
+        bool added = false;
+        struct mor_map_entry *entry =
+            batch_of(state) ? mor_map_put_text(&walk->batches, batch_of(state), &added) : NULL;
+        if (added)
+            entry->value.number = (int64_t)i;
+        json_decref(state);
+    }
+}
+
+// A rewrite must carry the newest ledger unchanged. It may stand before the commit of that ledger:
+// formats order commits by when they began, and rewriting takes its time.
+static void check_carried(struct walking *walk, const struct mor_map_entry *origin)
+{
     struct mor_verify_place place = here(walk);
-    if (!batch || strlen(batch) != 36)
-        FIND(walk, "malformed", &place, "the commit names no batch");
-    else
-        mor_map_put_text(&walk->batches, batch, &added);
-    if (added)
-        return false;
-    const json_t *newest = json_object_get(walk->newest, "batch");
-    if (json_equal(walk->state, walk->newest))
-        mor_verify_report_count(walk->report, MOR_VERIFY_LEDGER, "carried", 1);
-    else if (json_equal(newest, json_object_get(walk->state, "batch")))
-        FIND(walk, "carried", &place, "the commit carries the ledger of batch %s changed", batch);
-    else
+    if (!origin) {
+        FIND(walk, "carried", &place, "the commit carries a ledger that no commit brought");
+        return;
+    }
+    const struct mor_commit_info *commit = &walk->commits[origin->value.number];
+    json_t *state = json_loads(property_of(commit), 0, NULL);
+    if (!json_equal(state, walk->state))
+        FIND(walk, "carried", &place, "the commit carries the ledger of commit %s changed",
+             commit->version);
+    else if ((size_t)origin->value.number < walk->newest_at)
         FIND(walk, "carried", &place,
-             "the commit carries the ledger of batch %s, which was not the newest any more", batch);
+             "the commit carries the ledger of commit %s, which was not the newest any more",
+             commit->version);
+    else
+        mor_verify_report_count(walk->report, MOR_VERIFY_LEDGER, "carried", 1);
+    json_decref(state);
+}
+
+// True when the commit brings no ledger of its own.
+static bool is_told(struct walking *walk)
+{
+    const char *batch = batch_of(walk->state);
+    struct mor_verify_place place = here(walk);
+    if (!batch) {
+        FIND(walk, "malformed", &place, "the commit names no batch");
+        return false;
+    }
+    const struct mor_map_entry *origin = mor_map_find_text(&walk->batches, batch);
+    if (is_rewrite(walk->commit)) {
+        if (!origin && !walk->newest)
+            return false; // what it carries is from before the history
+        check_carried(walk, origin);
+        return true;
+    }
+    if ((size_t)origin->value.number == walk->at)
+        return false;
+    FIND(walk, "doubled batch", &place, "commit %s brought the batch already",
+         walk->commits[origin->value.number].version);
     return true;
 }
 
@@ -335,7 +393,7 @@ static void take_commit(struct walking *walk)
         FIND(walk, "malformed", &place, "the ledger is none of version 1");
         return;
     }
-    if (is_carried(walk))
+    if (is_told(walk))
         return;
     struct mor_verify_commit commit = {.version =
                                            mor_arena_strdup(&ledger->arena, walk->commit->version)};
@@ -353,15 +411,14 @@ static void take_commit(struct walking *walk)
     ledger->commits[ledger->commit_count++] = commit;
     json_decref(walk->newest);
     walk->newest = json_incref(walk->state);
+    walk->newest_at = walk->at;
 }
 
 static void visit_commit(struct walking *walk)
 {
     const char *text = property_of(walk->commit);
     if (!text) {
-        bool rewrites = strcmp(walk->commit->operation, "compaction") == 0 ||
-                        strcmp(walk->commit->operation, "clustering") == 0;
-        walk->ledger->foreign_count += !rewrites && walk->commit->rows_written > 0;
+        walk->ledger->foreign_count += !is_rewrite(walk->commit) && walk->commit->rows_written > 0;
         return;
     }
     json_error_t where;
@@ -403,9 +460,12 @@ void mor_verify_ledger_read(const struct mor_commit_info *commits, size_t commit
 {
     *ret_ledger = (struct mor_verify_ledger){.is_complete = true};
     mor_arena_init(&ret_ledger->arena, 0, NULL);
-    struct walking walk = {.ledger = ret_ledger, .report = report, .watermark_ms = INT64_MIN};
+    struct walking walk = {
+        .ledger = ret_ledger, .report = report, .watermark_ms = INT64_MIN, .commits = commits};
+    find_batches(&walk, commit_count);
     for (size_t i = 0; i < commit_count; i++) {
         walk.commit = &commits[i];
+        walk.at = i;
         visit_commit(&walk);
     }
     json_decref(walk.newest);

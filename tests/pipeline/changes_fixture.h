@@ -205,7 +205,7 @@ static inline void write_changes(struct fixture *fixture, struct mor_changes *ch
     mor_ledger_format(&ledger, &facts, property);
     mor_ledger_done(&ledger);
     const struct mor_property properties[] = {{LEDGER_PROPERTY, (const char *)property->data}};
-    assert_ok(mor_write_commit(write, properties, 1, NULL, NULL, &result, &err));
+    assert_ok(mor_write_commit(write, properties, 1, &result, &err));
     mor_write_free(write);
     memcpy(version, result.version, sizeof result.version);
 }

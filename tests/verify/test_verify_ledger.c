@@ -164,8 +164,8 @@ static void what_does_not_follow_is_found(void **state)
          "malformed", "missing or negative"},
         {LEDGER(BATCH(2), "\"0\":[20,15]", "\"0\":[15,0],\"1\":[3,0]", "0", "0", "200"),
          "malformed", "range of partition '0' is none"},
-        {LEDGER(BATCH(1), "\"0\":[15,20]", "\"0\":[20,0],\"1\":[3,0]", "5", "0", "200"), "carried",
-         "changed"},
+        {LEDGER(BATCH(1), "\"0\":[15,20]", "\"0\":[20,0],\"1\":[3,0]", "5", "0", "200"),
+         "doubled batch", "commit v0 brought the batch already"},
         {LEDGER("\"x\"", "\"0\":[15,20]", "\"0\":[20,0],\"1\":[3,0]", "5", "0", "200"), "malformed",
          "names no batch"},
         {"{\"v\":2,\"offsets\":{}}", "malformed", "none of version 1"},
@@ -209,7 +209,7 @@ static void another_topic_is_found(void **state)
     }
 }
 
-static void a_compaction_carries_the_newest_ledger_unchanged(void **state)
+static void a_rewrite_carries_the_newest_ledger_unchanged(void **state)
 {
     (void)state;
     static const char *const operations[] = {"upsert", "compaction", "upsert", "compaction"};
@@ -219,8 +219,42 @@ static void a_compaction_carries_the_newest_ledger_unchanged(void **state)
     assert_int_equal(walked.ledger.commit_count, 2);
     assert_int_equal(walked.ledger.foreign_count, 0);
     end(&walked);
-    const char *const stale[] = {first, second, first};
-    expect_finding(stale, 3, "carried", "not the newest any more");
+    // begun before the commit whose ledger it carries
+    const char *const early[] = {first, second, second, NULL};
+    walked = walk(early, operations, 4);
+    assert_int_equal(walked.report->wrong_count, 0);
+    assert_int_equal(walked.ledger.commit_count, 2);
+    end(&walked);
+    // the oldest one that is left
+    const char *const archived[] = {NULL, first, second, NULL};
+    walked = walk(archived, operations, 4);
+    assert_int_equal(walked.report->wrong_count, 0);
+    assert_int_equal(walked.ledger.commit_count, 2);
+    end(&walked);
+}
+
+static void a_rewrite_that_carries_something_else_is_found(void **state)
+{
+    (void)state;
+    static const char *const operations[] = {"upsert", "upsert", "clustering"};
+    static const char other[] =
+        LEDGER(BATCH(3), "\"0\":[20,21]", "\"0\":[21,0],\"1\":[3,0]", "1", "0", "300");
+    static const char changed[] =
+        LEDGER(BATCH(2), "\"0\":[15,20]", "\"0\":[19,0],\"1\":[3,0]", "5", "0", "200");
+    const struct {
+        const char *third, *words;
+    } cases[] = {{first, "commit v0, which was not the newest any more"},
+                 {changed, "the ledger of commit v1 changed"},
+                 {other, "no commit brought"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *const ledgers[] = {first, second, cases[i].third};
+        struct walked walked = walk(ledgers, operations, 3);
+        assert_int_equal(walked.report->wrong_count, 1);
+        assert_string_equal(walked.report->findings[0].kind, "carried");
+        if (!strstr(walked.report->findings[0].text, cases[i].words))
+            fail_msg("%s", walked.report->findings[0].text);
+        end(&walked);
+    }
 }
 
 static void commits_of_other_programs_are_counted(void **state)
@@ -243,7 +277,8 @@ int main(void)
         cmocka_unit_test(what_does_not_follow_is_found),
         cmocka_unit_test(records_without_an_outcome_are_found),
         cmocka_unit_test(another_topic_is_found),
-        cmocka_unit_test(a_compaction_carries_the_newest_ledger_unchanged),
+        cmocka_unit_test(a_rewrite_carries_the_newest_ledger_unchanged),
+        cmocka_unit_test(a_rewrite_that_carries_something_else_is_found),
         cmocka_unit_test(commits_of_other_programs_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -62,7 +62,8 @@ static bool take(struct hudi_table *table, const char *key, int64_t wait_ms, cha
     enum mor_status status = mor_store_lock(store, key, text, 0, ret_lock, &err);
     if (status == MOR_RETRY && wait_ms > 0 && strcmp(err.message, stuck) != 0)
         status = mor_store_lock(store, key, text, wait_ms, ret_lock, &err);
-    snprintf(stuck, stuck_size, "%s", status == MOR_RETRY ? err.message : "");
+    snprintf(stuck, stuck_size, "%.*s", (int)stuck_size - 1,
+             status == MOR_RETRY ? err.message : "");
     return status == MOR_OK;
 }
 
