@@ -300,6 +300,17 @@ enum mor_status mor_key_load(void *state, const struct mor_key_change *changes, 
     return MOR_OK;
 }
 
+enum mor_status mor_key_load_graves(void *state, const struct mor_key_change *changes, size_t count,
+                                    struct mor_error *err)
+{
+    MOR_AUTO_FREE struct mor_key_change *graves = mor_alloc(count * sizeof *graves);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (changes[i].entry.location == MOR_STATE_NOWHERE)
+            graves[kept++] = changes[i];
+    return mor_key_load(state, graves, kept, err);
+}
+
 enum mor_status mor_key_apply(void *batch, const struct mor_key_change *changes, size_t count,
                               struct mor_error *err)
 {
