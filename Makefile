@@ -6,6 +6,7 @@
 #   make integration  real Kafka, registry, Spark, hudi-rs        make lint      format, clang, clang-tidy
 #   make              the program                                 make install   to PREFIX (default /usr/local)
 #   make package      a Debian package                            make fuzz      SECONDS=60 for each target
+#   make model        spin checks the commit protocols        make bench     figures into build/bench.json
 #   make crash        KILLS=100 SEED=1: kills against exactly-once make soak      the same for HOURS=8
 #   make clean        removes the build folders
 #
@@ -23,7 +24,7 @@ SEED         ?= 1
 HOURS        ?= 8
 
 .DEFAULT_GOAL := all
-.PHONY: all configure demo test integration crash soak lint fuzz install package clean
+.PHONY: all configure demo test integration crash soak model bench lint fuzz install package clean
 
 all: configure
 	@cmake --build $(BUILD) --parallel $(JOBS)
@@ -53,6 +54,17 @@ crash: all
 soak: all
 	@integration/crash/run HOURS=$(HOURS) SEED=$(SEED) INSTANCES=$(INSTANCES) FORMAT=$(FORMAT) \
 	  LATE_AFTER_DELETE=$(LATE_AFTER_DELETE)
+
+# figures with their goals; STATE_MILLIONS="1" for a short run
+STATE_MILLIONS ?= 1 10 50
+bench: configure
+	@cmake --build $(BUILD) --parallel $(JOBS) --target state_bench
+	@$(BUILD)/bench/state_bench -o $(BUILD)/bench.json $(BUILD) $(STATE_MILLIONS)
+
+# MODEL=full for larger bounds
+model:
+	@.ci/install-packages model
+	@model/run
 
 lint:
 	@.ci/lint

@@ -221,7 +221,7 @@ static int64_t bench_decoder(enum mor_payload_format format, bool nullable, cons
     struct mor_decoder_options options = {.format = format,
                                           .schema = table,
                                           .column_count = table->root.child_count,
-                                          .writer_schema = schema_json};
+                                          .writer_schema.text = schema_json};
     if (mor_decoder_new(&options, &decoder, &err) != MOR_OK)
         die(&err);
     struct mor_batch *batch = mor_batch_new(table, NULL);
@@ -307,7 +307,7 @@ static int64_t bench_encode(const struct corpus *c)
     struct mor_decoder_options options = {.format = MOR_PAYLOAD_AVRO,
                                           .schema = table,
                                           .column_count = table->root.child_count,
-                                          .writer_schema = schema_json};
+                                          .writer_schema.text = schema_json};
     if (mor_decoder_new(&options, &decoder, &err) != MOR_OK)
         die(&err);
     struct mor_batch *batch = mor_batch_new(table, NULL);

@@ -1,10 +1,15 @@
 // The local state: nanoseconds per key for judging, persisting, loading and dropping ids, and for
-// keys of the index; next to random puts into an LMDB B-tree.
+// keys of the index; beside what LMDB alone needs for the same batches, sorted before its clock
+// starts:
 //
-//   state_bench [FOLDER [MILLIONS ...]]      default: a folder in /tmp, 1 and 10 million ids
+//   runs    a commit is appended (MDB_APPEND) to a database of its own: nothing is looked up
+//   tree    a commit is put (MDB_NOOVERWRITE) into one tree of all keys: duplicates are found
 //
-// Ids are new, in chunks of 4096, committed per million; every batch is durable. The tree is
-// measured with at most BTREE_MILLIONS_MAX millions in it.
+//   state_bench [-o FILE] [FOLDER [MILLIONS ...]]    default: a folder in /tmp, 1, 10 and 50
+//   million
+//
+// Ids are new, in chunks of 4096, committed per million; every batch is durable. -o writes the
+// figures with a goal as JSON; then the exit code is 1 when one was missed.
 #include <dirent.h>
 #include <inttypes.h>
 #include <lmdb.h>
@@ -15,11 +20,10 @@
 #include "moraine/base/clock.h"
 #include "moraine/state.h"
 
-#define CHUNK              4096
-#define COMMIT_ROWS        (1u << 20)
-#define COMMIT_CHUNKS      (COMMIT_ROWS / CHUNK)
-#define BTREE_MILLIONS_MAX 10
-#define WINDOW_MS          (16 * 3600000LL)
+#define CHUNK         4096
+#define COMMIT_ROWS   (1u << 20)
+#define COMMIT_CHUNKS (COMMIT_ROWS / CHUNK)
+#define WINDOW_MS     (16 * 3600000LL)
 
 static struct mor_error err = MOR_ERROR_INIT;
 
@@ -57,6 +61,60 @@ static void add_since(struct span *sum, struct span start)
 static struct span minus(struct span a, struct span b)
 {
     return (struct span){a.wall_ns - b.wall_ns, a.cpu_ns - b.cpu_ns};
+}
+
+// ---- figures ------------------------------------------------------------------------------------
+
+static struct {
+    FILE *file; // NULL = nobody asked for them
+    bool any, missed;
+} figures;
+
+// `against_ns` 0 = compared with nothing. A goal of 0 is none.
+static void figure(const char *name, size_t keys, double value, const char *unit,
+                   const char *against, double against_value, double goal_ratio, double goal_value)
+{
+    if (figures.file == NULL)
+        return;
+    double ratio = against_value / value;
+    bool met = (goal_ratio == 0 || ratio >= goal_ratio) && (goal_value == 0 || value <= goal_value);
+    (void)fprintf(figures.file,
+                  "%s  {\"case\": \"state: %s, %zu M\", \"value\": %.1f, \"unit\": \"%s\"",
+                  figures.any ? ",\n" : "", name, keys / 1000000, value, unit);
+    if (against != NULL)
+        (void)fprintf(figures.file, ", \"against\": \"%s: %.1f\", \"ratio\": %.2f", against,
+                      against_value, ratio);
+    else
+        (void)fprintf(figures.file, ", \"against\": null, \"ratio\": null");
+    if (goal_ratio > 0 && goal_value > 0)
+        (void)fprintf(figures.file, ", \"goal\": \"<= %.0f and ratio >= %.1f\"", goal_value,
+                      goal_ratio);
+    else if (goal_ratio > 0)
+        (void)fprintf(figures.file, ", \"goal\": \"ratio >= %.1f\"", goal_ratio);
+    else if (goal_value > 0)
+        (void)fprintf(figures.file, ", \"goal\": \"<= %.0f\"", goal_value);
+    else
+        (void)fprintf(figures.file, ", \"goal\": null");
+    if (goal_ratio > 0 || goal_value > 0)
+        (void)fprintf(figures.file, ", \"met\": %s", met ? "true" : "false");
+    else
+        (void)fprintf(figures.file, ", \"met\": null");
+    (void)fprintf(figures.file, ", \"command\": \"state_bench FOLDER %zu\"}", keys / 1000000);
+    figures.any = true;
+    figures.missed |= !met;
+}
+
+static double cpu_per(struct span spent, size_t count)
+{
+    return (double)spent.cpu_ns / (double)count;
+}
+
+#define RATIO_GOAL 0.8 // of what LMDB alone does
+
+// Nanoseconds of CPU per key that a durable dedup may cost; 0 = no goal for this many.
+static double dedup_goal(size_t keys)
+{
+    return keys >= 50000000 ? 400 : keys >= 10000000 ? 250 : 0;
 }
 
 static void line(const char *name, size_t keys, struct span spent, size_t count)
@@ -155,10 +213,35 @@ static void print_size(struct mor_state *state, const char *name, size_t keys)
                  (double)status.file_bytes / (double)keys, status.sorted_run_count);
 }
 
-static void bench_ids(const char *folder, size_t keys)
+static void figure_size(struct mor_state *state, const char *name, size_t keys, size_t total)
+{
+    struct mor_state_status status;
+    char text[64];
+    mor_state_status(state, &status);
+    (void)snprintf(text, sizeof text, "memory for %s", name);
+    figure(text, keys, (double)status.memory_bytes / (double)total, "bytes each", NULL, 0, 0, 0);
+    (void)snprintf(text, sizeof text, "disk for %s, free pages included", name);
+    figure(text, keys, (double)status.file_bytes / (double)total, "bytes each", NULL, 0, 0, 0);
+}
+
+// What LMDB alone needed per key.
+struct alone {
+    double runs, tree, lookup;
+};
+
+static void merge_due(struct mor_state *state, struct span *spent)
+{
+    struct span start = now();
+    for (bool merged = true; merged;)
+        must(mor_state_merge(state, &merged, &err), "merge");
+    add_since(spent, start);
+}
+
+static void bench_ids(const char *folder, size_t keys, const struct alone *alone)
 {
     struct mor_state *state = open_state(folder, 0);
-    struct span judging = {0}, applying = {0}, last_judged = {0}, last_applying = {0};
+    struct span judging = {0}, applying = {0}, merging = {0};
+    struct span last_judged = {0}, last_applying = {0};
     size_t commits = keys / COMMIT_ROWS + 1;
     for (size_t i = 0; i < commits; i++) {
         last_judged = judging;
@@ -166,29 +249,30 @@ static void bench_ids(const char *folder, size_t keys)
         // buckets of an hour, as many as the window has
         commit_ids(state, i * COMMIT_ROWS, (int64_t)(i * 16 / commits) * 3600000, INT64_MIN,
                    &judging, &applying);
+        merge_due(state, &merging);
     }
     size_t total = commits * COMMIT_ROWS;
     line("judge new ids, while growing", total, judging, total);
     line("judge new ids, last commit", total, minus(judging, last_judged), COMMIT_ROWS);
     line("apply, durable, all", total, applying, total);
     line("apply, durable, last commit", total, minus(applying, last_applying), COMMIT_ROWS);
+    line("merge, all that was due", total, merging, total);
     line("judge duplicates", total, probe(state, 0, total, COMMIT_ROWS, 0), COMMIT_ROWS);
     print_size(state, "ids", total);
+    double whole = cpu_per(judging, total) + cpu_per(applying, total) + cpu_per(merging, total);
+    figure("durable dedup of new ids, merging included", keys, whole, "ns of CPU per id",
+           "LMDB, sorted puts into one tree", alone->tree, RATIO_GOAL, dedup_goal(keys));
+    figure("durable apply of ids, merging included", keys,
+           cpu_per(applying, total) + cpu_per(merging, total), "ns of CPU per id",
+           "LMDB, sorted appends to runs", alone->runs, RATIO_GOAL, 0);
+    figure_size(state, "ids", keys, total);
     mor_state_free(state);
 
     struct span start = now();
     state = open_state(folder, 0);
     line("load at start, verified", total, since(start), total);
-    start = now();
     line("judge new ids, table has room", total,
          probe(state, total + (1u << 30), COMMIT_ROWS, COMMIT_ROWS, 0), COMMIT_ROWS);
-    start = now();
-    bool merged = true;
-    size_t merges = 0;
-    for (; merged; merges += merged)
-        must(mor_state_merge(state, &merged, &err), "merge");
-    if (merges > 0)
-        line("merge, all that is due", total, since(start), total);
     mor_state_free(state);
 
     state = open_state(folder, 1); // filters
@@ -222,10 +306,10 @@ static void bench_ids(const char *folder, size_t keys)
     mor_state_free(state);
 }
 
-static void bench_keys(const char *folder, size_t keys)
+static void bench_keys(const char *folder, size_t keys, const struct alone *alone)
 {
     struct mor_state *state = open_state(folder, 0);
-    struct span applying = {0}, last_spent = {0}, lookup_spent = {0};
+    struct span applying = {0}, merging = {0}, last_spent = {0}, lookup_spent = {0};
     static struct mor_state_entry entries[CHUNK];
     size_t commits = keys / COMMIT_ROWS + 1, total = commits * COMMIT_ROWS;
     for (size_t commit = 0; commit < commits + 1; commit++) {
@@ -250,7 +334,9 @@ static void bench_keys(const char *folder, size_t keys)
         must(mor_state_batch_apply(state, batch, &mark, &err), "apply");
         last_spent = since(start);
         add_since(&applying, start);
+        merge_due(state, &merging);
     }
+    line("index: merge, all that was due", total, merging, total + COMMIT_ROWS);
     line("index: apply, durable, all", total, applying, total + COMMIT_ROWS);
     line("index: apply, durable, updates", total, last_spent, COMMIT_ROWS);
     uint64_t at = 0;
@@ -265,13 +351,22 @@ static void bench_keys(const char *folder, size_t keys)
     }
     line("index: lookup", total, lookup_spent, COMMIT_ROWS);
     print_size(state, "index", total);
+    figure("durable apply of keys, merging included", keys,
+           cpu_per(applying, total + COMMIT_ROWS) + cpu_per(merging, total + COMMIT_ROWS),
+           "ns of CPU per key", "LMDB, sorted appends to runs", alone->runs, RATIO_GOAL, 0);
+    figure("the same against a tree", keys,
+           cpu_per(applying, total + COMMIT_ROWS) + cpu_per(merging, total + COMMIT_ROWS),
+           "ns of CPU per key", "LMDB, sorted puts into one tree", alone->tree, RATIO_GOAL, 0);
+    figure("lookup of keys", keys, cpu_per(lookup_spent, COMMIT_ROWS), "ns of CPU per key",
+           "LMDB, sorted gets from one tree", alone->lookup, RATIO_GOAL, 0);
+    figure_size(state, "keys", keys, total);
     mor_state_free(state);
     struct span start = now();
     mor_state_free(open_state(folder, 0));
     line("index: load at start, verified", total, since(start), total);
 }
 
-// ---- the tree -----------------------------------------------------------------------------------
+// ---- LMDB alone ---------------------------------------------------------------------------------
 
 static void lmdb_must(int code)
 {
@@ -281,36 +376,114 @@ static void lmdb_must(int code)
     exit(1);
 }
 
-// Random puts as they come, then one more commit of them into the full tree.
-static void bench_btree(const char *folder, size_t keys)
+// A key of LMDB: compared as bytes, so the number stands with its highest byte first.
+struct lmdb_key {
+    uint64_t high, low;
+};
+
+static int compare_keys(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct lmdb_key));
+}
+
+// The ids of one commit, sorted.
+static void sorted_commit(uint64_t first, struct lmdb_key *keys)
+{
+    for (size_t i = 0; i < COMMIT_ROWS; i++) {
+        struct mor_hash128 id = id_of(first + i);
+        keys[i] = (struct lmdb_key){__builtin_bswap64(id.high), id.low};
+    }
+    qsort(keys, COMMIT_ROWS, sizeof *keys, compare_keys);
+}
+
+static MDB_env *open_lmdb(const char *folder)
 {
     MDB_env *env;
-    MDB_txn *txn;
-    MDB_dbi dbi;
     lmdb_must(mdb_env_create(&env));
     lmdb_must(mdb_env_set_mapsize(env, (size_t)64 << 30));
+    lmdb_must(mdb_env_set_maxdbs(env, 8));
     lmdb_must(mdb_env_open(env, folder, 0, 0640));
-    size_t commits = keys / COMMIT_ROWS + 1;
-    struct span ns = {0}, last_spent = {0};
-    for (size_t commit = 0; commit < commits; commit++) {
-        struct span start = now();
-        lmdb_must(mdb_txn_begin(env, NULL, 0, &txn));
-        lmdb_must(mdb_dbi_open(txn, NULL, 0, &dbi));
-        for (size_t i = 0; i < COMMIT_ROWS; i++) {
-            struct mor_hash128 id = id_of(commit * COMMIT_ROWS + i);
-            uint64_t bucket = 1;
-            MDB_val key = {sizeof id, &id}, value = {sizeof bucket, &bucket};
-            int code = mdb_put(txn, dbi, &key, &value, MDB_NOOVERWRITE);
-            if (code != MDB_KEYEXIST)
-                lmdb_must(code);
-        }
-        lmdb_must(mdb_txn_commit(txn));
-        last_spent = since(start);
-        add_since(&ns, start);
+    return env;
+}
+
+// Puts sorted keys, with a value of two words, into a database; one durable transaction.
+static struct span lmdb_commit(MDB_env *env, const char *name, const struct lmdb_key *keys,
+                               size_t count, unsigned flags)
+{
+    struct span start = now();
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_cursor *cursor;
+    lmdb_must(mdb_txn_begin(env, NULL, 0, &txn));
+    lmdb_must(mdb_dbi_open(txn, name, MDB_CREATE, &dbi));
+    lmdb_must(mdb_cursor_open(txn, dbi, &cursor));
+    for (size_t i = 0; i < count; i++) {
+        uint64_t words[2] = {i, i};
+        MDB_val key = {sizeof keys[i], (void *)(uintptr_t)&keys[i]}, value = {sizeof words, words};
+        int code = mdb_cursor_put(cursor, &key, &value, flags);
+        if (code != MDB_KEYEXIST)
+            lmdb_must(code);
     }
-    line("B-tree: random puts, durable, all", commits * COMMIT_ROWS, ns, commits * COMMIT_ROWS);
-    line("B-tree: random puts, last commit", commits * COMMIT_ROWS, last_spent, COMMIT_ROWS);
+    mdb_cursor_close(cursor);
+    lmdb_must(mdb_txn_commit(txn));
+    return since(start);
+}
+
+static struct span lmdb_lookup(MDB_env *env, const struct lmdb_key *keys)
+{
+    struct span start = now();
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_cursor *cursor;
+    lmdb_must(mdb_txn_begin(env, NULL, MDB_RDONLY, &txn));
+    lmdb_must(mdb_dbi_open(txn, "tree", 0, &dbi));
+    lmdb_must(mdb_cursor_open(txn, dbi, &cursor));
+    for (size_t i = 0; i < COMMIT_ROWS; i++) {
+        MDB_val key = {sizeof keys[i], (void *)(uintptr_t)&keys[i]}, value;
+        lmdb_must(mdb_cursor_get(cursor, &key, &value, MDB_SET));
+    }
+    mdb_cursor_close(cursor);
+    mdb_txn_abort(txn);
+    return since(start);
+}
+
+// A tree of this many keys, spread evenly, is made in their order; then come commits of ids.
+static struct alone bench_lmdb(const char *folder, size_t count)
+{
+    struct alone alone;
+    MDB_env *env = open_lmdb(folder);
+    struct lmdb_key *keys = malloc(COMMIT_ROWS * sizeof *keys);
+    if (keys == NULL)
+        exit(1);
+    for (size_t done = 0; done < count; done += COMMIT_ROWS) {
+        for (size_t i = 0; i < COMMIT_ROWS; i++)
+            keys[i] = (struct lmdb_key){
+                __builtin_bswap64(UINT64_MAX / (count + COMMIT_ROWS) * (done + i)), 0};
+        (void)lmdb_commit(env, "tree", keys, COMMIT_ROWS, MDB_APPEND);
+    }
+    struct span tree = {0}, runs = {0};
+    const char *const names[] = {"run-0", "run-1", "run-2"};
+    for (size_t i = 0; i < 3; i++) {
+        sorted_commit(i * COMMIT_ROWS, keys);
+        struct span spent = lmdb_commit(env, "tree", keys, COMMIT_ROWS, MDB_NOOVERWRITE);
+        struct span appended = lmdb_commit(env, names[i], keys, COMMIT_ROWS, MDB_APPEND);
+        if (i == 0)
+            continue; // of the tree, pages that were filled to the brim are split
+        tree.cpu_ns += spent.cpu_ns;
+        tree.wall_ns += spent.wall_ns;
+        runs.cpu_ns += appended.cpu_ns;
+        runs.wall_ns += appended.wall_ns;
+    }
+    struct span lookup = lmdb_lookup(env, keys);
+    line("LMDB alone: sorted appends to runs", count, runs, 2 * COMMIT_ROWS);
+    line("LMDB alone: sorted puts, one tree", count, tree, 2 * COMMIT_ROWS);
+    line("LMDB alone: sorted gets, one tree", count, lookup, COMMIT_ROWS);
+    alone.runs = cpu_per(runs, 2 * COMMIT_ROWS);
+    alone.tree = cpu_per(tree, 2 * COMMIT_ROWS);
+    alone.lookup = cpu_per(lookup, COMMIT_ROWS);
     mdb_env_close(env);
+    free(keys);
+    return alone;
 }
 
 static void empty_folder(const char *folder)
@@ -321,23 +494,37 @@ static void empty_folder(const char *folder)
         exit(1);
 }
 
+static void bench(const char *folder, size_t keys)
+{
+    empty_folder(folder);
+    struct alone alone = bench_lmdb(folder, keys);
+    empty_folder(folder);
+    bench_ids(folder, keys, &alone);
+    empty_folder(folder);
+    bench_keys(folder, keys, &alone);
+    empty_folder(folder);
+}
+
 int main(int argc, char **argv)
 {
-    static const char *const defaults[] = {"1", "10"};
+    static const char *const defaults[] = {"1", "10", "50"};
+    if (argc > 2 && strcmp(argv[1], "-o") == 0) {
+        figures.file = fopen(argv[2], "we");
+        if (figures.file == NULL) {
+            perror(argv[2]);
+            return 2;
+        }
+        (void)fputs("[\n", figures.file);
+        argc -= 2;
+        argv += 2;
+    }
     char folder[1000];
     (void)snprintf(folder, sizeof folder, "%s/state-bench-%d", argc > 1 ? argv[1] : "/tmp",
                    (int)getpid());
-    size_t count = argc > 2 ? (size_t)argc - 2 : 2;
-    for (size_t i = 0; i < count; i++) {
-        size_t keys = (size_t)atol(argc > 2 ? argv[2 + i] : defaults[i]) * 1000000;
-        empty_folder(folder);
-        bench_ids(folder, keys);
-        empty_folder(folder);
-        bench_keys(folder, keys);
-        empty_folder(folder);
-        if (keys <= BTREE_MILLIONS_MAX * 1000000UL)
-            bench_btree(folder, keys);
-        empty_folder(folder);
-    }
-    return rmdir(folder) == 0 ? 0 : 1;
+    size_t count = argc > 2 ? (size_t)argc - 2 : 3;
+    for (size_t i = 0; i < count; i++)
+        bench(folder, (size_t)atol(argc > 2 ? argv[2 + i] : defaults[i]) * 1000000);
+    if (figures.file != NULL && (fputs("\n]\n", figures.file) < 0 || fclose(figures.file) != 0))
+        return 2;
+    return rmdir(folder) != 0 ? 2 : figures.missed;
 }

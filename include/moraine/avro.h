@@ -175,5 +175,7 @@ enum mor_status mor_avro_container_metadata(const uint8_t *file, size_t size_byt
 
 // True when the bytes are UTF-8 as RFC 3629 has it (no overlong forms, no surrogates).
 bool mor_avro_utf8_valid(const void *bytes, size_t size_bytes);
+// Appends a JSON string with its quotes; `text` is valid UTF-8.
+void mor_avro_put_json_string(struct mor_buffer *json, const char *text, size_t size_bytes);
 
 #endif

@@ -72,6 +72,12 @@ struct mor_field *mor_schema_add(struct mor_schema *schema, struct mor_field *pa
 struct mor_field *mor_schema_add_copy(struct mor_schema *schema, struct mor_field *parent,
                                       const struct mor_field *field);
 struct mor_schema *mor_schema_copy(const struct mor_schema *schema);
+// The schema that holds rows of both: the columns of a in their order, then what only b has
+// (nullable). Types widen: int to long, float to double, a decimal to more digits before the point;
+// a column that is nullable in one is in both; nested ones alike. FATAL, naming the column, when no
+// type holds both.
+enum mor_status mor_schema_join(const struct mor_schema *a, const struct mor_schema *b,
+                                struct mor_schema **ret_schema, struct mor_error *err) MOR_CHECKED;
 bool mor_schema_equal(const struct mor_schema *a,
                       const struct mor_schema *b); // names, types, nullability, ids
 bool mor_field_equal(const struct mor_field *a, const struct mor_field *b);

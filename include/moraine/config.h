@@ -62,6 +62,11 @@ enum mor_config_key_index {
     MOR_CONFIG_KEY_INDEX_OFF
 };
 enum mor_config_late { MOR_CONFIG_LATE_MERGE, MOR_CONFIG_LATE_DEAD_LETTER, MOR_CONFIG_LATE_DROP };
+enum mor_config_changes {
+    MOR_CONFIG_CHANGES_EVOLVE,
+    MOR_CONFIG_CHANGES_FREEZE,
+    MOR_CONFIG_CHANGES_STOP
+};
 enum mor_config_table_format {
     MOR_CONFIG_TABLE_HUDI,
     MOR_CONFIG_TABLE_ICEBERG,
@@ -151,8 +156,11 @@ struct mor_config_topic {
 
     struct {
         enum mor_config_schema kind;
-        const char *file;                // FILE: its path, for messages
-        const char *text;                // FILE: its contents
+        const char *file; // FILE: its path, for messages
+        const char *text; // FILE: its contents, zero-terminated besides
+        size_t text_size_bytes;
+        const char *subject;             // REGISTRY: NULL = "<topic>-value"
+        const char *message;             // Protobuf: NULL = the first of the file
         struct mor_config_field *fields; // FIELDS
         size_t field_count;
     } schema;
@@ -167,6 +175,7 @@ struct mor_config_topic {
         int64_t elements;
     } limits;
 
+    enum mor_config_changes schema_changes;
     struct {
         const char *field;              // NULL = Kafka's timestamp
         enum mor_config_time_unit unit; // of integer fields
@@ -223,6 +232,7 @@ struct mor_config_topic {
     struct {
         const char *location; // NULL = none
         const char *topic;    // NULL = none
+        double max_ratio;
     } dead_letter;
     enum mor_config_on_error on_error;
     const struct mor_place *places; // private: see mor_config_where

@@ -26,20 +26,53 @@ enum mor_status mor_registry_open(const struct mor_registry_options *options,
                                   struct mor_registry **ret_registry,
                                   struct mor_error *err) MOR_CHECKED;
 void mor_registry_free(struct mor_registry *registry);
-// Newest schema of a subject: its id and text (in the arena). RETRY when the registry cannot be
-// reached or answers 5xx/429, NOT_FOUND when the subject does not exist, FATAL for 401/403.
-enum mor_status mor_registry_latest(struct mor_registry *registry, const char *subject,
-                                    struct mor_arena *arena, int32_t *ret_id, char **ret_schema,
+enum mor_schema_kind { MOR_SCHEMA_AVRO, MOR_SCHEMA_JSON, MOR_SCHEMA_PROTOBUF };
+// A schema and, of JSON and Protobuf, what it refers to, by the name it does so; Avro's is complete
+// in itself: schemas that it refers to are written in.
+struct mor_schema_import {
+    const char *name, *text;
+};
+struct mor_schema_text {
+    int32_t id;
+    const char *text;
+    size_t size_bytes; // zero-terminated besides
+    const struct mor_schema_import *imports;
+    size_t import_count;
+};
+// Newest schema of a subject, in the arena. RETRY when the registry cannot be reached or answers
+// 5xx/429, NOT_FOUND when the subject does not exist, FATAL for 401/403 and another kind.
+enum mor_status mor_registry_latest(struct mor_registry *registry, enum mor_schema_kind kind,
+                                    const char *subject, struct mor_arena *arena,
+                                    struct mor_schema_text *ret_schema,
                                     struct mor_error *err) MOR_CHECKED;
-// Text of schema `id`, complete: schemas that it refers to are written in. NOT_FOUND when the
-// registry does not know it (remembered for 30 s), DATA when it is no Avro schema.
-enum mor_status mor_registry_schema(struct mor_registry *registry, int32_t id,
-                                    struct mor_arena *arena, char **ret_schema,
+// Schema `id`. NOT_FOUND when the registry does not know it (remembered for 30 s), DATA when it is
+// of another kind or what it refers to cannot be followed.
+enum mor_status mor_registry_schema(struct mor_registry *registry, enum mor_schema_kind kind,
+                                    int32_t id, struct mor_arena *arena,
+                                    struct mor_schema_text *ret_schema,
                                     struct mor_error *err) MOR_CHECKED;
+
+// The table that a Protobuf message maps to; `message` with its package, NULL = the first of the
+// file. `schema` is the text of a .proto file or a FileDescriptorSet (told apart by their bytes);
+// of a set without a `message` the first of the last file. *ret_message is the message's name, in
+// the arena. Scalars become columns of their kind (uint32 a long, uint64 a decimal(20,0)), enums
+// their names, repeated fields lists, maps maps of text keys, messages structs, without fields
+// booleans (true where they stand); Timestamp a timestamp, Duration a long of microseconds,
+// wrappers nullable scalars, Struct, Value and ListValue JSON text. DATA with the path of what a
+// table cannot hold.
+enum mor_status mor_protobuf_to_table(const struct mor_schema_text *schema, const char *message,
+                                      struct mor_arena *arena, const char **ret_message,
+                                      struct mor_schema **ret_schema,
+                                      struct mor_error *err) MOR_CHECKED;
 
 // ---- decoders -----------------------------------------------------------------------------------
 
-enum mor_payload_format { MOR_PAYLOAD_JSON, MOR_PAYLOAD_AVRO, MOR_PAYLOAD_RAW };
+enum mor_payload_format {
+    MOR_PAYLOAD_JSON,
+    MOR_PAYLOAD_AVRO,
+    MOR_PAYLOAD_PROTOBUF,
+    MOR_PAYLOAD_RAW
+};
 enum mor_key_format { MOR_KEY_AUTO, MOR_KEY_STRING, MOR_KEY_JSON, MOR_KEY_AVRO };
 
 // Columns that do not come from the payload.
@@ -100,12 +133,21 @@ struct mor_decoder_options {
     // unit a number stands for a date, time or timestamp (the table may hold another) and which
     // fields must not be null. NULL = `schema`.
     const struct mor_schema *source_schema;
-    bool base64_decimals;          // JSON: texts of decimals are Kafka Connect's, not digits
-    struct mor_registry *registry; // Avro in Confluent's wire format; NULL = bare writer_schema
-    const char *writer_schema;     // Avro JSON text when there is no registry
+    bool base64_decimals; // JSON: texts of decimals are Kafka Connect's, not digits
+    // Avro and Protobuf in Confluent's wire format; NULL = bare data of writer_schema.
+    struct mor_registry *registry;
+    struct mor_schema_text writer_schema; // text NULL = none
+    const char *message;                  // Protobuf: the one message that the topic's records are
     // Avro JSON text of the schema that the columns came from: its defaults and aliases help with
     // other writers' data. NULL = none.
     const char *reader_schema;
+    // Avro in wire format: a writer schema that the columns do not take in whole (new fields, wider
+    // types) makes mor_decoder_value return CONFLICT, before a record of it is decoded; see
+    // mor_decoder_changed_id. But for these ids, from which the columns were made already: what of
+    // them still does not fit is FATAL (types) or left out (fields).
+    bool follow_changes;
+    const int32_t *learned_ids;
+    size_t learned_count;
     enum mor_envelope envelope;
     enum mor_truncate truncate;
     enum mor_unavailable unavailable;
@@ -127,6 +169,8 @@ void mor_decoder_free(struct mor_decoder *decoder);
 // topic runs): their names in words, for the log; their values are skipped. False when there is
 // nothing new to tell.
 bool mor_decoder_take_notice(struct mor_decoder *decoder, char *ret_text, size_t capacity);
+// The writer schema that the last CONFLICT was about.
+int32_t mor_decoder_changed_id(const struct mor_decoder *decoder);
 
 // What a record is to the table.
 enum mor_decoded {

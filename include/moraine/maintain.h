@@ -24,12 +24,12 @@ struct mor_compact_options {
     const char *const *cluster_columns; // rows of gathered files are sorted by them; none = as read
     size_t cluster_column_count;
     enum mor_cluster_order cluster_order;
-    const char *partition;               // only this table partition; NULL = all
-    bool everything;                     // every file group with deltas is due
-    size_t thread_count;                 // file groups at once; 0 = 1
-    size_t memory_bytes_max;             // all threads together; 0 = 256 MiB
-    bool in_background;                  // threads run only when nothing else wants to
-    struct mor_budget *budget;           // may be NULL
+    const char *partition;     // only this table partition; NULL = all
+    bool everything;           // every file group with deltas is due
+    size_t thread_count;       // file groups at once; 0 = 1
+    size_t memory_bytes_max;   // all threads together; 0 = 256 MiB
+    bool in_background;        // at the lowest priority, until file groups are twice over a limit
+    struct mor_budget *budget; // may be NULL
     bool (*should_stop)(void *context);  // asked between batches of rows; NULL = never
     bool (*should_yield)(void *context); // then threads work half of the time only; NULL = never
     void *context;                       // of both; they are called by any thread
@@ -68,6 +68,38 @@ enum mor_status mor_compact(struct mor_table *table, const struct mor_compact_op
 enum mor_status mor_cluster(struct mor_table *table, const struct mor_compact_options *options,
                             struct mor_compact_report *ret_report,
                             struct mor_error *err) MOR_CHECKED;
+
+// ---- erasing ------------------------------------------------------------------------------------
+
+struct mor_filter;
+// Which rows: those of the condition, or those of the record keys (as the table's key column for
+// one key column, "a:1,b:2" for several).
+struct mor_erase_options {
+    const struct mor_filter *filter;
+    const char *const *keys;
+    size_t key_count;
+    bool dry_run;
+    struct mor_budget *budget;
+};
+struct mor_erase_report {
+    int64_t rows; // that the newest version has, or had
+    int64_t commits;
+};
+// Deletes rows of a keyed table that was opened with mor_table_open_rewrite: readers do not see
+// them any more from the commit on. Files of older versions still hold them, until file groups are
+// merged and old versions expire. FATAL for append-only tables.
+enum mor_status mor_erase(struct mor_table *table, const struct mor_erase_options *options,
+                          struct mor_erase_report *ret_report, struct mor_error *err) MOR_CHECKED;
+
+// A data file, of any version, that holds such rows, or deletes of such keys.
+struct mor_trace {
+    const char *file;
+    int64_t rows, deletes;
+};
+// Reads every data file of the table.
+enum mor_status mor_trace_rows(struct mor_table *table, const struct mor_erase_options *options,
+                               struct mor_arena *arena, struct mor_trace **ret_traces,
+                               size_t *ret_count, struct mor_error *err) MOR_CHECKED;
 
 // ---- all the time -------------------------------------------------------------------------------
 

@@ -22,6 +22,13 @@ struct mor_filter;
 enum mor_status mor_filter_parse(const struct mor_table *table, const char *text,
                                  struct mor_filter **ret_filter, struct mor_error *err) MOR_CHECKED;
 void mor_filter_free(struct mor_filter *filter); // NULL allowed
+// Columns that the condition names, once each; lives as long as the filter.
+const struct mor_schema *mor_filter_columns(const struct mor_filter *filter);
+#define MOR_FILTER_ROWS_MAX 4096
+// Rows of the batch for which the condition is true; ret_rows has room for all of them. The batch
+// has the filter's columns by name and at most MOR_FILTER_ROWS_MAX rows. Any thread.
+size_t mor_filter_select(const struct mor_filter *filter, const struct mor_batch *batch,
+                         uint32_t *ret_rows);
 
 // ---- one file group -----------------------------------------------------------------------------
 

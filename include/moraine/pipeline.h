@@ -69,6 +69,7 @@ struct mor_pipeline_status {
     int64_t dead_keys; // of dead: decoded, but without a key or ordering value
     int64_t commits;
     int64_t fenced; // partitions whose records were dropped because another writer moved them
+    int64_t schema_changes; // writer schemas that the columns followed
     int64_t state_entries, state_bytes; // local state: ids and keys, memory; -1 = there is none
     int64_t rebalances;                 // assignments and revocations
     int64_t files_written, bytes_written;

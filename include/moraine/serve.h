@@ -57,6 +57,7 @@ struct mor_serve_facts {
     int64_t base_files_written, delta_files_written;
     int64_t bytes_written;
     int64_t dead_letters_decode, dead_letters_key, dead_letters_late; // by reason
+    int64_t late; // records behind the watermark, whatever became of them
     int64_t rebalances, schema_changes;
     // as it is now
     int64_t delta_files, file_groups, compaction_pending;
@@ -72,16 +73,19 @@ struct mor_serve_topic {
     const char *step;      // what is being done or waited for: "fetch", "encode", "commit", ...
     int64_t step_since_ms; // wall clock
     const char *trouble;   // the last thing that went wrong and was not mended since, "" = nothing
-    const char *trouble_step; // in which step, "" = not told
-    const char *table;        // location, "" = not told
-    const char *format;       // "hudi", ...; "" = not told
-    const char *version;      // name of the last commit, "" = none
+    const char *trouble_step;   // in which step, "" = not told
+    const char *upkeep_trouble; // why compaction or cleaning failed the last time, "" = it did not
+    int64_t alive_ms;           // monotonic clock: when the topic's own threads last came round
+    const char *table;          // location, "" = not told
+    const char *format;         // "hudi", ...; "" = not told
+    const char *version;        // name of the last commit, "" = none
     int64_t commit_interval_ms;
     // A running topic that has records to commit and has not moved for so long is stuck, and so is
     // one whose trouble has lasted for trouble_after_ms.
     int64_t stuck_after_ms, trouble_after_ms;
     struct mor_serve_facts facts;
     struct mor_serve_histogram commit_duration, freshness, compaction_duration;
+    struct mor_serve_histogram lateness; // of records behind a later one; sum_ms is not used
     struct mor_serve_partition *partitions;
     size_t partition_count;
 };
@@ -134,7 +138,9 @@ struct mor_serve_options {
     enum mor_serve_outcome (*control)(void *context, const char *topic, enum mor_serve_verb verb,
                                       char *ret_words, size_t capacity);
     int64_t sample_interval_ms; // 0 = 500
+    int64_t request_ms_max;     // a client that takes longer over a request is cut off; 0 = 30 s
     int64_t stall_after_ms;     // /livez fails without heartbeat or snapshot for so long; 0 = 30 s
+    int64_t topic_stall_after_ms; // /livez fails when a topic's threads hang so long; 0 = 10 min
 };
 
 struct mor_serve;

@@ -30,6 +30,10 @@ struct mor_chunk {
     void *messages;    // private to source/
 };
 void mor_chunk_free(struct mor_chunk *chunk); // any thread, before mor_source_free
+// A chunk of records (at least one, of one partition, offsets ascending) that do not come from a
+// source; their bytes and headers are borrowed for its life.
+struct mor_chunk *mor_chunk_of_records(const struct mor_record *records, size_t count,
+                                       int64_t generation);
 
 struct mor_source_partition {
     int32_t partition;

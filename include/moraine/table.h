@@ -257,6 +257,11 @@ enum mor_status mor_table_slices(struct mor_table *table, const char *version,
 // when the table is younger, or does not remember.
 enum mor_status mor_table_version_at(struct mor_table *table, int64_t time_ms, char ret_version[64],
                                      struct mor_error *err) MOR_CHECKED;
+// Every data file of the table by itself, of any version, merged or not: a slice with a base and no
+// deltas, or with one delta and no base. What is in them is read without regard to commits.
+enum mor_status mor_table_data_files(struct mor_table *table, struct mor_arena *arena,
+                                     struct mor_slice **ret_files, size_t *ret_count,
+                                     struct mor_error *err) MOR_CHECKED;
 // Facts for `describe` as a JSON object text: format, version, key, partitioning, buckets,
 // ordering...
 enum mor_status mor_table_describe(struct mor_table *table, struct mor_buffer *ret_json,

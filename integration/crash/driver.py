@@ -1,8 +1,8 @@
 """The crash test: seeded faults against a real broker while records flow, then the verdict over the tables.
 
     driver.py KILLS=100 SEED=1 [FORMAT=hudi6|hudi9] [INSTANCES=1|3] [SECONDS=n] [HOURS=n] [LATE_AFTER_DELETE=1]
-              [SPARK=0] [VERBOSE=1] [FAULT=name of a function in faults.py] [DISK=setting of the failing disk]
-              [PLACE=failpoint beside the failing disk] [ROUND=kills of a round] [UNTIL_FAILURE=1]
+              [SPARK=most tables that Spark reads] [ROUND=kills of a round] [UNTIL_FAILURE=1] [VERBOSE=1]
+              [FAULT=name of a function in faults.py] [DISK=setting of the failing disk] [PLACE=failpoint beside it]
 
 A campaign is a row of rounds. Each round has fresh topics and tables, one format and one number of instances, and a seed
 of its own (SEED + number of the round), so a round that fails is repeated alone by the command that is printed. The last
@@ -15,6 +15,7 @@ import contextlib
 import itertools
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,6 +36,7 @@ RATES = {"orders": 500, "readings": 300}  # records per second
 DISK_BYTES = 256 << 20
 KILLS_OF_A_ROUND = 50
 CATCH_UP_SECONDS = 120
+UPKEEP = {"compaction": {"max_delta_files": 3}, "retention": {"age": "1m", "min_snapshots": 2}}  # much to do
 PATIENCE_STARTS = 6  # so many starts in a row may end by themselves
 MEASURED = {"SIGKILL at a random moment", "SIGKILL at a failpoint", "local state deleted", "SIGTERM"}  # nothing delays these starts on purpose
 
@@ -63,18 +65,6 @@ class Campaign:
         self.lost = self.doubled = 0
         self.checked = []  # (topic, model, verdict) for Spark
         self.deadline = time.monotonic() + settings.seconds if settings.seconds else None
-        self.dedup = self.accepts_dedup()
-
-    def accepts_dedup(self):
-        """Whether the program takes `dedup` in a topic's file."""
-        probe = self.scenario.folder / "probe"
-        (probe / "topics").mkdir(parents=True)
-        rig.write_json(probe / "moraine.yaml", {"kafka": {"bootstrap.servers": "x:1"}, "topics": "topics/*.yaml",
-                                                "state_dir": str(probe / "state")})
-        rig.write_json(probe / "topics" / "a.yaml", {
-            "topic": "a", "value": {"format": "json"}, "schema": {"fields": workload.AppendLog.fields},
-            "dedup": {"by": ["event_id"], "window": "24h"}, "table": {"format": "hudi", "location": f"file://{probe}/t"}})
-        return rig.run_moraine("check", "--config", probe / "moraine.yaml")[0] == 0
 
     # ---- what faults call -----------------------------------------------------------------------
 
@@ -159,6 +149,8 @@ class Campaign:
     def prepare(self, number, seed, version, count):
         settings = self.settings
         dice = random.Random(f"{seed} round")
+        self.dedup, busy_upkeep = dice.random() < 0.6, dice.random() < 0.5
+        self.upkeep = UPKEEP if busy_upkeep else {}
         self.new_lake(number)
         self.instances, self.alarmed, self.recent = [], set(), []
         self.world_fault, self.disturbances, self.in_a_row = None, [], 0
@@ -252,7 +244,7 @@ class Campaign:
         started, kills_before = time.monotonic(), self.kills
         self.prepare(number, seed, FORMATS[format_name], count)
         say(f"round {number}: {format_name}, {self.kind}, seed {seed}, {'with' if self.dedup else 'without'} deduplication"
-            f"{', power cuts' if self.journal else ''}")
+            f"{', much upkeep' if self.upkeep else ''}{', power cuts' if self.journal else ''}")
         weather = self.weather(seed)
         actors = [self.life(instance, seed, self.kills + kills) for instance in self.instances]
         self.loop(actors, weather, lambda left: not left)
@@ -267,7 +259,10 @@ class Campaign:
         for instance in self.instances:
             if instance.alive:
                 instance.kill()
+        failures = len(self.failures)
         self.check(number)
+        if len(self.failures) > failures and self.can_be_full:  # what is mounted goes with the driver
+            shutil.copytree(self.lake, self.scenario.folder / f"failed-{number}", symlinks=True)
         say(f"  {self.kills - kills_before} kills in {time.monotonic() - started:.0f} s; so far lost={self.lost} "
             f"doubled={self.doubled} failures={len(self.failures)}")
 
@@ -287,9 +282,12 @@ class Campaign:
             self.fail("\n    ".join(verdict.notes))
 
     def check_with_spark(self):
-        before = [(v.lost, v.doubled, len(v.notes)) for _, _, v in self.checked]
-        oracle.check_with_spark(self.scenario, self.checked)
-        for (_, _, verdict), (lost, doubled, notes) in zip(self.checked, before):
+        """The last tables; every round has one of each kind."""
+        chosen = self.checked[-self.settings.spark:]
+        before = [(v.lost, v.doubled, len(v.notes)) for _, _, v in chosen]
+        oracle.check_with_spark(self.scenario, chosen)
+        say(f"Spark has read {len(chosen)} of {len(self.checked)} tables")
+        for (_, _, verdict), (lost, doubled, notes) in zip(chosen, before):
             self.lost += verdict.lost - lost
             self.doubled += verdict.doubled - doubled
             if len(verdict.notes) > notes:
@@ -325,7 +323,7 @@ class Settings:
         self.until_failure = given.pop("UNTIL_FAILURE", "0") != "0"
         self.fault, self.disk, self.place = (given.pop(name, None) for name in ("FAULT", "DISK", "PLACE"))
         self.verbose = given.pop("VERBOSE", "0") != "0"
-        self.spark = given.pop("SPARK", "1") != "0"
+        self.spark = int(given.pop("SPARK", 1000))
         hours, seconds = float(given.pop("HOURS", 0)), float(given.pop("SECONDS", 0))
         self.seconds = hours * 3600 or seconds
         if hours:
@@ -355,7 +353,7 @@ def run(scenario, settings):
         campaign.round(*round_settings)
         if campaign.out_of_time() or (campaign.failures and settings.until_failure):
             break
-    if settings.spark:
+    if settings.spark > 0:
         campaign.check_with_spark()
     campaign.report()
     return campaign

@@ -152,6 +152,7 @@ class Topic:
         self.producer = campaign.scenario.process(
             f"produce-{name}", [campaign.tools / "produce", "-X", f"bootstrap.servers={campaign.broker.address}", "-t", name],
             stdin=campaign.pipe)
+        self.upkeep = campaign.upkeep
         self.timeline = Timeline(self.table, campaign.on_commit)
 
     def is_known(self, broker, partitions):
@@ -164,7 +165,8 @@ class Topic:
     def configure(self, service):
         dedup = {"dedup": {"by": ["event_id"], "window": "24h"}} if self.log.dedup else {}
         service.topic(self.name, {"fields": self.log.fields}, {"format": "json"}, self.version, lake=self.lake,
-                      table=self.log.table_options, commit={"interval": "200ms", "max_rows": 2000}, **self.log.options, **dedup)
+                      table=self.log.table_options, commit={"interval": "200ms", "max_rows": 2000}, **self.log.options, **dedup,
+                      **self.upkeep)
 
     def send(self, count):
         self.producer.child.stdin.write(self.log.grow(count))

@@ -18,9 +18,9 @@
 //   MORAINE_IOFAULT_JOURNAL=FILE
 //
 // appends what a power cut could take back (power.py reads it), a line each, fields between tabs:
-// W path (written to) | F path size (synced) | C path (created) | M path (directory made)
-// | R path old-path (renamed or linked) | d path number (sync of a directory begins) | D path
-// number
+// W path size (written to, size before) | F path size (synced) | C path (created) | M path
+// (directory made) | R path old-path (renamed or linked) | d path number (sync of a directory
+// begins) | D path number
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -155,8 +155,10 @@ static void note_write(int fd)
 {
     if (journal < 0 || fd < 0 || fd >= FD_MAX || dirty[fd])
         return;
+    struct stat facts;
     dirty[fd] = true;
-    note('W', fd, NULL, NULL);
+    if (fstat(fd, &facts) == 0)
+        note_number('W', fd, (long)facts.st_size);
 }
 
 // The result of a call that gives a file a new name.

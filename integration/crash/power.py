@@ -20,11 +20,13 @@ class Unsynced:
         self.syncs = {}  # number -> names of the directory when its sync began
         for line in journal.read_text(errors="replace").splitlines() if journal.exists() else []:
             kind, path, more = line.split("\t")
-            if concerns(f"{path}/"):
-                getattr(self, {"d": "sync_begins", "D": "sync_ends"}.get(kind, f"note_{kind}"))(path, more)
+            if kind in "dD":
+                (self.sync_begins if kind == "d" else self.sync_ends)(path, more)
+            elif concerns(f"{path}/"):
+                getattr(self, f"note_{kind}")(path, more)
 
-    def note_W(self, path, _):
-        self.sizes.setdefault(path, 0)
+    def note_W(self, path, size):
+        self.sizes.setdefault(path, int(size))
 
     def note_F(self, path, _):
         self.sizes.pop(path, None)

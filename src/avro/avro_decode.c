@@ -5,10 +5,6 @@
 // straight to its column. Errors are constant texts; their path is put together on the way out.
 #include <stdio.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include "avro_plan.h"
 #include "avro_read.h"
 #include "moraine/avro/append.h"
@@ -105,49 +101,13 @@ static HOT const char *get_bytes(struct mor_avro_input *in, const uint8_t **ret_
 
 // ---- values of variable width -------------------------------------------------------------------
 
-// Appends text of up to 64 bytes with a few wide stores, which tell in the same breath whether it
-// is ASCII. False: it is not, it is longer, or too few bytes stand behind a short one; nothing was
-// appended.
-static HOT bool append_short_ascii(struct mor_vector *vector, bool nullable, const uint8_t *bytes,
-                                   size_t size_bytes, const uint8_t *end)
-{
-#ifdef __SSE2__
-    if (size_bytes > 64 || (size_bytes < 32 && end - bytes < 32))
-        return false;
-    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)bytes);
-    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(bytes + 16));
-    uint64_t first = (uint64_t)_mm_movemask_epi8(a) | (uint64_t)_mm_movemask_epi8(b) << 16;
-    mor_buffer_reserve(&vector->data, 64);
-    uint8_t *to = vector->data.data + vector->data.size_bytes;
-    _mm_storeu_si128((__m128i *)(void *)to, a);
-    _mm_storeu_si128((__m128i *)(void *)(to + 16), b);
-    if (size_bytes > 32) { // the last 32 bytes, which overlap the first
-        a = _mm_loadu_si128((const __m128i *)(const void *)(bytes + size_bytes - 32));
-        b = _mm_loadu_si128((const __m128i *)(const void *)(bytes + size_bytes - 16));
-        first |= (uint64_t)(_mm_movemask_epi8(a) | _mm_movemask_epi8(b));
-        _mm_storeu_si128((__m128i *)(void *)(to + size_bytes - 32), a);
-        _mm_storeu_si128((__m128i *)(void *)(to + size_bytes - 16), b);
-    } else {
-        first &= ((uint64_t)1 << size_bytes) - 1;
-    }
-    if (first)
-        return false;
-    vector->data.size_bytes += size_bytes;
-    mor_avro_append_offset(vector, nullable);
-    return true;
-#else
-    (void)vector, (void)nullable, (void)bytes, (void)size_bytes, (void)end;
-    return false;
-#endif
-}
-
-static __attribute__((noinline)) const char *append_string(struct mor_vector *vector, bool nullable,
-                                                           const uint8_t *bytes, size_t size_bytes)
+bool mor_avro_append_checked(struct mor_vector *vector, bool nullable, const uint8_t *bytes,
+                             size_t size_bytes)
 {
     if (!mor_avro_utf8_valid(bytes, size_bytes))
-        return "a string is not valid UTF-8";
+        return false;
     mor_avro_append_bytes(vector, nullable, bytes, size_bytes);
-    return NULL;
+    return true;
 }
 
 static HOT const char *decode_string(struct mor_avro_input *in, struct mor_vector *vector,
@@ -160,9 +120,9 @@ static HOT const char *decode_string(struct mor_avro_input *in, struct mor_vecto
         return wrong;
     if (!mor_avro_append_has_room(vector, size_bytes))
         return column_full;
-    if (append_short_ascii(vector, nullable, bytes, size_bytes, in->end))
-        return NULL;
-    return append_string(vector, nullable, bytes, size_bytes);
+    return mor_avro_append_text(vector, nullable, bytes, size_bytes, in->end)
+               ? NULL
+               : "a string is not valid UTF-8";
 }
 
 static const char *decode_bytes(struct mor_avro_input *in, struct mor_vector *vector, bool nullable)

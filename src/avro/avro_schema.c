@@ -8,6 +8,13 @@
 #include "avro_text.h"
 #include "moraine/base/map.h"
 
+// The library answers refused memory with values that lack something. Every user of it stands above
+// this file, so that for all of them memory is refused as it is for us: base/memory.c.
+__attribute__((constructor)) static void share_allocator(void)
+{
+    json_set_alloc_funcs(mor_alloc, free);
+}
+
 struct parser {
     struct mor_arena *arena;
     struct mor_map names; // full name -> node

@@ -6,8 +6,6 @@
 
 // [A-Za-z_][A-Za-z0-9_]*, the specification's rule for names.
 bool mor_avro_name_is_valid(const char *name);
-// Appends a JSON string with its quotes; `text` is valid UTF-8.
-void mor_avro_put_json_string(struct mor_buffer *json, const char *text, size_t size_bytes);
 // Looks through a union with null: *node becomes the other branch (of a union of one branch: that
 // branch). True when null was among the branches. Other unions and types: false, *node unchanged.
 bool mor_avro_nullable(const struct mor_avro_node **node);

@@ -9,6 +9,7 @@
 #include "moraine/base/clock.h"
 #include "moraine/base/memory.h"
 #include "moraine/base/thread.h"
+#include "moraine/base/utf8.h"
 
 #define LINES_PER_SECOND_MAX 20
 #define EVENTS_MAX           256
@@ -53,19 +54,27 @@ bool mor_log_level_parse(const char *text, enum mor_log_level *ret_level)
     return false;
 }
 
-// Appends a quoted string; the escapes of JSON serve logfmt as well.
+// Appends a quoted string; the escapes of JSON serve logfmt as well. Bytes that are not UTF-8
+// become U+FFFD: whoever reads logs refuses a line that holds one.
 static void append_quoted(struct mor_buffer *line, const char *text)
 {
     mor_buffer_append_u8(line, '"');
     for (const unsigned char *at = (const unsigned char *)text; *at != 0; at++) {
-        if (*at == '"' || *at == '\\')
+        size_t length = mor_utf8_length(at);
+        if (length > 1) {
+            mor_buffer_append(line, at, length);
+            at += length - 1;
+        } else if (length == 0) {
+            mor_buffer_append_text(line, "\xef\xbf\xbd");
+        } else if (*at == '"' || *at == '\\') {
             mor_buffer_printf(line, "\\%c", *at);
-        else if (*at == '\n')
+        } else if (*at == '\n') {
             mor_buffer_append_text(line, "\\n");
-        else if (*at < 0x20 || *at == 0x7F)
+        } else if (*at < 0x20 || *at == 0x7F) {
             mor_buffer_printf(line, "\\u%04x", *at);
-        else
+        } else {
             mor_buffer_append_u8(line, *at);
+        }
     }
     mor_buffer_append_u8(line, '"');
 }

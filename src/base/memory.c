@@ -41,6 +41,28 @@ void *mor_realloc(void *memory, size_t size_bytes)
     return grown;
 }
 
+// operator new and delete of the C++ libraries behind C interfaces (snappy): theirs would throw
+// through functions of C, which ends in abort().
+void *cxx_new(size_t size_bytes) __asm__("_Znwm");
+void cxx_delete(void *memory) __asm__("_ZdlPv");
+void cxx_delete_sized(void *memory, size_t size_bytes) __asm__("_ZdlPvm");
+
+void *cxx_new(size_t size_bytes)
+{
+    return mor_alloc(size_bytes);
+}
+
+void cxx_delete(void *memory)
+{
+    free(memory);
+}
+
+void cxx_delete_sized(void *memory, size_t size_bytes)
+{
+    (void)size_bytes;
+    free(memory);
+}
+
 char *mor_strndup(const char *text, size_t length)
 {
     char *copy = mor_alloc(length + 1);
@@ -54,15 +76,20 @@ char *mor_strdup(const char *text)
     return mor_strndup(text, strlen(text));
 }
 
+char *mor_vasprintf(const char *format, va_list arguments)
+{
+    char *text = NULL;
+    if (vasprintf(&text, format, arguments) < 0)
+        out_of_memory(0);
+    return text;
+}
+
 char *mor_asprintf(const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    char *text = NULL;
-    int length = vasprintf(&text, format, arguments);
+    char *text = mor_vasprintf(format, arguments);
     va_end(arguments);
-    if (length < 0)
-        out_of_memory(0);
     return text;
 }
 
@@ -193,12 +220,9 @@ char *mor_arena_printf(struct mor_arena *arena, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    MOR_AUTO_FREE char *text = NULL;
-    int length = vasprintf(&text, format, arguments);
+    MOR_AUTO_FREE char *text = mor_vasprintf(format, arguments);
     va_end(arguments);
-    if (length < 0)
-        out_of_memory(0);
-    return mor_arena_strndup(arena, text, (size_t)length);
+    return mor_arena_strdup(arena, text);
 }
 
 // ---- buffer -------------------------------------------------------------------------------------

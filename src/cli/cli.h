@@ -64,6 +64,6 @@ size_t cli_split(const char *list, struct mor_arena *arena, const char *const **
 extern const struct cli_command cli_run_command, cli_check_command, cli_demo_command,
     cli_scan_command, cli_history_command, cli_describe_command, cli_parquet_command,
     cli_status_command, cli_verify_command, cli_compact_command, cli_clean_command,
-    cli_wait_for_command, cli_dead_letters_command;
+    cli_wait_for_command, cli_dead_letters_command, cli_redrive_command, cli_delete_command;
 
 #endif

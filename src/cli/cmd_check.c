@@ -49,14 +49,11 @@ void check_find(struct check *check, enum check_level level, const struct mor_co
 {
     char place[1024];
     mor_config_where(check->config, topic, key, place, sizeof place);
-    char *words = NULL;
     va_list list;
     va_start(list, format);
-    if (vasprintf(&words, format, list) < 0)
-        abort();
+    MOR_AUTO_FREE char *words = mor_vasprintf(format, list);
     va_end(list);
     write_finding(check, level, place, key, words);
-    free(words);
 }
 
 void check_find_error(struct check *check, const struct mor_config_topic *topic, const char *key,

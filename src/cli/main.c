@@ -6,10 +6,10 @@
 #include "moraine/source.h"
 
 static const struct cli_command *const commands[] = {
-    &cli_run_command,     &cli_check_command,    &cli_demo_command,    &cli_scan_command,
-    &cli_history_command, &cli_describe_command, &cli_parquet_command, &cli_status_command,
-    &cli_verify_command,  &cli_compact_command,  &cli_clean_command,  &cli_wait_for_command,
-    &cli_dead_letters_command,
+    &cli_run_command,          &cli_check_command,    &cli_demo_command,    &cli_scan_command,
+    &cli_history_command,      &cli_describe_command, &cli_parquet_command, &cli_status_command,
+    &cli_verify_command,       &cli_compact_command,  &cli_clean_command,   &cli_wait_for_command,
+    &cli_dead_letters_command, &cli_redrive_command,  &cli_delete_command,
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 

@@ -73,6 +73,7 @@ static void fill_facts(struct mor_serve_facts *facts, const struct mor_pipeline_
     facts->gap = status->gap;
     facts->commits = status->commits;
     facts->fenced = status->fenced;
+    facts->schema_changes = status->schema_changes;
     facts->last_commit_ms = known(status->last_commit_ms, 0);
     facts->last_commit_duration_ms =
         status->commits > 0 ? status->last_commit_duration_ms : MOR_SERVE_UNKNOWN;
@@ -83,6 +84,9 @@ static void fill_facts(struct mor_serve_facts *facts, const struct mor_pipeline_
     facts->bytes_written = status->bytes_written;
     facts->dead_letters_decode = status->dead - status->dead_keys;
     facts->dead_letters_key = status->dead_keys;
+    facts->late = status->late;
+    facts->state_entries = known(status->state_entries, -1);
+    facts->state_bytes = known(status->state_bytes, -1);
     facts->rebalances = status->rebalances;
 }
 
@@ -95,6 +99,16 @@ static struct mor_serve_histogram histogram_of(struct mor_serve_snapshot *snapsh
                                         .bound_count = MOR_PIPELINE_BOUNDS,
                                         .counts = counts,
                                         .sum_ms = histogram->sum_ms};
+}
+
+static struct mor_serve_histogram lateness_of(struct mor_serve_snapshot *snapshot,
+                                              const struct mor_pipeline_status *status)
+{
+    int64_t *counts = mor_arena_alloc(snapshot->arena, sizeof status->lateness);
+    memcpy(counts, status->lateness, sizeof status->lateness);
+    return (struct mor_serve_histogram){.bounds_ms = mor_pipeline_lateness_ms,
+                                        .bound_count = MOR_PIPELINE_LATENESS,
+                                        .counts = counts};
 }
 
 static void fill_config(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
@@ -127,6 +141,8 @@ static void fill_topic(struct mor_serve_snapshot *snapshot, struct mor_serve_top
     fill_facts(&topic->facts, status);
     topic->commit_duration = histogram_of(snapshot, &status->commit_duration);
     topic->freshness = histogram_of(snapshot, &status->freshness);
+    topic->lateness = lateness_of(snapshot, status);
+    topic->alive_ms = status->alive_ms;
     fill_partitions(snapshot, topic, status);
 }
 

@@ -186,6 +186,15 @@ static void topic_leave(struct cli_service *service, struct cli_topic *topic,
     topic_stop(topic, mor_clock_mono_ms() + service->current->config->shutdown_timeout_ms);
 }
 
+// Every topic has the same part of the budget.
+static void share_budget(const struct cli_service *service)
+{
+    for (size_t i = 0; i < service->topic_count; i++)
+        if (service->topics[i]->pipeline != NULL)
+            mor_pipeline_set_share(service->topics[i]->pipeline,
+                                   service->budget.limit_bytes / service->topic_count);
+}
+
 void cli_topics_follow(struct cli_service *service, struct cli_generation *generation, bool all,
                        struct cli_topic_changes *ret_changes)
 {
@@ -214,6 +223,7 @@ void cli_topics_follow(struct cli_service *service, struct cli_generation *gener
         list_add(service, topic);
         changes.added++;
     }
+    share_budget(service);
     *ret_changes = changes;
 }
 
@@ -233,6 +243,7 @@ void cli_topics_succeed(struct cli_service *service)
             topic_start(service, successor);
         list_replace(service, i, successor);
         i += successor != NULL;
+        share_budget(service);
     }
 }
 

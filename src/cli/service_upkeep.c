@@ -61,6 +61,9 @@ void cli_upkeep_fill(struct mor_serve_snapshot *snapshot, struct mor_serve_topic
         return;
     mor_maintainer_status(from->maintainer, &status);
     facts->cleaned_files = status.cleaned_files;
+    char *trouble = mor_arena_strdup(snapshot->arena, status.trouble);
+    mor_config_redact(from->generation->config, trouble);
+    topic->upkeep_trouble = trouble;
     if (!status.looked)
         return;
     facts->delta_files = status.delta_files;

@@ -127,6 +127,29 @@ static void check_location(struct mor_option_reading *reading, const char *path,
         complain(reading, path, "'%s' must be file:///path or an absolute path", path);
 }
 
+// What the wire format and the place of the columns need of each other. `binary`: the format's name
+// when its data cannot be read without a schema.
+static void check_wire(struct mor_option_reading *reading, const struct mor_config *config,
+                       const struct mor_config_topic *topic, const char *binary)
+{
+    enum mor_config_schema kind = topic->schema.kind;
+    bool confluent = binary && topic->value.wire == MOR_CONFIG_WIRE_CONFLUENT;
+    if (kind == MOR_CONFIG_SCHEMA_REGISTRY && !binary)
+        complain(reading, "schema",
+                 "'schema: registry' works with 'value.format: avro'; give a file or fields");
+    if (confluent && !config->schema_registry.url)
+        complain(reading, "schema", "this needs 'schema_registry.url' in '%s'", config->path);
+    if (binary && !confluent && kind != MOR_CONFIG_SCHEMA_FILE)
+        complain(
+            reading, "schema",
+            "%s without the registry's header needs the writer's schema: 'schema: {file: ...}'",
+            binary);
+    if (topic->schema.message && topic->value.format != MOR_CONFIG_FORMAT_PROTOBUF)
+        complain(reading, "schema.message", "'schema.message' is for 'value.format: protobuf'");
+    if (topic->schema.subject && kind != MOR_CONFIG_SCHEMA_REGISTRY)
+        complain(reading, "schema.subject", "'schema.subject' is for a schema from the registry");
+}
+
 // Where the columns come from, and reads the file when they come from one.
 static void check_schema(struct mor_option_reading *reading, const struct mor_config *config,
                          struct mor_config_topic *topic)
@@ -134,6 +157,7 @@ static void check_schema(struct mor_option_reading *reading, const struct mor_co
     bool file = mor_option_is_set(reading, "schema.file"),
          fields = mor_option_is_set(reading, "schema.fields");
     bool avro = topic->value.format == MOR_CONFIG_FORMAT_AVRO;
+    bool protobuf = topic->value.format == MOR_CONFIG_FORMAT_PROTOBUF;
     if (file && fields)
         complain(reading, "schema.fields", "'schema' has either 'file' or 'fields'");
     if (file)
@@ -143,8 +167,8 @@ static void check_schema(struct mor_option_reading *reading, const struct mor_co
     if (!mor_option_is_set(reading, "value.wire")) {
         bool registry = topic->schema.kind == MOR_CONFIG_SCHEMA_REGISTRY;
         topic->value.wire = registry ? MOR_CONFIG_WIRE_CONFLUENT : MOR_CONFIG_WIRE_BARE;
-    } else if (!avro) {
-        complain(reading, "value.wire", "'value.wire' is for 'value.format: avro'");
+    } else if (!avro && !protobuf) {
+        complain(reading, "value.wire", "'value.wire' is for 'value.format: avro' and 'protobuf'");
     }
     if (!mor_option_is_set(reading, "value.format"))
         return;
@@ -153,22 +177,13 @@ static void check_schema(struct mor_option_reading *reading, const struct mor_co
             complain(reading, "schema", "'value.format: raw' has no schema; see 'columns'");
         return;
     }
-    if (topic->schema.kind == MOR_CONFIG_SCHEMA_REGISTRY && !avro)
-        complain(reading, "schema",
-                 "'schema: registry' works with 'value.format: avro'; give a file or fields");
-    if (avro && topic->value.wire == MOR_CONFIG_WIRE_CONFLUENT && !config->schema_registry.url)
-        complain(reading, "schema", "this needs 'schema_registry.url' in '%s'", config->path);
-    if (avro && topic->value.wire == MOR_CONFIG_WIRE_BARE &&
-        topic->schema.kind != MOR_CONFIG_SCHEMA_FILE)
-        complain(
-            reading, "schema",
-            "Avro without the registry's header needs the writer's schema: 'schema: {file: ...}'");
+    check_wire(reading, config, topic, avro ? "Avro" : protobuf ? "Protobuf" : NULL);
     if (file && topic->schema.file) {
         struct mor_config_loader *loader = reading->loader;
         const char *reason = NULL;
-        size_t length = 0;
         topic->schema.file = mor_config_resolve(loader, topic->schema.file);
-        topic->schema.text = mor_config_read_file(loader, topic->schema.file, &length, &reason);
+        topic->schema.text = mor_config_read_file(loader, topic->schema.file,
+                                                  &topic->schema.text_size_bytes, &reason);
         if (!topic->schema.text)
             complain(reading, "schema.file", "file '%s' %s", topic->schema.file, reason);
     }

@@ -144,7 +144,9 @@ bool mor_config_topic_equals(const struct mor_config_topic *a, const struct mor_
         if (!same_option(row, a, b))
             return false;
     }
-    return a->schema.kind == b->schema.kind && same_text(a->schema.text, b->schema.text);
+    size_t size = a->schema.text_size_bytes;
+    return a->schema.kind == b->schema.kind && size == b->schema.text_size_bytes &&
+           (size == 0 || memcmp(a->schema.text, b->schema.text, size) == 0);
 }
 
 void mor_config_differences(const struct mor_config *a, const struct mor_config *b,

@@ -97,7 +97,9 @@ static struct mor_config_texts find_topic_files(struct mor_option_reading *servi
         const char *pattern = mor_config_resolve(loader, config->topics_from.items[i]);
         glob_t found;
         int status = glob(pattern, GLOB_BRACE, NULL, &found);
-        if (status != 0 || found.gl_pathc == 0)
+        if (status == GLOB_NOSPACE)
+            mor_config_error(loader, mor_option_place(service, "topics"), "out of memory");
+        else if (status != 0 || found.gl_pathc == 0)
             mor_config_error(loader, mor_option_place(service, "topics"), "no file matches '%s'",
                              pattern);
         for (size_t k = 0; status == 0 && k < found.gl_pathc; k++)

@@ -12,9 +12,7 @@ __attribute__((format(printf, 4, 0))) static void note(struct mor_config_loader 
     if (*count >= MOR_CONFIG_ERRORS_MAX)
         return;
     (*count)++;
-    char *message = NULL;
-    if (vasprintf(&message, format, list) < 0)
-        abort();
+    MOR_AUTO_FREE char *message = mor_vasprintf(format, list);
     report->notes = mor_realloc(report->notes, (report->count + 1) * sizeof *report->notes);
     report->notes[report->count++] = (struct mor_config_note){
         .is_error = is_error,
@@ -23,7 +21,6 @@ __attribute__((format(printf, 4, 0))) static void note(struct mor_config_loader 
                                    (long long)place.column, message)
                     : mor_asprintf("%s: %s", loader->file, message),
     };
-    free(message);
 }
 
 void mor_config_error(struct mor_config_loader *loader, struct mor_place place, const char *format,

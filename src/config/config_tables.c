@@ -79,7 +79,7 @@ static const struct mor_option_choice starts[] = {{"earliest", MOR_CONFIG_START_
 static const struct mor_option_choice formats[] = {
     {"avro", MOR_CONFIG_FORMAT_AVRO, false},
     {"json", MOR_CONFIG_FORMAT_JSON, false},
-    {"protobuf", MOR_CONFIG_FORMAT_PROTOBUF, true},
+    {"protobuf", MOR_CONFIG_FORMAT_PROTOBUF, false},
     {"raw", MOR_CONFIG_FORMAT_RAW, false},
     {NULL, 0, false},
 };
@@ -123,6 +123,12 @@ static const struct mor_option_choice key_indexes[] = {
     {"auto", MOR_CONFIG_KEY_INDEX_AUTO, false},
     {"on", MOR_CONFIG_KEY_INDEX_ON, false},
     {"off", MOR_CONFIG_KEY_INDEX_OFF, false},
+    {NULL, 0, false},
+};
+static const struct mor_option_choice schema_changes[] = {
+    {"evolve", MOR_CONFIG_CHANGES_EVOLVE, false},
+    {"freeze", MOR_CONFIG_CHANGES_FREEZE, false},
+    {"stop", MOR_CONFIG_CHANGES_STOP, false},
     {NULL, 0, false},
 };
 static const struct mor_option_choice late_policies[] = {
@@ -175,7 +181,8 @@ const struct mor_option mor_topic_options[] = {
     {"value.envelope", MOR_OPTION_CHOICE, TOPIC(value.envelope), "none", 0, 0, envelopes, 0,
      "Change-event envelope around the row; see below."},
     {"value.wire", MOR_OPTION_CHOICE, TOPIC(value.wire), NULL, 0, 0, wires, 0,
-     "Avro: `confluent` = five bytes with the schema's id come first, `bare` = they do not. "
+     "Avro and Protobuf: `confluent` = five bytes with the schema's id come first (and Protobuf's "
+     "message indexes), `bare` = they do not. "
      "Default: `confluent` with "
      "`schema: registry`, else `bare`."},
     {"value.decimals", MOR_OPTION_CHOICE, TOPIC(value.decimals), "auto", 0, 0, decimal_texts, 0,
@@ -198,7 +205,16 @@ const struct mor_option mor_topic_options[] = {
     {"schema", MOR_OPTION_CHOICE, TOPIC(schema.kind), "registry", 0, 0, schemas, 0,
      "Where the columns come from: `registry`, `{file: orders.avsc}` or `{fields: [...]}`."},
     {"schema.file", MOR_OPTION_TEXT, TOPIC(schema.file), NULL, 0, 0, NULL, 0,
-     "An Avro schema file, relative to this file."},
+     "A schema file, relative to this file: Avro's JSON; for Protobuf a `.proto` text without "
+     "imports other than Google's, or what `protoc --include_imports --descriptor_set_out` "
+     "writes."},
+    {"schema.subject", MOR_OPTION_TEXT, TOPIC(schema.subject), NULL, 0, 0, NULL, 0,
+     "Subject of the registry whose newest schema has the columns. Default: the topic's name and "
+     "`-value` (TopicNameStrategy). With RecordNameStrategy name the record, with "
+     "TopicRecordNameStrategy topic and record: `orders-com.acme.Order`."},
+    {"schema.message", MOR_OPTION_TEXT, TOPIC(schema.message), NULL, 0, 0, NULL, 0,
+     "Protobuf: the message with its package that the records are; records of another one are dead "
+     "letters. Default: the first of the file."},
     {"schema.fields", MOR_OPTION_FIELDS, TOPIC(schema.fields), NULL, 0, 0, NULL, 0,
      "The columns: a list of `{name: id, type: long, nullable: false}`; see below."},
     {"columns", MOR_OPTION_COLUMNS, TOPIC(columns), NULL, 0, 0, NULL, 0,
@@ -210,6 +226,11 @@ const struct mor_option mor_topic_options[] = {
      "Deepest nesting of a JSON value."},
     {"limits.elements", MOR_OPTION_COUNT, TOPIC(limits.elements), "1000000", 1, 1000000000, NULL, 0,
      "Elements of one list or map, and headers of one record."},
+    {"schema_changes", MOR_OPTION_CHOICE, TOPIC(schema_changes), "evolve", 0, 0, schema_changes, 0,
+     "What happens when a producer's Avro schema changes in the registry: `evolve` adds its new "
+     "fields and widens types in the table, in the commit that has the first such record; `freeze` "
+     "leaves new fields out; `stop` stops the topic. A change that the table cannot follow stops it "
+     "in any case, but with `freeze`, where its records are dead letters."},
     {"event_time.field", MOR_OPTION_TEXT, TOPIC(event_time.field), NULL, 0, 0, NULL, 0,
      "Column with the event's time. Default: Kafka's timestamp."},
     {"event_time.unit", MOR_OPTION_CHOICE, TOPIC(event_time.unit), "ms", 0, 0, time_units, 0,
@@ -308,6 +329,9 @@ const struct mor_option mor_topic_options[] = {
     {"dead_letter.topic", MOR_OPTION_TEXT, TOPIC(dead_letter.topic), NULL, 0, 0, NULL, 0,
      "Instead of a location: Kafka topic for the dead letters. Key and value as they were, "
      "coordinates and reason as headers `moraine.*`; a letter may come twice after a crash."},
+    {"max_dead_letter_ratio", MOR_OPTION_RATIO, TOPIC(dead_letter.max_ratio), "0.9", 1, 1000, NULL, 0,
+     "Share of dead letters among the records read, from 1,000 records on, above which the topic "
+     "stops: then its schema or format is wrong, and not its records. 1 = never."},
     {"on_error", MOR_OPTION_CHOICE, TOPIC(on_error), "dead_letter", 0, 0, on_errors, 0,
      "What happens to a record that cannot be read: `dead_letter`, or `stop` the topic."},
     {NULL, MOR_OPTION_TEXT, 0, NULL, 0, 0, NULL, 0, NULL},

@@ -13,6 +13,29 @@ bool mor_decoder_take_notice(struct mor_decoder *decoder, char *ret_text, size_t
     return true;
 }
 
+int32_t mor_decoder_changed_id(const struct mor_decoder *decoder)
+{
+    return decoder->changed_id;
+}
+
+enum mor_status mor_decoder_wire_id(const uint8_t *bytes, size_t size_bytes, int32_t *ret_id,
+                                    struct mor_error *err)
+{
+    if (size_bytes < MOR_WIRE_HEADER_SIZE)
+        return mor_error_set(err, MOR_DATA,
+                             "byte 0: %zu bytes are too few for the wire format's header",
+                             size_bytes);
+    if (bytes[0] != 0)
+        return mor_error_set(err, MOR_DATA, "byte 0: the wire format begins with 00, not %02x",
+                             bytes[0]);
+    uint32_t id =
+        (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
+    if (id > INT32_MAX)
+        return mor_error_set(err, MOR_DATA, "byte 1: schema id %u is not in the registry", id);
+    *ret_id = (int32_t)id;
+    return MOR_OK;
+}
+
 static enum mor_status set_json(struct mor_decoder *decoder, struct mor_error *err)
 {
     const struct mor_decoder_options *options = &decoder->options;
@@ -28,6 +51,14 @@ static enum mor_status set_json(struct mor_decoder *decoder, struct mor_error *e
                                  &decoder->object, err);
 }
 
+static struct mor_schema *first_columns(const struct mor_schema *schema, size_t count)
+{
+    struct mor_schema *copy = mor_schema_new(schema->root.name);
+    for (size_t i = 0; i < count; i++)
+        mor_schema_add_copy(copy, NULL, &schema->root.children[i]);
+    return copy;
+}
+
 static enum mor_status set_payload(struct mor_decoder *decoder, struct mor_error *err)
 {
     const struct mor_decoder_options *options = &decoder->options;
@@ -37,11 +68,14 @@ static enum mor_status set_payload(struct mor_decoder *decoder, struct mor_error
         return mor_error_set(
             err, MOR_FATAL, "a decoder of %zu columns and %zu attributes for a schema of %zu",
             options->column_count, options->attribute_count, options->schema->root.child_count);
+    decoder->value_table = first_columns(options->schema, options->column_count);
     switch (options->format) {
     case MOR_PAYLOAD_JSON:
         return set_json(decoder, err);
     case MOR_PAYLOAD_AVRO:
         return mor_decoder_set_avro(decoder, err);
+    case MOR_PAYLOAD_PROTOBUF:
+        return mor_decoder_set_protobuf(decoder, err);
     case MOR_PAYLOAD_RAW:
         break;
     }
@@ -85,6 +119,8 @@ void mor_decoder_free(struct mor_decoder *decoder)
     if (!decoder)
         return;
     mor_decoder_avro_done(decoder);
+    mor_decoder_protobuf_done(decoder);
+    mor_schema_free(decoder->value_table);
     mor_decoder_attributes_done(decoder);
     mor_schema_free(decoder->key_table);
     mor_buffer_done(&decoder->text);
@@ -109,13 +145,19 @@ enum mor_status mor_decoder_value(struct mor_decoder *decoder, const struct mor_
     if (record->value_size_bytes > limit)
         return mor_error_set(err, MOR_DATA, "the value has %zu bytes, the limit is %zu",
                              record->value_size_bytes, limit);
-    if (decoder->options.format == MOR_PAYLOAD_RAW)
-        return MOR_OK;
-    if (!record->value)
+    if (!record->value && decoder->options.format != MOR_PAYLOAD_RAW)
         return mor_error_set(err, MOR_DATA, "the record has no value");
-    return decoder->options.format == MOR_PAYLOAD_JSON
-               ? mor_decoder_json(decoder, record, columns, err)
-               : mor_decoder_avro(decoder, record, columns, err);
+    switch (decoder->options.format) {
+    case MOR_PAYLOAD_JSON:
+        return mor_decoder_json(decoder, record, columns, err);
+    case MOR_PAYLOAD_AVRO:
+        return mor_decoder_avro(decoder, record, columns, err);
+    case MOR_PAYLOAD_PROTOBUF:
+        return mor_decoder_protobuf(decoder, record, columns, err);
+    case MOR_PAYLOAD_RAW:
+        break;
+    }
+    return MOR_OK;
 }
 
 enum mor_status mor_decoder_record(struct mor_decoder *decoder, const struct mor_record *record,

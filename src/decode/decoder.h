@@ -19,7 +19,9 @@
 struct mor_decoder_plan {
     struct mor_avro_schema *writer;
     struct mor_avro_plan *plan;
-    char *reason; // plan NULL: the message of the DATA error that every record of this schema gets
+    char *reason; // plan NULL: the message of the error that every record of this schema gets
+    char *change; // what the columns do not take in: every record is a CONFLICT; NULL = nothing
+    bool refused; // plan NULL, and the columns cannot be changed so that it fits
 };
 
 // Plans by the registry's id, for values or for keys.
@@ -54,6 +56,7 @@ struct mor_decoder {
     struct mor_avro_schema *reader;
     struct mor_decoder_plans value_plans;
     struct mor_decoder_plan *bare; // of options.writer_schema
+    struct mor_decoder_protobuf *protobuf;
     struct mor_decoder_attribute *attributes;
     // keys
     size_t key_count;
@@ -62,7 +65,12 @@ struct mor_decoder {
     struct mor_schema *key_table; // all columns, only the key columns under their name
     struct mor_decoder_plans key_plans;
     char notice[512]; // not told yet; "" = nothing
+    int32_t changed_id;
 };
+
+// The schema id of the wire format's header.
+enum mor_status mor_decoder_wire_id(const uint8_t *bytes, size_t size_bytes, int32_t *ret_id,
+                                    struct mor_error *err) MOR_CHECKED;
 
 // ---- Avro (decoder_avro.c) ----------------------------------------------------------------------
 
@@ -75,6 +83,14 @@ enum mor_status mor_decoder_avro(struct mor_decoder *decoder, const struct mor_r
 enum mor_status mor_decoder_wire(struct mor_decoder *decoder, struct mor_decoder_plans *plans,
                                  const uint8_t *bytes, size_t size_bytes,
                                  struct mor_vector *columns, struct mor_error *err) MOR_CHECKED;
+
+// ---- Protobuf (decoder_protobuf.c) --------------------------------------------------------------
+
+enum mor_status mor_decoder_set_protobuf(struct mor_decoder *decoder,
+                                         struct mor_error *err) MOR_CHECKED;
+void mor_decoder_protobuf_done(struct mor_decoder *decoder);
+enum mor_status mor_decoder_protobuf(struct mor_decoder *decoder, const struct mor_record *record,
+                                     struct mor_vector *columns, struct mor_error *err) MOR_CHECKED;
 
 // ---- JSON (decoder_json.c) ----------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ static void plan_free(struct mor_decoder_plan *plan)
     mor_avro_plan_free(plan->plan);
     mor_avro_schema_free(plan->writer);
     free(plan->reason);
+    free(plan->change);
     free(plan);
 }
 
@@ -67,28 +68,49 @@ static struct mor_decoder_plan *plan_of(const struct mor_decoder_plans *plans, c
     return plan;
 }
 
-// Top-level fields of a new writer schema that no column of the table takes in. A topic that
-// chooses its columns leaves others out on purpose.
-static void notice_strangers(struct mor_decoder *decoder, int32_t id,
-                             const struct mor_decoder_plan *plan)
+// Top-level fields of a new writer schema that no column of the table takes in, "" = none. A topic
+// that chooses its columns leaves others out on purpose.
+static void name_strangers(const struct mor_decoder *decoder, const struct mor_decoder_plan *plan,
+                           struct mor_buffer *names)
 {
     struct mor_error ignored = MOR_ERROR_INIT;
     struct mor_schema *fields = NULL;
     if (!plan->plan || decoder->options.routes ||
         mor_avro_schema_to_table(plan->writer, &fields, &ignored) != MOR_OK)
         return;
-    MOR_AUTO_BUFFER names = {0};
     for (size_t i = 0; i < fields->root.child_count; i++) {
         const char *name = fields->root.children[i].name;
         if (mor_schema_find(decoder->options.schema, name) < 0)
-            mor_buffer_printf(&names, "%s%s", names.size_bytes > 0 ? ", " : "", name);
+            mor_buffer_printf(names, "%s%s", names->size_bytes > 0 ? ", " : "", name);
     }
-    if (names.size_bytes > 0)
-        (void)snprintf(decoder->notice, sizeof decoder->notice,
-                       "schema id %d has fields that the table lacks, they are left out: %.300s. "
-                       "They become columns when the topic is started again",
-                       id, mor_buffer_terminate(&names));
     mor_schema_free(fields);
+}
+
+static bool is_learned(const struct mor_decoder *decoder, int32_t id)
+{
+    for (size_t i = 0; i < decoder->options.learned_count; i++)
+        if (decoder->options.learned_ids[i] == id)
+            return true;
+    return false;
+}
+
+// What is to be done about a writer schema that is new to this decoder: tell of fields that are
+// left out, or have the columns changed before a record of it is decoded.
+static void look_for_changes(struct mor_decoder *decoder, int32_t id, struct mor_decoder_plan *plan)
+{
+    bool follow = decoder->options.follow_changes, learned = is_learned(decoder, id);
+    MOR_AUTO_BUFFER names = {0};
+    name_strangers(decoder, plan, &names);
+    if (!plan->plan) {
+        plan->change = follow && !learned ? mor_strdup(plan->reason) : NULL;
+        plan->refused = follow && learned;
+    } else if (names.size_bytes > 0 && follow && !learned) {
+        plan->change = mor_asprintf("new fields: %.300s", mor_buffer_terminate(&names));
+    } else if (names.size_bytes > 0) {
+        (void)snprintf(decoder->notice, sizeof decoder->notice,
+                       "schema id %d has fields that the table lacks, they are left out: %.300s",
+                       id, mor_buffer_terminate(&names));
+    }
 }
 
 static enum mor_status find_plan(struct mor_decoder *decoder, struct mor_decoder_plans *plans,
@@ -98,17 +120,17 @@ static enum mor_status find_plan(struct mor_decoder *decoder, struct mor_decoder
     struct mor_map_entry *entry = mor_map_find(&plans->by_id, &id, sizeof id);
     if (!entry) {
         struct mor_arena arena;
-        char *text = NULL;
+        struct mor_schema_text schema;
         mor_arena_init(&arena, 0, NULL);
-        enum mor_status status =
-            mor_registry_schema(decoder->options.registry, id, &arena, &text, err);
+        enum mor_status status = mor_registry_schema(decoder->options.registry, MOR_SCHEMA_AVRO, id,
+                                                     &arena, &schema, err);
         if (status == MOR_OK) {
             if (plans->by_id.count >= MOR_DECODER_PLANS_MAX)
                 plans_done(plans);
             entry = mor_map_put(&plans->by_id, &id, sizeof id, NULL);
-            entry->value.pointer = plan_of(plans, text);
+            entry->value.pointer = plan_of(plans, schema.text);
             if (plans == &decoder->value_plans)
-                notice_strangers(decoder, id, entry->value.pointer);
+                look_for_changes(decoder, id, entry->value.pointer);
         }
         mor_arena_done(&arena);
         if (status == MOR_NOT_FOUND)
@@ -125,43 +147,31 @@ enum mor_status mor_decoder_wire(struct mor_decoder *decoder, struct mor_decoder
                                  const uint8_t *bytes, size_t size_bytes,
                                  struct mor_vector *columns, struct mor_error *err)
 {
-    if (size_bytes < MOR_WIRE_HEADER_SIZE)
-        return mor_error_set(err, MOR_DATA,
-                             "byte 0: %zu bytes are too few for the wire format's header",
-                             size_bytes);
-    if (bytes[0] != 0)
-        return mor_error_set(err, MOR_DATA, "byte 0: the wire format begins with 00, not %02x",
-                             bytes[0]);
-    uint32_t id =
-        (uint32_t)bytes[1] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 8 | bytes[4];
-    if (id > INT32_MAX)
-        return mor_error_set(err, MOR_DATA, "byte 1: schema id %u is not in the registry", id);
+    int32_t id;
+    MOR_TRY(mor_decoder_wire_id(bytes, size_bytes, &id, err));
     const struct mor_decoder_plan *plan = plans->last;
-    if (!plan || plans->last_id != (int32_t)id)
-        MOR_TRY(find_plan(decoder, plans, (int32_t)id, &plan, err));
+    if (!plan || plans->last_id != id)
+        MOR_TRY(find_plan(decoder, plans, id, &plan, err));
     assert(plan);
+    if (__builtin_expect(plan->change != NULL, 0)) {
+        decoder->changed_id = id;
+        return mor_error_set(err, MOR_CONFLICT, "schema id %d: %s", id, plan->change);
+    }
     if (!plan->plan)
-        return mor_error_set(err, MOR_DATA, "schema id %u: %s", id, plan->reason);
+        return mor_error_set(err, plan->refused ? MOR_FATAL : MOR_DATA, "schema id %d: %s%s", id,
+                             plan->refused ? "the table cannot follow this change: " : "",
+                             plan->reason);
     enum mor_status status = mor_avro_plan_decode_noting(
         plan->plan, bytes + MOR_WIRE_HEADER_SIZE, size_bytes - MOR_WIRE_HEADER_SIZE,
         decoder->options.limits.items_max, columns, &decoder->notes, err);
-    return status == MOR_OK ? MOR_OK : mor_error_wrap(err, "datum of schema id %u", id);
+    return status == MOR_OK ? MOR_OK : mor_error_wrap(err, "datum of schema id %d", id);
 }
 
 // ---- front door ---------------------------------------------------------------------------------
 
-static struct mor_schema *first_columns(const struct mor_schema *schema, size_t count)
-{
-    struct mor_schema *copy = mor_schema_new(schema->root.name);
-    for (size_t i = 0; i < count; i++)
-        mor_schema_add_copy(copy, NULL, &schema->root.children[i]);
-    return copy;
-}
-
 enum mor_status mor_decoder_set_avro(struct mor_decoder *decoder, struct mor_error *err)
 {
     const struct mor_decoder_options *options = &decoder->options;
-    decoder->value_table = first_columns(options->schema, options->column_count);
     if (options->reader_schema)
         MOR_TRY(mor_avro_schema_parse(options->reader_schema, strlen(options->reader_schema),
                                       &decoder->reader, err));
@@ -171,9 +181,9 @@ enum mor_status mor_decoder_set_avro(struct mor_decoder *decoder, struct mor_err
     decoder->value_plans.route_count = options->route_count;
     if (options->registry)
         return MOR_OK;
-    if (!options->writer_schema)
+    if (!options->writer_schema.text)
         return mor_error_set(err, MOR_FATAL, "Avro needs a schema registry or a writer schema");
-    decoder->bare = plan_of(&decoder->value_plans, options->writer_schema);
+    decoder->bare = plan_of(&decoder->value_plans, options->writer_schema.text);
     if (!decoder->bare->plan)
         return mor_error_set(err, MOR_DATA, "writer schema: %s", decoder->bare->reason);
     return MOR_OK;
@@ -185,7 +195,6 @@ void mor_decoder_avro_done(struct mor_decoder *decoder)
     plans_done(&decoder->key_plans);
     plan_free(decoder->bare);
     mor_avro_schema_free(decoder->reader);
-    mor_schema_free(decoder->value_table);
 }
 
 enum mor_status mor_decoder_avro(struct mor_decoder *decoder, const struct mor_record *record,

@@ -9,9 +9,9 @@
 #endif
 
 #include "json_read.h"
+#include "map_keys.h"
 #include "moraine/avro.h"
 #include "moraine/avro/append.h"
-#include "moraine/base/hash.h"
 #include "moraine/decode.h"
 
 static const char column_full[] = "the column is full (2 GiB)";
@@ -269,36 +269,6 @@ static const uint8_t *decode_time(struct mor_json_reader *reader,
 
 // ---- lists and maps -----------------------------------------------------------------------------
 
-// True when no two keys of the map slot that begins at element `first` are equal.
-static bool keys_differ(struct mor_json_reader *reader, const struct mor_vector *keys, size_t first)
-{
-    size_t count = keys->length - first;
-    size_t slot_count = 4;
-    while (slot_count < 2 * count)
-        slot_count *= 2;
-    mor_buffer_reset(reader->slots);
-    mor_buffer_reserve(reader->slots, slot_count * sizeof(uint32_t));
-    uint32_t *slots = (uint32_t *)(void *)reader->slots->data;
-    memset(slots, 0, slot_count * sizeof *slots);
-    size_t width = mor_type_width(keys->field);
-    for (size_t i = 0; i < count; i++) {
-        size_t size = width;
-        const uint8_t *key = width > 0 ? keys->data.data + (first + i) * width
-                                       : mor_vector_bytes_at(keys, first + i, &size);
-        size_t slot = mor_hash64(key, size) & (slot_count - 1);
-        for (; slots[slot] != 0; slot = (slot + 1) & (slot_count - 1)) {
-            size_t other_size = width;
-            size_t index = first + slots[slot] - 1;
-            const uint8_t *other = width > 0 ? keys->data.data + index * width
-                                             : mor_vector_bytes_at(keys, index, &other_size);
-            if (other_size == size && (size == 0 || memcmp(key, other, size) == 0))
-                return false;
-        }
-        slots[slot] = (uint32_t)i + 1;
-    }
-    return true;
-}
-
 static const uint8_t *decode_map_key(struct mor_json_reader *reader,
                                      const struct mor_json_value *key, struct mor_vector *vector,
                                      const uint8_t *at)
@@ -350,7 +320,8 @@ static const uint8_t *decode_items(struct mor_json_reader *reader,
             return mor_json_fail(reader, at,
                                  is_map ? "expected ',' or '}'" : "expected ',' or ']'");
     }
-    if (is_map && items->length - first > 1 && !keys_differ(reader, &vector->children[0], first))
+    if (is_map && items->length - first > 1 &&
+        !mor_map_keys_differ(reader->slots, &vector->children[0], first))
         return mor_json_fail(reader, at, "duplicate key in a map");
     mor_vector_append_end(vector);
     return at + 1;

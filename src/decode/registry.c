@@ -1,7 +1,7 @@
 // Client of a Confluent-compatible schema registry:
 //
 //   GET /schemas/ids/{id}
-//       {"schema": "...", "schemaType": "AVRO", "references": [...]}
+//       {"schema": "...", "schemaType": "AVRO", "references": [...]}   schemaType absent = AVRO
 //   GET /subjects/{subject}/versions/latest
 //       {"id": 7, "schema": "...", ...}
 //   errors
@@ -23,7 +23,10 @@
 
 // What is known of an id. A schema never changes once it has one.
 struct known {
-    char *schema;     // NULL: see reason
+    enum mor_schema_kind kind;
+    char *schema; // NULL: see reason
+    struct mor_schema_import *imports;
+    size_t import_count;
     char *reason;     // why it cannot be used, NULL = not in the registry
     int64_t asked_ms; // monotonic
 };
@@ -62,12 +65,22 @@ enum mor_status mor_registry_open(const struct mor_registry_options *options,
     return MOR_OK;
 }
 
+static void known_done(struct known *known)
+{
+    for (size_t i = 0; i < known->import_count; i++) {
+        free((char *)known->imports[i].name);
+        free((char *)known->imports[i].text);
+    }
+    free(known->imports);
+    free(known->schema);
+    free(known->reason);
+}
+
 static void forget_all(struct mor_registry *registry)
 {
     for (size_t i = 0; i < registry->schemas.count; i++) {
         struct known *known = registry->schemas.entries[i].value.pointer;
-        free(known->schema);
-        free(known->reason);
+        known_done(known);
         free(known);
     }
     mor_map_done(&registry->schemas);
@@ -134,58 +147,101 @@ enum mor_status mor_registry_get(struct mor_registry *registry, const char *path
     return MOR_OK;
 }
 
-// Why the schema of an answer cannot be used; NULL when it can.
-static char *unusable(const json_t *answer)
+static const char *const kind_names[] = {
+    [MOR_SCHEMA_AVRO] = "AVRO", [MOR_SCHEMA_JSON] = "JSON", [MOR_SCHEMA_PROTOBUF] = "PROTOBUF"};
+
+// The schema of an answer with all that it refers to. DATA when it cannot be used: the reason is
+// kept in *ret_known.
+static enum mor_status take_schema(struct mor_registry *registry, const json_t *answer,
+                                   struct known *ret_known, struct mor_error *err)
 {
     const char *type = json_string_value(json_object_get(answer, "schemaType"));
-    if (type && strcmp(type, "AVRO") != 0)
-        return mor_asprintf("is of type %.40s, not AVRO", type);
-    if (!json_is_string(json_object_get(answer, "schema")))
-        return mor_strdup("has no text");
-    return NULL;
+    const char *text = json_string_value(json_object_get(answer, "schema"));
+    enum mor_status status = MOR_OK;
+    ret_known->kind = MOR_SCHEMA_AVRO;
+    for (enum mor_schema_kind kind = MOR_SCHEMA_AVRO; type && kind <= MOR_SCHEMA_PROTOBUF; kind++) {
+        if (strcmp(type, kind_names[kind]) == 0)
+            ret_known->kind = kind;
+    }
+    if (type && strcmp(type, kind_names[ret_known->kind]) != 0)
+        ret_known->reason = mor_asprintf("is of type %.40s", type);
+    else if (!text)
+        ret_known->reason = mor_strdup("has no text");
+    if (ret_known->reason)
+        return mor_error_set(err, MOR_DATA, "%s", ret_known->reason);
+    if (ret_known->kind == MOR_SCHEMA_AVRO) {
+        status = mor_registry_complete(registry, answer, &ret_known->schema, err);
+    } else {
+        status = mor_registry_collect(registry, answer, &ret_known->imports,
+                                      &ret_known->import_count, err);
+        if (status == MOR_OK)
+            ret_known->schema = mor_strdup(text);
+    }
+    if (status == MOR_DATA)
+        ret_known->reason = mor_asprintf("cannot be completed: %s", err->message);
+    return status;
+}
+
+static void copy_schema(const struct known *known, int32_t id, struct mor_arena *arena,
+                        struct mor_schema_text *ret_schema)
+{
+    struct mor_schema_import *imports =
+        mor_arena_calloc(arena, known->import_count + 1, sizeof *imports);
+    for (size_t i = 0; i < known->import_count; i++)
+        imports[i] = (struct mor_schema_import){mor_arena_strdup(arena, known->imports[i].name),
+                                                mor_arena_strdup(arena, known->imports[i].text)};
+    *ret_schema = (struct mor_schema_text){.id = id,
+                                           .text = mor_arena_strdup(arena, known->schema),
+                                           .size_bytes = strlen(known->schema),
+                                           .imports = imports,
+                                           .import_count = known->import_count};
 }
 
 // ---- front door ---------------------------------------------------------------------------------
 
-enum mor_status mor_registry_latest(struct mor_registry *registry, const char *subject,
-                                    struct mor_arena *arena, int32_t *ret_id, char **ret_schema,
-                                    struct mor_error *err)
+enum mor_status mor_registry_latest(struct mor_registry *registry, enum mor_schema_kind kind,
+                                    const char *subject, struct mor_arena *arena,
+                                    struct mor_schema_text *ret_schema, struct mor_error *err)
 {
     MOR_LOCKED(&registry->lock);
     MOR_AUTO_BUFFER path = {0};
     json_t *answer = NULL;
+    struct known known = {0};
     mor_buffer_append_text(&path, "/subjects/");
     mor_http_escape(subject, strlen(subject), &path);
     mor_buffer_append_text(&path, "/versions/latest");
     MOR_TRY(mor_registry_get(registry, mor_buffer_terminate(&path), &answer, err));
     const json_t *id = json_object_get(answer, "id");
-    MOR_AUTO_FREE char *reason = unusable(answer);
-    enum mor_status status = MOR_OK;
-    if (reason)
+    enum mor_status status = take_schema(registry, answer, &known, err);
+    if (status == MOR_DATA)
         status = mor_error_set(err, MOR_FATAL, "schema registry: the schema of subject '%s' %s",
-                               subject, reason);
-    else if (!json_is_integer(id) || json_integer_value(id) < 0 ||
-             json_integer_value(id) > INT32_MAX)
+                               subject, known.reason);
+    else if (status == MOR_OK && known.kind != kind)
+        status = mor_error_set(err, MOR_FATAL,
+                               "schema registry: the schema of subject '%s' is of type %s, not %s",
+                               subject, kind_names[known.kind], kind_names[kind]);
+    else if (status == MOR_OK && (!json_is_integer(id) || json_integer_value(id) < 0 ||
+                                  json_integer_value(id) > INT32_MAX))
         status = mor_error_set(err, MOR_FATAL, "schema registry: subject '%s' has no id", subject);
-    MOR_AUTO_FREE char *text = NULL;
     if (status == MOR_OK)
-        status = mor_registry_complete(registry, answer, &text, err);
-    if (status == MOR_OK) {
-        *ret_id = (int32_t)json_integer_value(id);
-        *ret_schema = mor_arena_strdup(arena, text);
-    }
+        copy_schema(&known, (int32_t)json_integer_value(id), arena, ret_schema);
+    known_done(&known);
     json_decref(answer);
     return status;
 }
 
-static enum mor_status report(const struct known *known, int32_t id, struct mor_arena *arena,
-                              char **ret_schema, struct mor_error *err)
+static enum mor_status report(const struct known *known, enum mor_schema_kind kind, int32_t id,
+                              struct mor_arena *arena, struct mor_schema_text *ret_schema,
+                              struct mor_error *err)
 {
     if (known->reason)
         return mor_error_set(err, MOR_DATA, "schema id %d %s", id, known->reason);
     if (!known->schema)
         return mor_error_set(err, MOR_NOT_FOUND, "schema registry: schema id %d is not known", id);
-    *ret_schema = mor_arena_strdup(arena, known->schema);
+    if (known->kind != kind)
+        return mor_error_set(err, MOR_DATA, "schema id %d is of type %s, not %s", id,
+                             kind_names[known->kind], kind_names[kind]);
+    copy_schema(known, id, arena, ret_schema);
     return MOR_OK;
 }
 
@@ -202,28 +258,27 @@ static enum mor_status ask(struct mor_registry *registry, int32_t id, struct kno
     if (status == MOR_NOT_FOUND)
         return MOR_OK;
     MOR_TRY(status);
-    ret_known->reason = unusable(answer);
-    if (!ret_known->reason)
-        status = mor_registry_complete(registry, answer, &ret_known->schema, err);
+    status = take_schema(registry, answer, ret_known, err);
     json_decref(answer);
-    if (status != MOR_DATA)
-        return status;
-    ret_known->reason = mor_asprintf("cannot be completed: %s", err->message);
-    return MOR_OK;
+    return status == MOR_DATA ? MOR_OK : status;
 }
 
-enum mor_status mor_registry_schema(struct mor_registry *registry, int32_t id,
-                                    struct mor_arena *arena, char **ret_schema,
-                                    struct mor_error *err)
+enum mor_status mor_registry_schema(struct mor_registry *registry, enum mor_schema_kind kind,
+                                    int32_t id, struct mor_arena *arena,
+                                    struct mor_schema_text *ret_schema, struct mor_error *err)
 {
     MOR_LOCKED(&registry->lock);
     struct mor_map_entry *entry = mor_map_find(&registry->schemas, &id, sizeof id);
     struct known *known = entry ? entry->value.pointer : NULL;
     if (known &&
         (known->schema || known->reason || mor_clock_mono_ms() - known->asked_ms < MISSING_MS))
-        return report(known, id, arena, ret_schema, err);
+        return report(known, kind, id, arena, ret_schema, err);
     struct known fresh = {0};
-    MOR_TRY(ask(registry, id, &fresh, err));
+    enum mor_status status = ask(registry, id, &fresh, err);
+    if (status != MOR_OK) {
+        known_done(&fresh);
+        return status;
+    }
     if (!known) {
         if (registry->schemas.count >= SCHEMAS_MAX)
             forget_all(registry);
@@ -231,5 +286,5 @@ enum mor_status mor_registry_schema(struct mor_registry *registry, int32_t id,
         mor_map_put(&registry->schemas, &id, sizeof id, NULL)->value.pointer = known;
     }
     *known = fresh;
-    return report(known, id, arena, ret_schema, err);
+    return report(known, kind, id, arena, ret_schema, err);
 }

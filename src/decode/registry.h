@@ -17,4 +17,10 @@ enum mor_status mor_registry_get(struct mor_registry *registry, const char *path
 enum mor_status mor_registry_complete(struct mor_registry *registry, const json_t *answer,
                                       char **ret_text, struct mor_error *err) MOR_CHECKED;
 
+// The texts that an answer refers to, and those that they refer to. Free each and the list. DATA
+// when a reference cannot be followed.
+enum mor_status mor_registry_collect(struct mor_registry *registry, const json_t *answer,
+                                     struct mor_schema_import **ret_imports, size_t *ret_count,
+                                     struct mor_error *err) MOR_CHECKED;
+
 #endif

@@ -25,31 +25,54 @@ static enum mor_status collect(struct completer *c, const json_t *answer, int de
 
 // ---- fetching -----------------------------------------------------------------------------------
 
-static enum mor_status fetch(struct completer *c, const char *name, const char *subject,
-                             json_int_t version, int depth)
+// One entry of "references".
+struct pointer {
+    const char *name, *subject;
+    json_int_t version;
+};
+
+static bool read_pointer(const json_t *item, struct pointer *ret_pointer)
+{
+    const json_t *version = json_object_get(item, "version");
+    *ret_pointer = (struct pointer){
+        .name = json_string_value(json_object_get(item, "name")),
+        .subject = json_string_value(json_object_get(item, "subject")),
+        .version = json_integer_value(version),
+    };
+    return ret_pointer->name && ret_pointer->subject && json_is_integer(version);
+}
+
+static enum mor_status get_reference(struct mor_registry *registry, const struct pointer *pointer,
+                                     json_t **ret_answer, struct mor_error *err)
 {
     MOR_AUTO_BUFFER path = {0};
-    json_t *answer = NULL;
     mor_buffer_append_text(&path, "/subjects/");
-    mor_http_escape(subject, strlen(subject), &path);
-    mor_buffer_printf(&path, "/versions/%" JSON_INTEGER_FORMAT, version);
+    mor_http_escape(pointer->subject, strlen(pointer->subject), &path);
+    mor_buffer_printf(&path, "/versions/%" JSON_INTEGER_FORMAT, pointer->version);
     enum mor_status status =
-        mor_registry_get(c->registry, mor_buffer_terminate(&path), &answer, c->err);
-    if (status == MOR_NOT_FOUND) {
-        c->err->status = MOR_DATA;
-        return mor_error_wrap(c->err, "reference '%.200s'", name);
-    }
-    MOR_TRY(status);
+        mor_registry_get(registry, mor_buffer_terminate(&path), ret_answer, err);
+    if (status != MOR_NOT_FOUND)
+        return status;
+    err->status = MOR_DATA;
+    return mor_error_wrap(err, "reference '%.200s'", pointer->name);
+}
+
+static enum mor_status fetch(struct completer *c, const struct pointer *pointer, int depth)
+{
+    json_t *answer = NULL;
+    MOR_TRY(get_reference(c->registry, pointer, &answer, c->err));
+    enum mor_status status = MOR_OK;
     const char *text = json_string_value(json_object_get(answer, "schema"));
     json_error_t json_error;
     json_t *definition = text ? json_loads(text, JSON_DECODE_ANY, &json_error) : NULL;
     if (definition) {
         struct reference *reference = mor_calloc(1, sizeof *reference);
         reference->definition = definition;
-        mor_map_put_text(&c->references, name, NULL)->value.pointer = reference;
+        mor_map_put_text(&c->references, pointer->name, NULL)->value.pointer = reference;
         status = collect(c, answer, depth + 1);
     } else {
-        status = mor_error_set(c->err, MOR_DATA, "reference '%.200s' has no readable schema", name);
+        status = mor_error_set(c->err, MOR_DATA, "reference '%.200s' has no readable schema",
+                               pointer->name);
     }
     json_decref(answer);
     return status;
@@ -59,17 +82,14 @@ static enum mor_status collect(struct completer *c, const json_t *answer, int de
 {
     const json_t *list = json_object_get(answer, "references");
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *item = json_array_get(list, i);
-        const char *name = json_string_value(json_object_get(item, "name"));
-        const char *subject = json_string_value(json_object_get(item, "subject"));
-        const json_t *version = json_object_get(item, "version");
-        if (!name || !subject || !json_is_integer(version))
+        struct pointer pointer;
+        if (!read_pointer(json_array_get(list, i), &pointer))
             return mor_error_set(c->err, MOR_DATA, "a reference lacks name, subject or version");
-        if (mor_map_find_text(&c->references, name))
+        if (mor_map_find_text(&c->references, pointer.name))
             continue;
         if (c->references.count >= REFERENCES_MAX || depth > DEPTH_MAX)
             return mor_error_set(c->err, MOR_DATA, "more than %d references", REFERENCES_MAX);
-        MOR_TRY(fetch(c, name, subject, json_integer_value(version), depth));
+        MOR_TRY(fetch(c, &pointer, depth));
     }
     return MOR_OK;
 }
@@ -190,5 +210,71 @@ enum mor_status mor_registry_complete(struct mor_registry *registry, const json_
     }
     mor_map_done(&c.references);
     json_decref(schema);
+    return status;
+}
+
+// ---- schemas that stay apart --------------------------------------------------------------------
+
+struct imports {
+    struct mor_registry *registry;
+    struct mor_schema_import items[REFERENCES_MAX];
+    size_t count;
+};
+
+static bool has_import(const struct imports *imports, const char *name)
+{
+    for (size_t i = 0; i < imports->count; i++) {
+        if (strcmp(imports->items[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+// Each of them is fetched once, so the recursion ends.
+static enum mor_status follow(struct imports *imports, const json_t *answer, struct mor_error *err)
+{
+    const json_t *list = json_object_get(answer, "references");
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        struct pointer pointer;
+        json_t *inner = NULL;
+        if (!read_pointer(json_array_get(list, i), &pointer))
+            return mor_error_set(err, MOR_DATA, "a reference lacks name, subject or version");
+        if (has_import(imports, pointer.name))
+            continue;
+        if (imports->count == REFERENCES_MAX)
+            return mor_error_set(err, MOR_DATA, "more than %d references", REFERENCES_MAX);
+        MOR_TRY(get_reference(imports->registry, &pointer, &inner, err));
+        const char *text = json_string_value(json_object_get(inner, "schema"));
+        enum mor_status status =
+            text ? MOR_OK
+                 : mor_error_set(err, MOR_DATA, "reference '%.200s' has no readable schema",
+                                 pointer.name);
+        if (status == MOR_OK) {
+            imports->items[imports->count++] =
+                (struct mor_schema_import){mor_strdup(pointer.name), mor_strdup(text)};
+            status = follow(imports, inner, err);
+        }
+        json_decref(inner);
+        MOR_TRY(status);
+    }
+    return MOR_OK;
+}
+
+enum mor_status mor_registry_collect(struct mor_registry *registry, const json_t *answer,
+                                     struct mor_schema_import **ret_imports, size_t *ret_count,
+                                     struct mor_error *err)
+{
+    struct imports imports = {.registry = registry};
+    enum mor_status status = follow(&imports, answer, err);
+    if (status == MOR_OK) {
+        *ret_imports = mor_calloc(imports.count + 1, sizeof **ret_imports);
+        memcpy(*ret_imports, imports.items, imports.count * sizeof **ret_imports);
+        *ret_count = imports.count;
+        return MOR_OK;
+    }
+    for (size_t i = 0; i < imports.count; i++) {
+        free((char *)imports.items[i].name);
+        free((char *)imports.items[i].text);
+    }
     return status;
 }

@@ -9,6 +9,7 @@
 #include "moraine/base/thread.h"
 
 #define COMMIT_GROUPS_MAX 256
+#define URGENCY_PRESSING  2.0
 #define COMMIT_BYTES_MAX  ((int64_t)1 << 30) // of the files that are read
 
 static enum mor_status copy_rows(struct job_run *run, struct mor_slice_reader *reader,
@@ -141,7 +142,8 @@ static enum mor_status merge_some(struct mor_table *table, struct mor_rewrite *r
                           .job_count = *ret_count,
                           .run = merge_slice,
                           .context = items,
-                          .report = report};
+                          .report = report,
+                          .presses = count > 0 && items[0].urgency >= URGENCY_PRESSING};
     enum mor_status status = mor_fault("maintain.planned", err);
     if (status == MOR_OK && *ret_count > 0)
         status = mor_jobs_run(&run, err);

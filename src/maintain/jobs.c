@@ -17,23 +17,28 @@
 #define SLICE_NS              2000000 // work that is paid back with sleep at once
 #define MEMORY_WAITS_MAX      50      // of 2 ms, before a batch is taken in nevertheless
 
+#define NICE_LEAST    19
+#define NICE_PRESSING 5
+
 #define IOPRIO_CLASS_IDLE_VALUE (3 << 13)
 #define IOPRIO_WHO_THREAD       1
 
-// Both are only hints: without them the work is as right, and in somebody's way.
-static void lower_priority(void)
+// All of this is only hints: without them the work is as right, and in somebody's way. What runs
+// only when nothing else wants to would never run on a machine that is always busy.
+static void lower_priority(bool presses)
 {
     const struct sched_param parameters = {0};
-    if (sched_setscheduler(0, SCHED_IDLE, &parameters) != 0)
-        setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19);
-    syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, 0, IOPRIO_CLASS_IDLE_VALUE);
+    if (presses || sched_setscheduler(0, SCHED_IDLE, &parameters) != 0)
+        setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), presses ? NICE_PRESSING : NICE_LEAST);
+    if (!presses)
+        syscall(SYS_ioprio_set, IOPRIO_WHO_THREAD, 0, IOPRIO_CLASS_IDLE_VALUE);
 }
 
 static void *run_jobs(void *argument)
 {
     struct job_run *run = argument;
     if (run->options->in_background)
-        lower_priority();
+        lower_priority(run->presses);
     for (size_t job; (job = atomic_fetch_add(&run->next, 1)) < run->job_count;) {
         struct mor_error err = MOR_ERROR_INIT;
         if (run->run(run, job, &err) == MOR_OK)

@@ -17,6 +17,7 @@ struct job_run {
     void *context;
     struct mor_compact_report *report; // counts are added; guarded by the mutex while threads run
     size_t memory_bytes_max;           // of one job
+    bool presses;                      // what waits piles up: not at the lowest priority any more
 
     atomic_size_t next;
     pthread_mutex_t mutex;

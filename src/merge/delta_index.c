@@ -26,7 +26,9 @@ struct mor_delta_index {
     uint64_t from, last;
     struct version *versions;
     size_t version_count, version_capacity;
-    uint32_t *slots; // version + 1, 0 = free
+    // low half: version + 1, 0 = free; high half: bits of the hash, so that other keys' versions
+    // are not touched
+    uint64_t *slots;
     size_t slot_count;
     struct mor_vector orderings;
     uint64_t row_count, delete_count;
@@ -35,13 +37,24 @@ struct mor_delta_index {
 
 // ---- keys ---------------------------------------------------------------------------------------
 
+static uint64_t slot_of(struct mor_hash128 key, size_t version)
+{
+    return (key.low & ~(uint64_t)UINT32_MAX) | (version + 1);
+}
+
+static struct version *version_in(const struct mor_delta_index *index, size_t slot)
+{
+    uint32_t number = (uint32_t)index->slots[slot];
+    return number ? &index->versions[number - 1] : NULL;
+}
+
 static void fill_slots(struct mor_delta_index *index)
 {
     for (size_t i = 0; i < index->version_count; i++) {
         size_t slot = index->versions[i].key.low & (index->slot_count - 1);
         while (index->slots[slot])
             slot = (slot + 1) & (index->slot_count - 1);
-        index->slots[slot] = (uint32_t)i + 1;
+        index->slots[slot] = slot_of(index->versions[i].key, i);
     }
 }
 
@@ -69,9 +82,13 @@ static size_t find_slot(const struct mor_delta_index *index, struct mor_hash128 
 {
     size_t slot = key.low & (index->slot_count - 1);
     for (;; slot = (slot + 1) & (index->slot_count - 1)) {
-        uint32_t number = index->slots[slot];
-        if (!number || (index->versions[number - 1].key.low == key.low &&
-                        index->versions[number - 1].key.high == key.high))
+        uint64_t known = index->slots[slot];
+        if (known == 0)
+            return slot;
+        if ((known ^ key.low) >> 32 != 0)
+            continue;
+        const struct version *version = &index->versions[(uint32_t)known - 1];
+        if (version->key.low == key.low && version->key.high == key.high)
             return slot;
     }
 }
@@ -79,17 +96,18 @@ static size_t find_slot(const struct mor_delta_index *index, struct mor_hash128 
 static struct version *find_or_add(struct mor_delta_index *index, struct mor_hash128 key,
                                    bool *ret_added)
 {
-    if (index->version_count * 4 >= index->slot_count * 3)
+    if (index->version_count * 2 >= index->slot_count)
         grow_slots(index);
     size_t slot = find_slot(index, key);
-    *ret_added = index->slots[slot] == 0;
-    if (!*ret_added)
-        return &index->versions[index->slots[slot] - 1];
+    struct version *known = version_in(index, slot);
+    *ret_added = known == NULL;
+    if (known)
+        return known;
     if (index->version_count == index->version_capacity)
         grow_versions(index);
     struct version *version = &index->versions[index->version_count++];
     *version = (struct version){.key = key, .place = DELETED, .ordering = NO_ORDERING};
-    index->slots[slot] = (uint32_t)index->version_count;
+    index->slots[slot] = slot_of(key, index->version_count - 1);
     return version;
 }
 
@@ -102,8 +120,8 @@ static bool covers(const struct mor_delta_index *index, struct mor_hash128 key)
 
 static size_t bytes_used(const struct mor_delta_index *index)
 {
-    // slots are doubled when three of four are taken
-    return index->version_count * (sizeof *index->versions + 2 * sizeof *index->slots) +
+    // slots are doubled when half of them are taken
+    return index->version_count * (sizeof *index->versions + 3 * sizeof *index->slots) +
            (index->ordering_column >= 0 ? mor_vector_bytes(&index->orderings) : 0);
 }
 
@@ -298,33 +316,42 @@ struct mor_delta_counts mor_delta_index_counts(const struct mor_delta_index *ind
 
 // ---- merging ------------------------------------------------------------------------------------
 
+// Whether a base row stands beside the version that the logs have of its key.
+static bool base_stands(const struct mor_delta_index *index, const struct version *version,
+                        const struct mor_vector *ordering, size_t row)
+{
+    return !version->base_void && ordering && version->ordering != NO_ORDERING &&
+           !mor_ordering_later_wins(&index->orderings, version->ordering, ordering, row);
+}
+
+// Rows whose hashes are taken before the first of them is looked up, so that the memory of their
+// slots is on its way meanwhile.
+#define LOOK_AHEAD 64
+
 void mor_delta_index_judge(struct mor_delta_index *index, const struct mor_vector *keys,
                            const struct mor_vector *ordering, uint32_t *kept,
                            size_t *ret_kept_count)
 {
+    struct mor_hash128 hashes[LOOK_AHEAD];
     size_t count = 0;
-    for (size_t i = 0; i < keys->length; i++) {
-        struct version *version = NULL;
-        struct mor_hash128 hash = {0};
-        if (!mor_vector_is_null(keys, i)) {
+    for (size_t first = 0; first < keys->length; first += LOOK_AHEAD) {
+        size_t left = keys->length - first, ahead = left < LOOK_AHEAD ? left : LOOK_AHEAD;
+        for (size_t i = 0; i < ahead; i++) {
             size_t size;
-            const uint8_t *key = mor_vector_bytes_at(keys, i, &size);
-            hash = mor_hash128(key, size);
+            const uint8_t *key = mor_vector_bytes_at(keys, first + i, &size);
+            hashes[i] = mor_hash128(key, size); // a key that is null has no bytes
+            __builtin_prefetch(&index->slots[hashes[i].low & (index->slot_count - 1)]);
         }
-        if (!covers(index, hash))
-            continue;
-        uint32_t number = index->slots[find_slot(index, hash)];
-        if (number)
-            version = &index->versions[number - 1];
-        // with no delete in between, the log's version must beat the base's like any other
-        bool stands = !version ||
-                      (!version->base_void && ordering && version->ordering != NO_ORDERING &&
-                       !mor_ordering_later_wins(&index->orderings, version->ordering, ordering, i));
-        if (!stands)
-            continue;
-        if (version)
-            version->base_stands = true;
-        kept[count++] = (uint32_t)i;
+        for (size_t i = 0; i < ahead; i++) {
+            if (!covers(index, hashes[i]))
+                continue;
+            struct version *version = version_in(index, find_slot(index, hashes[i]));
+            if (version && !base_stands(index, version, ordering, first + i))
+                continue;
+            if (version)
+                version->base_stands = true;
+            kept[count++] = (uint32_t)(first + i);
+        }
     }
     *ret_kept_count = count;
 }

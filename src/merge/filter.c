@@ -74,9 +74,16 @@ static enum truth test(const struct filter_node *node, const struct mor_vector *
         const uint8_t *text = mor_vector_bytes_at(column, row, &size);
         return is_like(node->pattern, text, text + size) ? YES : NO;
     }
-    for (size_t i = 0; i < node->values.length; i++) {
-        if (mor_ordering_compare(column, row, &node->values, i) == 0)
+    size_t first = 0, last = node->values.length;
+    while (first < last) {
+        size_t middle = first + (last - first) / 2;
+        int order = mor_ordering_compare(column, row, &node->values, node->sorted[middle]);
+        if (order == 0)
             return YES;
+        if (order < 0)
+            last = middle;
+        else
+            first = middle + 1;
     }
     return NO;
 }
@@ -113,7 +120,7 @@ static void evaluate(const struct filter_node *node, const struct mor_batch *bat
 size_t mor_filter_select(const struct mor_filter *filter, const struct mor_batch *batch,
                          uint32_t *ret_rows)
 {
-    uint8_t truths[FILTER_ROWS_MAX];
+    uint8_t truths[MOR_FILTER_ROWS_MAX];
     size_t count = 0;
     evaluate(filter->root, batch, truths);
     for (size_t i = 0; i < batch->row_count; i++) {

@@ -5,8 +5,6 @@
 #include "moraine/merge.h"
 #include "moraine/parquet.h"
 
-#define FILTER_ROWS_MAX 4096 // rows of a batch that is evaluated at once
-
 enum filter_kind {
     FILTER_AND,     // of the children
     FILTER_OR,      // of the children
@@ -33,6 +31,7 @@ struct filter_node {
     size_t child_count;
     const struct mor_field *field; // others; in the filter's schema
     struct mor_vector values;      // COMPARE, IN: of the field's type
+    uint32_t *sorted;              // IN: slots of the values, ascending; in the arena
     const char *pattern;           // LIKE
     struct filter_node *next;      // of all nodes
 };
@@ -43,10 +42,6 @@ struct mor_filter {
     struct mor_arena arena; // nodes and texts
 };
 
-// Rows of the batch for which the condition is true; ret_rows has room for all of them. The batch
-// has the filter's columns by name and at most FILTER_ROWS_MAX rows. Any thread.
-size_t mor_filter_select(const struct mor_filter *filter, const struct mor_batch *batch,
-                         uint32_t *ret_rows);
 // False when no row of the table partition can satisfy the condition.
 bool mor_filter_partition_may_match(const struct mor_filter *filter, const struct mor_table *table,
                                     const char *partition);

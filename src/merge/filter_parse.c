@@ -305,6 +305,11 @@ static enum mor_status parse_between(struct parser *parser, const struct mor_fie
     return take_literal(parser, greatest);
 }
 
+static int compare_slots(const void *a, const void *b, void *values)
+{
+    return mor_ordering_compare(values, *(const uint32_t *)a, values, *(const uint32_t *)b);
+}
+
 static enum mor_status parse_in(struct parser *parser, const struct mor_field *field,
                                 struct filter_node **ret_node)
 {
@@ -316,6 +321,11 @@ static enum mor_status parse_in(struct parser *parser, const struct mor_field *f
         MOR_TRY(next(parser));
         MOR_TRY(take_literal(parser, node));
     }
+    size_t count = node->values.length;
+    node->sorted = mor_arena_alloc(&parser->filter->arena, count * sizeof *node->sorted);
+    for (uint32_t i = 0; i < count; i++)
+        node->sorted[i] = i;
+    qsort_r(node->sorted, count, sizeof *node->sorted, compare_slots, &node->values);
     return expect(parser, is_symbol(parser, ")"), "',' or ')' is expected");
 }
 
@@ -447,6 +457,11 @@ static enum mor_status parse_or(struct parser *parser, struct filter_node **ret_
 }
 
 // ---- whole --------------------------------------------------------------------------------------
+
+const struct mor_schema *mor_filter_columns(const struct mor_filter *filter)
+{
+    return filter->columns;
+}
 
 void mor_filter_free(struct mor_filter *filter)
 {

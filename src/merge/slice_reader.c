@@ -8,7 +8,7 @@
 #include "filter.h"
 #include "moraine/storage.h"
 
-#define BATCH_ROWS_MAX      FILTER_ROWS_MAX
+#define BATCH_ROWS_MAX      MOR_FILTER_ROWS_MAX
 #define INDEX_BYTES_DEFAULT (64u << 20)
 
 enum phase { PHASE_PASS, PHASE_BASE, PHASE_WINNERS, PHASE_END };

@@ -8,6 +8,8 @@
 #include "moraine/base/fault.h"
 
 #define RETRY_PAUSE_MIN_MS 100
+#define RATED_RECORDS_MIN  1000   // before the share of dead letters says anything
+#define RATED_RECORDS_MAX  100000 // then what came before counts half
 #define RETRY_PAUSE_MAX_MS 10000
 
 // One cut on its way into the table.
@@ -17,6 +19,7 @@ struct commit_work {
     bool **take_run;
     struct mor_range *ranges;
     size_t range_count;
+    bool has_records;
     struct mor_changes changes;
     struct mor_commit_facts facts;
     struct mor_event_time_facts event_time; // of the taken runs, like all below
@@ -25,7 +28,9 @@ struct commit_work {
     size_t letters_count;
     struct mor_outcomes gathered; // of the runs, before their rows were looked at
     struct mor_state_batch *state_batch;
-    struct mor_buffer ids, keys;       // to attach: ids and changes of keys
+    struct mor_buffer refused;   // of a redrive
+    struct mor_buffer ids, keys; // to attach: ids and changes of keys
+    bool is_built;
     char built_on[MOR_UUID_TEXT_SIZE]; // the commit up to which the changes know the table
     // of the current attempt
     struct mor_write *write;
@@ -359,10 +364,10 @@ static enum mor_status group_rows(struct commit_work *work, const struct mor_kno
     return status;
 }
 
-// What becomes of the rows, given that the table is as `ledger` states.
-static enum mor_status build_changes(struct commit_work *work, const struct mor_ledger *ledger,
-                                     struct mor_error *err)
+// What becomes of the rows, given that the table is as the base states.
+static enum mor_status build_changes(struct commit_work *work, struct mor_error *err)
 {
+    const struct mor_ledger *ledger = &work->base;
     struct mor_local_state *local = work->committer->local;
     enum mor_status status;
     if (work->committer->index) {
@@ -377,6 +382,7 @@ static enum mor_status build_changes(struct commit_work *work, const struct mor_
     }
     MOR_TRY(status);
     memcpy(work->built_on, ledger->batch_id, sizeof work->built_on);
+    work->is_built = true;
     if (work->committer->index) {
         size_t count;
         const struct mor_key_change *changes = mor_changes_of_keys(&work->changes, &count);
@@ -399,14 +405,17 @@ static enum mor_status give_up_on_keys(struct commit_work *work, enum mor_status
     return status;
 }
 
-// Others may have committed since the rows were grouped: what became of keys meanwhile counts.
-static enum mor_status build_again(struct commit_work *work, struct mor_error *err)
+// Groups the rows on the base of the attempt, unless that was done: what is in the table decides
+// which deletes find a row.
+static enum mor_status build_on_base(struct commit_work *work, struct mor_error *err)
 {
-    if (!work->committer->index || work->range_count == 0 ||
-        strcmp(work->built_on, work->base.batch_id) == 0)
+    if (!work->has_records || (work->is_built && strcmp(work->built_on, work->base.batch_id) == 0))
         return MOR_OK;
-    enum mor_status status = build_changes(work, &work->base, err);
-    return status == MOR_OK ? MOR_OK : give_up_on_keys(work, status, err);
+    enter(work, "encode");
+    enum mor_status status = build_changes(work, err);
+    if (status == MOR_OK || !work->committer->index)
+        return status;
+    return give_up_on_keys(work, status, err);
 }
 
 static void finish(struct commit_work *work)
@@ -429,6 +438,7 @@ static void finish(struct commit_work *work)
     mor_buffer_done(&work->ids);
     mor_buffer_done(&work->keys);
     mor_buffer_done(&work->property);
+    mor_buffer_done(&work->refused);
 }
 
 // ---- one attempt --------------------------------------------------------------------------------
@@ -540,9 +550,9 @@ static enum mor_status attempt(struct commit_work *work, struct mor_commit_resul
     MOR_TRY(mor_write_begin(work->committer->table, &work->facts.batch_id, &work->write, err));
     enum mor_status status = read_base(work, err);
     if (status == MOR_OK)
-        status = build_again(work, err);
-    if (status == MOR_OK)
         status = make_ledger(work, err);
+    if (status == MOR_OK)
+        status = build_on_base(work, err);
     if (status == MOR_OK)
         status = write_files(work, err);
     if (status == MOR_OK)
@@ -687,22 +697,69 @@ static enum mor_status look_at_table(struct commit_work *work, struct mor_error 
     return status == MOR_OK ? MOR_OK : give_up_on_keys(work, status, err);
 }
 
+// When nearly everything is broken, the configuration is, and not the records.
+static enum mor_status check_dead_ratio(const struct commit_work *work, struct mor_error *err)
+{
+    struct mor_committer *committer = work->committer;
+    committer->rated_read += work->gathered.read;
+    committer->rated_dead += work->gathered.dead;
+    int64_t read = committer->rated_read, dead = committer->rated_dead;
+    if (read >= RATED_RECORDS_MIN && (double)dead > committer->dead_ratio_max * (double)read)
+        return mor_error_set(err, MOR_FATAL,
+                             "%lld of the last %lld records are dead letters, more than "
+                             "max_dead_letter_ratio allows: nothing of this batch was committed. "
+                             "Mend the schema or the format of the topic, or raise the limit",
+                             (long long)dead, (long long)read);
+    if (read > RATED_RECORDS_MAX) {
+        committer->rated_read /= 2;
+        committer->rated_dead /= 2;
+    }
+    return MOR_OK;
+}
+
+// A redrive has no gaps between its records, and says which of them are dead again.
+static void close_redrive(struct commit_work *work)
+{
+    work->gathered.gap = 0;
+    for (size_t i = 0; i < work->letters_count; i++) {
+        const struct mor_letter_rows *rows = &work->letters[i];
+        for (size_t row = rows->first; row < rows->first + rows->count; row++)
+            mor_buffer_printf(&work->refused, "%s\"%d:%lld\"",
+                              work->refused.size_bytes > 0 ? "," : "",
+                              mor_vector_i32(&rows->batch->columns[LETTER_PARTITION], row),
+                              (long long)mor_vector_i64(&rows->batch->columns[LETTER_OFFSET], row));
+    }
+    if (work->refused.size_bytes > 0)
+        work->facts.refused = mor_buffer_terminate(&work->refused);
+}
+
 // Everything before the first attempt: whose records these still are, which are duplicates, what
 // becomes of the others.
 static enum mor_status prepare(struct commit_work *work, struct mor_error *err)
 {
     collect_ranges(work);
-    if (work->range_count > 0)
+    work->has_records = work->range_count > 0;
+    work->facts.redrive = work->committer->redrive != NULL;
+    if (work->facts.redrive) {
+        work->facts.batch_id = *work->committer->redrive;
+        work->range_count = 0;
+    }
+    if (work->has_records)
         MOR_TRY(look_at_table(work, err));
+    work->has_records = work->range_count > 0 || (work->facts.redrive && work->has_records);
     enter(work, "index");
     MOR_TRY(settle_ids(work, err));
     take_runs(work);
-    return work->range_count > 0 ? build_changes(work, &work->base, err) : MOR_OK;
+    if (work->facts.redrive)
+        close_redrive(work);
+    else
+        MOR_TRY(check_dead_ratio(work, err));
+    return MOR_OK;
 }
 
 static bool is_due(struct commit_work *work, enum mor_commit_reason reason)
 {
-    if (work->range_count > 0 || reason == MOR_COMMIT_ANYWAY)
+    if (work->has_records || reason == MOR_COMMIT_ANYWAY)
         return true;
     if (reason != MOR_COMMIT_WATERMARK)
         return false;

@@ -40,6 +40,10 @@ struct mor_committer {
     struct mor_local_state *local; // NULL = none
     uint64_t salt;                 // for the ledger when it has none; 0 = none wanted
     struct mor_ledger *ledger;     // as the table states it
+    // a batch of dead letters that are sent again: moves no offset; NULL = records of Kafka
+    const struct mor_uuid *redrive;
+    double dead_ratio_max; // of records read, from some number on; more of them end the topic
+    int64_t rated_read, rated_dead;
     // fills cluster and topic id into the ledger of a commit
     void (*identify)(void *context, struct mor_ledger *after);
     // marks which of this instance's partitions are idle in the ledger of a commit; false: one of

@@ -25,6 +25,11 @@ struct mor_schema *mor_dead_letter_schema(void);
 void mor_dead_letter_append(struct mor_batch *letters, const char *topic,
                             const struct mor_record *record, const char *stage, const char *reason);
 
+// As mor_dead_letters_open, but the marks LETTER_REDRIVE that have no LETTER_REDRIVEN.
+enum mor_status mor_dead_letter_marks_open(const char *location,
+                                           struct mor_dead_letters **ret_letters,
+                                           struct mor_error *err) MOR_CHECKED;
+
 // Letters of one commit: rows [first, first + count) of a batch.
 struct mor_letter_rows {
     const struct mor_batch *batch;
@@ -70,6 +75,12 @@ enum mor_status mor_letter_file_open(const char *state_dir, const char *instance
 enum mor_status mor_letter_table_open(const struct mor_config *config,
                                       const struct mor_config_topic *topic,
                                       struct mor_budget *budget, struct mor_letter_sink **ret_sink,
+                                      struct mor_error *err) MOR_CHECKED;
+// Appends marks to such a table: the coordinates of the rows, the stage and what it says. In the
+// table when it returns OK.
+enum mor_status mor_letter_table_mark(struct mor_letter_sink *sink,
+                                      const struct mor_letter_rows *rows, size_t count,
+                                      const char *stage, const char *reason,
                                       struct mor_error *err) MOR_CHECKED;
 // A Kafka topic: key and value as they were, the rest as headers `moraine.<column>`. A letter comes
 // twice when a commit is tried again after a crash; its coordinates tell.

@@ -10,6 +10,7 @@ struct mor_dead_letters {
     struct mor_scan *scan;
     struct mor_batch *rows;
     struct mor_map settled; // coordinates of what was redriven
+    bool marks;             // read the marks of what was taken for another try
 };
 
 struct coordinates {
@@ -81,10 +82,11 @@ static enum mor_status open_letters(struct mor_dead_letters *letters, const char
     return MOR_OK;
 }
 
-enum mor_status mor_dead_letters_open(const char *location, const char *where,
-                                      struct mor_dead_letters **ret_letters, struct mor_error *err)
+static enum mor_status open_some(const char *location, const char *where, bool marks,
+                                 struct mor_dead_letters **ret_letters, struct mor_error *err)
 {
     struct mor_dead_letters *letters = mor_calloc(1, sizeof *letters);
+    letters->marks = marks;
     enum mor_status status = open_letters(letters, location, where, err);
     if (status != MOR_OK) {
         mor_dead_letters_free(letters);
@@ -94,18 +96,36 @@ enum mor_status mor_dead_letters_open(const char *location, const char *where,
     return MOR_OK;
 }
 
+enum mor_status mor_dead_letters_open(const char *location, const char *where,
+                                      struct mor_dead_letters **ret_letters, struct mor_error *err)
+{
+    return open_some(location, where, false, ret_letters, err);
+}
+
+enum mor_status mor_dead_letter_marks_open(const char *location,
+                                           struct mor_dead_letters **ret_letters,
+                                           struct mor_error *err)
+{
+    return open_some(location, NULL, true, ret_letters, err);
+}
+
 const struct mor_schema *mor_dead_letters_schema(const struct mor_dead_letters *letters)
 {
     return mor_scan_schema(letters->scan);
 }
 
+static bool is_stage(const struct mor_dead_letters *letters, size_t row, const char *stage)
+{
+    size_t size;
+    const uint8_t *text = mor_vector_bytes_at(&letters->rows->columns[LETTER_STAGE], row, &size);
+    return size == strlen(stage) && memcmp(text, stage, size) == 0;
+}
+
 // Marks are no letters, and settled letters wait no more.
 static bool waits(const struct mor_dead_letters *letters, size_t row)
 {
-    size_t size;
-    const uint8_t *stage = mor_vector_bytes_at(&letters->rows->columns[LETTER_STAGE], row, &size);
-    if ((size == strlen(LETTER_REDRIVE) && memcmp(stage, LETTER_REDRIVE, size) == 0) ||
-        (size == strlen(LETTER_REDRIVEN) && memcmp(stage, LETTER_REDRIVEN, size) == 0))
+    if (is_stage(letters, row, LETTER_REDRIVEN) ||
+        is_stage(letters, row, LETTER_REDRIVE) != letters->marks)
         return false;
     struct coordinates key = coordinates_of(letters->rows, row);
     return mor_map_find(&letters->settled, &key, sizeof key) == NULL;

@@ -167,6 +167,73 @@ static enum mor_status table_write(struct mor_letter_sink *sink, const struct mo
     return status == MOR_OK ? MOR_OK : mor_error_wrap(err, "could not write the dead letters");
 }
 
+// ---- marks --------------------------------------------------------------------------------------
+
+static void append_mark(struct mor_batch *marks, const struct mor_batch *letters, size_t row,
+                        const char *stage, const char *reason)
+{
+    for (size_t i = 0; i < marks->column_count; i++) {
+        struct mor_vector *to = &marks->columns[i];
+        if (i == LETTER_STAGE)
+            mor_vector_append_bytes(to, stage, strlen(stage));
+        else if (i == LETTER_REASON)
+            mor_vector_append_bytes(to, reason, strlen(reason));
+        else if (i <= LETTER_OFFSET)
+            mor_vector_append_slot(to, &letters->columns[i], row);
+        else
+            mor_vector_append_null(to);
+    }
+    marks->row_count++;
+}
+
+static enum mor_status publish_marks(const struct letter_table *sink, struct mor_batch *marks,
+                                     struct mor_error *err)
+{
+    MOR_AUTO_FREE struct mor_row_ref *refs = mor_calloc(marks->row_count, sizeof *refs);
+    for (size_t i = 0; i < marks->row_count; i++)
+        refs[i].row = (uint32_t)i;
+    struct mor_change_group group = {
+        .partition = "", .bucket = -1, .upserts = refs, .upsert_count = marks->row_count};
+    const struct mor_change_set changes = {
+        .batches = &marks, .batch_count = 1, .groups = &group, .group_count = 1};
+    struct mor_uuid batch_id = mor_uuid_v7();
+    enum mor_status status = MOR_CONFLICT;
+    for (int i = 0; i < ATTEMPTS_MAX && status == MOR_CONFLICT; i++) {
+        struct mor_write *write;
+        struct mor_commit_result result;
+        *err = MOR_ERROR_INIT;
+        MOR_TRY(mor_write_begin(sink->table, &batch_id, &write, err));
+        status = mor_write_group(write, &changes, 0, err);
+        if (status == MOR_OK) {
+            // the ledger of letters is carried on as it is
+            const char *ledger = mor_write_base_property(write, LEDGER_PROPERTY);
+            const struct mor_property property = {LEDGER_PROPERTY, ledger};
+            status = mor_write_commit(write, &property, ledger != NULL ? 1 : 0, &result, err);
+        }
+        mor_write_free(write);
+        bool landed = false;
+        struct mor_error ignored = MOR_ERROR_INIT;
+        if (status != MOR_OK && status != MOR_CONFLICT &&
+            mor_table_has_batch(sink->table, &batch_id, &landed, &ignored) == MOR_OK && landed)
+            status = MOR_OK;
+    }
+    return status;
+}
+
+enum mor_status mor_letter_table_mark(struct mor_letter_sink *base,
+                                      const struct mor_letter_rows *rows, size_t count,
+                                      const char *stage, const char *reason, struct mor_error *err)
+{
+    struct letter_table *sink = (struct letter_table *)base;
+    struct mor_batch *marks = mor_batch_new(sink->schema, NULL);
+    for (size_t i = 0; i < count; i++)
+        for (size_t row = rows[i].first; row < rows[i].first + rows[i].count; row++)
+            append_mark(marks, rows[i].batch, row, stage, reason);
+    enum mor_status status = marks->row_count > 0 ? publish_marks(sink, marks, err) : MOR_OK;
+    mor_batch_free(marks);
+    return status == MOR_OK ? MOR_OK : mor_error_wrap(err, "could not mark dead letters");
+}
+
 static void table_committed(struct mor_letter_sink *sink, const struct mor_ledger *after)
 {
     (void)sink;

@@ -61,6 +61,36 @@ void mor_gate_fail(struct mor_gate *gate, const struct mor_error *err)
     pthread_cond_broadcast(&gate->room);
 }
 
+void mor_gate_change(struct mor_gate *gate, int32_t schema_id, const struct mor_error *err)
+{
+    MOR_LOCKED(&gate->mutex);
+    if (gate->changed)
+        return;
+    gate->changed = true;
+    gate->changed_id = schema_id;
+    gate->change = *err;
+    gate->poked = true;
+    pthread_cond_signal(&gate->wake);
+}
+
+bool mor_gate_changed(struct mor_gate *gate, int32_t *ret_schema_id, struct mor_error *ret_change)
+{
+    MOR_LOCKED(&gate->mutex);
+    if (gate->changed) {
+        *ret_schema_id = gate->changed_id;
+        *ret_change = gate->change;
+    }
+    return gate->changed;
+}
+
+void mor_gate_reopen(struct mor_gate *gate)
+{
+    MOR_LOCKED(&gate->mutex);
+    gate->rows = gate->bytes = 0;
+    gate->first_ms = 0;
+    gate->closing = gate->changed = gate->poked = false;
+}
+
 void mor_gate_flush(struct mor_gate *gate)
 {
     MOR_LOCKED(&gate->mutex);

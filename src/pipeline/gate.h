@@ -20,6 +20,9 @@ struct mor_gate {
     bool flush;         // somebody wants a commit now
     bool poked;         // the committer has something else to look at
     bool closing;       // no lane waits any more
+    bool changed;       // a writer schema does not fit the columns
+    int32_t changed_id;
+    struct mor_error change;
     bool failed;
     struct mor_error failure;
 };
@@ -33,6 +36,12 @@ bool mor_gate_enter(struct mor_gate *gate);
 void mor_gate_add(struct mor_gate *gate, size_t rows, size_t bytes);
 // Any thread: the topic cannot go on; the first failure is kept.
 void mor_gate_fail(struct mor_gate *gate, const struct mor_error *err);
+// Lane: records of this writer schema wait until the columns were changed; the first one is kept.
+void mor_gate_change(struct mor_gate *gate, int32_t schema_id, const struct mor_error *err);
+// Committer: true and what a lane told.
+bool mor_gate_changed(struct mor_gate *gate, int32_t *ret_schema_id, struct mor_error *ret_change);
+// Committer: everything starts anew, but a failure stays.
+void mor_gate_reopen(struct mor_gate *gate);
 // Any thread: asks for a commit now.
 void mor_gate_flush(struct mor_gate *gate);
 // Any thread: another limit for what is gathered.

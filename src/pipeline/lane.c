@@ -479,7 +479,9 @@ static enum mor_status work_on(struct mor_lane *lane, const struct mor_chunk *ch
                                struct mor_error *err)
 {
     enum mor_status status = try_chunk(lane, chunk, err);
-    while (status == MOR_RETRY && !atomic_load(&lane->stopping)) {
+    while ((status == MOR_RETRY || status == MOR_CONFLICT) && !atomic_load(&lane->stopping)) {
+        if (status == MOR_CONFLICT) // until the columns were changed, which ends this lane
+            mor_gate_change(lane->plan->gate, mor_decoder_changed_id(lane->decoder), err);
         set_trouble(lane, err->message);
         struct timespec pause = {0, RETRY_PAUSE_MS * 1000000L};
         nanosleep(&pause, NULL);

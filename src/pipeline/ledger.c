@@ -303,6 +303,18 @@ static void append_letters(const struct mor_ledger *after, struct mor_buffer *js
     mor_buffer_append_u8(json, '}');
 }
 
+static void append_outcomes(struct mor_buffer *json, const char *name,
+                            const struct mor_outcomes *rows)
+{
+    mor_buffer_printf(
+        json,
+        ",\"%s\":{\"read\":%lld,\"inserted\":%lld,\"updated\":%lld,\"deleted\":%lld,"
+        "\"duplicate\":%lld,\"late_dropped\":%lld,\"dead\":%lld,\"filtered\":%lld,\"gap\":%lld}",
+        name, (long long)rows->read, (long long)rows->inserted, (long long)rows->updated,
+        (long long)rows->deleted, (long long)rows->duplicate, (long long)rows->late_dropped,
+        (long long)rows->dead, (long long)rows->filtered, (long long)rows->gap);
+}
+
 void mor_ledger_format(const struct mor_ledger *after, const struct mor_commit_facts *facts,
                        struct mor_buffer *json)
 {
@@ -330,17 +342,13 @@ void mor_ledger_format(const struct mor_ledger *after, const struct mor_commit_f
     }
     mor_buffer_append_u8(json, '}');
     append_watermarks(after, json);
-    const struct mor_outcomes *rows = &facts->outcomes;
-    mor_buffer_printf(
-        json,
-        ",\"rows\":{\"read\":%lld,\"inserted\":%lld,\"updated\":%lld,\"deleted\":%lld,"
-        "\"duplicate\":%lld,"
-        "\"late_dropped\":%lld,\"dead\":%lld,\"filtered\":%lld,\"gap\":%lld},\"late\":%lld,"
-        "\"digest\":{",
-        (long long)rows->read, (long long)rows->inserted, (long long)rows->updated,
-        (long long)rows->deleted, (long long)rows->duplicate, (long long)rows->late_dropped,
-        (long long)rows->dead, (long long)rows->filtered, (long long)rows->gap,
-        (long long)facts->late);
+    static const struct mor_outcomes none;
+    append_outcomes(json, "rows", facts->redrive ? &none : &facts->outcomes);
+    if (facts->redrive) {
+        append_outcomes(json, "redriven", &facts->outcomes);
+        mor_buffer_printf(json, ",\"refused\":[%s]", facts->refused != NULL ? facts->refused : "");
+    }
+    mor_buffer_printf(json, ",\"late\":%lld,\"digest\":{", (long long)facts->late);
     for (size_t i = 0; i < facts->range_count; i++)
         mor_buffer_printf(json, "%s\"%d\":\"%016llx%016llx\"", i > 0 ? "," : "",
                           facts->ranges[i].partition,
@@ -380,7 +388,7 @@ enum mor_status mor_ledger_check(const struct mor_commit_facts *facts, struct mo
     const struct mor_outcomes *rows = &facts->outcomes;
     int64_t outcomes = rows->inserted + rows->updated + rows->deleted + rows->duplicate +
                        rows->late_dropped + rows->dead + rows->filtered;
-    if (rows->read + rows->gap != offsets || rows->read != outcomes)
+    if ((rows->read + rows->gap != offsets && !facts->redrive) || rows->read != outcomes)
         return mor_error_set(
             err, MOR_FATAL,
             "the ledger does not close: %lld offsets, %lld records read, %lld gaps, %lld outcomes; "

@@ -7,6 +7,10 @@
 //    forward "watermark_ms":…,"watermarks_ms":{"0":…},
 //    "rows":{"read":150,"inserted":…,"updated":…,"deleted":…,"duplicate":…,"late_dropped":…,"dead":…,
 //            "filtered":…,"gap":…},
+//    "redriven":{…},                      as rows, for a commit of dead letters that were sent
+//    again;
+//                                         ranges and rows are empty then; and of those
+//    "refused":["0:17"],                  the partitions and offsets that are dead again
 //    "late":…,                            rows behind their partition's watermark, whatever became
 //                                         of them
 //    "digest":{"0":"<32 hex digits>"},    sum of 128-bit hashes of (offset, key, value), free of
@@ -113,6 +117,8 @@ struct mor_commit_facts {
     size_t range_count;
     struct mor_outcomes outcomes;
     int64_t late;
+    bool redrive;        // the records are dead letters that were sent again: no ranges
+    const char *refused; // of them, those that are dead again: "0:17","3:5"; NULL = none
 };
 
 // Reads the property (NULL = the table has none: an empty ledger); FATAL when it is not a ledger of

@@ -88,6 +88,13 @@ static bool lanes_are_idle(struct mor_pipeline *pipeline)
     return true;
 }
 
+static bool has_changed(struct mor_pipeline *pipeline)
+{
+    int32_t ignored_id;
+    struct mor_error ignored;
+    return mor_gate_changed(&pipeline->gate, &ignored_id, &ignored);
+}
+
 // Everything that was taken in is committed, unless the deadline passes first.
 static enum mor_status drain(struct mor_pipeline *pipeline, struct mor_committer *committer,
                              struct mor_error *err)
@@ -108,7 +115,8 @@ static enum mor_status drain(struct mor_pipeline *pipeline, struct mor_committer
             return err->status;
         if (!idle)
             (void)mor_gate_wait(&pipeline->gate, 0, DRAIN_SLICE_MS);
-    } while (!idle && !mor_pipeline_gives_up(pipeline));
+        // records that wait for other columns wait for the next start
+    } while (!idle && !has_changed(pipeline) && !mor_pipeline_gives_up(pipeline));
     return MOR_OK;
 }
 
@@ -122,6 +130,31 @@ static enum mor_status tidy(struct mor_pipeline *pipeline, struct mor_error *err
     return MOR_OK;
 }
 
+// A writer schema does not fit the columns. What was taken in before its first record is committed;
+// then the topic is opened anew, with columns that take it in.
+static enum mor_status follow_change(struct mor_pipeline *pipeline, struct mor_committer *committer,
+                                     struct mor_error *err)
+{
+    int32_t id;
+    (void)mor_gate_changed(&pipeline->gate, &id, err);
+    if (pipeline->topic->schema_changes == MOR_CONFIG_CHANGES_STOP) {
+        err->status = MOR_FATAL;
+        return mor_error_wrap(err, "the schema has changed (schema_changes: stop)");
+    }
+    MOR_LOG(INFO, "schema_changed", MOR_STR("topic", pipeline->topic->topic),
+            MOR_INT("schema_id", id), MOR_STR("msg", err->message));
+    *err = MOR_ERROR_INIT;
+    MOR_TRY(commit_once(pipeline, committer, MOR_COMMIT_RECORDS, err));
+    pipeline->learned_ids = mor_realloc(pipeline->learned_ids, (pipeline->learned_count + 1) *
+                                                                   sizeof *pipeline->learned_ids);
+    pipeline->learned_ids[pipeline->learned_count++] = id;
+    pipeline->opens_again = true;
+    MOR_LOCKED(&pipeline->mutex);
+    pipeline->status.schema_changes++;
+    return MOR_OK;
+}
+
+// Until the topic is to stop, fails, or must be opened again.
 static enum mor_status run(struct mor_pipeline *pipeline, struct mor_error *err)
 {
     struct mor_committer committer = mor_pipeline_committer(pipeline);
@@ -135,6 +168,8 @@ static enum mor_status run(struct mor_pipeline *pipeline, struct mor_error *err)
         if (mor_gate_failure(&pipeline->gate, err))
             return err->status;
         MOR_TRY(look_around(pipeline, &committer, err));
+        if (has_changed(pipeline))
+            return follow_change(pipeline, &committer, err);
         enum mor_commit_reason reason = reason_for(pipeline, due, &watermark_at_ms);
         if (due || reason == MOR_COMMIT_WATERMARK)
             MOR_TRY(commit_once(pipeline, &committer, reason, err));
@@ -148,17 +183,25 @@ static void *pipeline_main(void *argument)
 {
     struct mor_pipeline *pipeline = argument;
     struct mor_error err = MOR_ERROR_INIT;
-    enum mor_status status = mor_pipeline_open_all(pipeline, &err);
-    if (status == MOR_OK && pipeline->source != NULL)
-        status = run(pipeline, &err);
-    if (status != MOR_OK) {
-        mor_config_redact(pipeline->config, err.message);
-        MOR_AUTO_FREE char *step = mor_strdup(pipeline->status.step); // written by this thread only
-        mor_pipeline_set_trouble(pipeline, step, err.message);
-        MOR_LOG(ERROR, "topic_failed", MOR_STR("topic", pipeline->topic->topic),
-                MOR_STR("class", mor_status_name(status)), MOR_STR("msg", err.message));
-    }
-    mor_pipeline_close_all(pipeline);
+    enum mor_status status;
+    do {
+        pipeline->opens_again = false;
+        mor_gate_reopen(&pipeline->gate);
+        status = mor_pipeline_open_all(pipeline, &err);
+        if (status == MOR_OK && pipeline->source != NULL)
+            status = run(pipeline, &err);
+        if (status != MOR_OK) {
+            mor_config_redact(pipeline->config, err.message);
+            // written by this thread only
+            MOR_AUTO_FREE char *step = mor_strdup(pipeline->status.step);
+            mor_pipeline_set_trouble(pipeline, step, err.message);
+            MOR_LOG(ERROR, "topic_failed", MOR_STR("topic", pipeline->topic->topic),
+                    MOR_STR("class", mor_status_name(status)), MOR_STR("msg", err.message));
+        }
+        if (pipeline->opens_again)
+            mor_pipeline_set_state(pipeline, MOR_PIPELINE_STARTING);
+        mor_pipeline_close_all(pipeline);
+    } while (pipeline->opens_again);
     mor_pipeline_set_state(pipeline, status == MOR_OK ? MOR_PIPELINE_STOPPED : MOR_PIPELINE_FAILED);
     mor_pipeline_set_step(pipeline, status == MOR_OK ? "stopped" : "failed");
     return NULL;
@@ -237,6 +280,7 @@ void mor_pipeline_free(struct mor_pipeline *pipeline)
     pthread_join(pipeline->thread, NULL);
     mor_gate_done(&pipeline->gate);
     pthread_mutex_destroy(&pipeline->mutex);
+    free(pipeline->learned_ids);
     free(pipeline);
 }
 
@@ -245,7 +289,7 @@ enum mor_status mor_pipeline_plan(const struct mor_config_topic *topic,
                                   struct mor_error *err)
 {
     struct mor_topic_schema schema;
-    MOR_TRY(mor_topic_schema_load(topic, registry, &schema, err));
+    MOR_TRY(mor_topic_schema_load(topic, registry, NULL, &schema, err));
     for (size_t i = 0; i < schema.rows->root.child_count; i++) {
         const struct mor_field *field = &schema.rows->root.children[i];
         mor_buffer_printf(ret_text, "%s ", field->name);

@@ -100,6 +100,7 @@ struct mor_committer mor_pipeline_committer(struct mor_pipeline *pipeline)
                                   .positions = &pipeline->positions,
                                   .local = pipeline->local,
                                   .ledger = &pipeline->ledger,
+                                  .dead_ratio_max = pipeline->topic->dead_letter.max_ratio,
                                   .identify = on_identify,
                                   .look_at_idle = on_look_at_idle,
                                   .confirm = on_confirm,

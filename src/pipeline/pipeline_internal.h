@@ -19,6 +19,10 @@ struct mor_pipeline {
     struct mor_registry *registry;
     struct mor_budget *budget;
     size_t budget_share_bytes;
+    int32_t *learned_ids; // writer schemas whose changes the columns have taken over
+    size_t learned_count;
+    bool opens_again;    // with them
+    bool without_source; // records are handed in; late ones are as good as others
     pthread_t thread;
 
     // opened in this order by the topic's thread, closed in the opposite one

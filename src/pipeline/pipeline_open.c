@@ -176,6 +176,16 @@ static enum mor_status catch_up(struct mor_pipeline *pipeline, struct mor_error 
     return MOR_OK;
 }
 
+static struct mor_decoder_options decoder_options(const struct mor_pipeline *pipeline)
+{
+    struct mor_decoder_options options =
+        mor_topic_decoder_options(pipeline->topic, &pipeline->schema, pipeline->registry);
+    options.follow_changes = pipeline->topic->schema_changes != MOR_CONFIG_CHANGES_FREEZE;
+    options.learned_ids = pipeline->learned_ids;
+    options.learned_count = pipeline->learned_count;
+    return options;
+}
+
 static void make_plan(struct mor_pipeline *pipeline)
 {
     const struct mor_config_topic *topic = pipeline->topic;
@@ -183,7 +193,7 @@ static void make_plan(struct mor_pipeline *pipeline)
     pipeline->plan = (struct mor_lane_plan){
         .topic = topic->topic,
         .table = pipeline->table,
-        .decoder = mor_topic_decoder_options(topic, schema, pipeline->registry),
+        .decoder = decoder_options(pipeline),
         .rows = schema->rows,
         .column_of_table = schema->column_of_table,
         .absent_first = schema->absent_first,
@@ -199,7 +209,9 @@ static void make_plan(struct mor_pipeline *pipeline)
                        .format = topic->event_time.format,
                        .max_lateness_ms = topic->event_time.max_lateness_ms,
                        .max_future_ms = topic->event_time.max_future_ms,
-                       .late = (enum mor_late_policy)topic->event_time.late},
+                       .late = pipeline->without_source
+                                   ? MOR_LATE_MERGE
+                                   : (enum mor_late_policy)topic->event_time.late},
         .local = pipeline->local,
         .dedup_columns = schema->dedup_columns,
         .dedup_column_count = topic->dedup.by.count,
@@ -263,7 +275,9 @@ struct open_step {
 
 static enum mor_status open_schema(struct mor_pipeline *pipeline, struct mor_error *err)
 {
-    return mor_topic_schema_load(pipeline->topic, pipeline->registry, &pipeline->schema, err);
+    const struct mor_learned learned = {pipeline->learned_ids, pipeline->learned_count};
+    return mor_topic_schema_load(pipeline->topic, pipeline->registry, &learned, &pipeline->schema,
+                                 err);
 }
 
 // Waits a moment; false when the topic is to stop.
@@ -284,8 +298,9 @@ enum mor_status mor_pipeline_open_all(struct mor_pipeline *pipeline, struct mor_
     static const struct open_step steps[] = {{"schema", open_schema},        {"table", open_table},
                                              {"dead_letters", open_letters}, {"state", open_state},
                                              {"catch_up", catch_up},         {"lanes", start_lanes},
-                                             {"kafka", open_source}};
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+                                             {"kafka", open_source}}; // last: see without_source
+    size_t count = sizeof steps / sizeof steps[0] - (pipeline->without_source ? 1 : 0);
+    for (size_t i = 0; i < count; i++) {
         mor_pipeline_set_step(pipeline, steps[i].name);
         enum mor_status status;
         while ((status = steps[i].open(pipeline, err)) == MOR_RETRY) {
@@ -323,13 +338,19 @@ void mor_pipeline_close_all(struct mor_pipeline *pipeline)
     if (source != NULL)
         mor_source_free(source);
     mor_crew_free(pipeline->crew);
+    pipeline->crew = NULL;
     if (pipeline->positions_made)
         mor_positions_done(&pipeline->positions);
+    pipeline->positions_made = false;
     if (pipeline->letters != NULL)
         pipeline->letters->ops->free(pipeline->letters);
+    pipeline->letters = NULL;
     mor_schema_free(pipeline->letter_schema);
+    pipeline->letter_schema = NULL;
     mor_local_state_free(pipeline->local);
+    pipeline->local = NULL;
     mor_table_free(pipeline->table);
+    pipeline->table = NULL;
     mor_ledger_done(&pipeline->ledger);
     mor_topic_schema_done(&pipeline->schema);
 }

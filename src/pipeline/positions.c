@@ -100,6 +100,14 @@ void mor_positions_revoke(struct mor_positions *positions,
     }
 }
 
+int64_t mor_positions_claim(struct mor_positions *positions, int32_t partition)
+{
+    MOR_LOCKED(&positions->mutex);
+    struct mor_position *position = find_or_add(positions, partition);
+    position->read_next = MOR_OFFSET_NONE;
+    return position->generation = ++positions->last_generation;
+}
+
 bool mor_positions_in_flight(struct mor_positions *positions,
                              const struct mor_source_partition *partitions, size_t count)
 {

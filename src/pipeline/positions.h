@@ -47,6 +47,8 @@ enum mor_status mor_positions_assign(struct mor_positions *positions,
 // Source thread: voids the generations.
 void mor_positions_revoke(struct mor_positions *positions,
                           const struct mor_source_partition *partitions, size_t count);
+// Committer without a source: a generation whose runs may start anywhere.
+int64_t mor_positions_claim(struct mor_positions *positions, int32_t partition);
 // Any thread: does the commit on its way move one of these partitions?
 bool mor_positions_in_flight(struct mor_positions *positions,
                              const struct mor_source_partition *partitions, size_t count);

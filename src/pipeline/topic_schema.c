@@ -51,8 +51,8 @@ static enum mor_status add_fields(struct mor_schema *schema, struct mor_field *p
     return MOR_OK;
 }
 
-static enum mor_status schema_from_avro(const char *text, struct mor_schema **ret_schema,
-                                        struct mor_error *err)
+static enum mor_status read_avro(const char *text, struct mor_schema **ret_schema,
+                                 struct mor_error *err)
 {
     struct mor_avro_schema *avro;
     MOR_TRY(mor_avro_schema_parse(text, strlen(text), &avro, err));
@@ -61,31 +61,55 @@ static enum mor_status schema_from_avro(const char *text, struct mor_schema **re
     return status;
 }
 
-static enum mor_status schema_from_registry(const struct mor_config_topic *topic,
-                                            struct mor_registry *registry,
-                                            struct mor_topic_schema *schema, struct mor_error *err)
+// The payload that schema->text describes.
+static enum mor_status read_text(const struct mor_config_topic *topic,
+                                 struct mor_topic_schema *schema, struct mor_error *err)
 {
+    if (topic->value.format == MOR_CONFIG_FORMAT_PROTOBUF)
+        return mor_protobuf_to_table(&schema->text, topic->schema.message, &schema->arena,
+                                     &schema->message, &schema->source, err);
+    return read_avro(schema->text.text, &schema->source, err);
+}
+
+static enum mor_status load_registry(const struct mor_config_topic *topic,
+                                     struct mor_registry *registry, struct mor_topic_schema *schema,
+                                     struct mor_error *err)
+{
+    static const enum mor_schema_kind kinds[] = {
+        [MOR_CONFIG_FORMAT_AVRO] = MOR_SCHEMA_AVRO,
+        [MOR_CONFIG_FORMAT_JSON] = MOR_SCHEMA_JSON,
+        [MOR_CONFIG_FORMAT_PROTOBUF] = MOR_SCHEMA_PROTOBUF,
+    };
     if (registry == NULL)
         return mor_error_set(err, MOR_FATAL,
                              "%s: 'schema: registry' needs schema_registry.url in the service file",
                              topic->path);
-    struct mor_arena arena;
-    mor_arena_init(&arena, 0, NULL);
-    MOR_AUTO_FREE char *subject = mor_asprintf("%s-value", topic->topic);
-    int32_t id;
-    char *text;
-    enum mor_status status = mor_registry_latest(registry, subject, &arena, &id, &text, err);
+    MOR_AUTO_FREE char *subject = topic->schema.subject != NULL
+                                      ? mor_strdup(topic->schema.subject)
+                                      : mor_asprintf("%s-value", topic->topic);
+    enum mor_status status = mor_registry_latest(registry, kinds[topic->value.format], subject,
+                                                 &schema->arena, &schema->text, err);
     if (status == MOR_NOT_FOUND) {
         err->status = MOR_RETRY; // the first producer registers it
-        status = mor_error_wrap(err, "subject '%s' is not registered yet", subject);
-    } else if (status == MOR_OK && schema_from_avro(text, &schema->source, err) != MOR_OK) {
-        err->status = MOR_FATAL;
-        status = mor_error_wrap(err, "schema %d of subject '%s' cannot be a table", id, subject);
-    } else if (status == MOR_OK) {
-        schema->avro = mor_strdup(text);
+        return mor_error_wrap(err, "subject '%s' is not registered yet", subject);
     }
-    mor_arena_done(&arena);
-    return status;
+    MOR_TRY(status);
+    if (read_text(topic, schema, err) == MOR_OK)
+        return MOR_OK;
+    err->status = MOR_FATAL;
+    return mor_error_wrap(err, "schema %d of subject '%s' cannot be a table", schema->text.id,
+                          subject);
+}
+
+static enum mor_status load_file(const struct mor_config_topic *topic,
+                                 struct mor_topic_schema *schema, struct mor_error *err)
+{
+    schema->text = (struct mor_schema_text){.text = topic->schema.text,
+                                            .size_bytes = topic->schema.text_size_bytes};
+    if (read_text(topic, schema, err) == MOR_OK)
+        return MOR_OK;
+    err->status = MOR_FATAL;
+    return mor_error_wrap(err, "schema file '%s'", topic->schema.file);
 }
 
 static enum mor_status load_source(const struct mor_config_topic *topic,
@@ -100,16 +124,11 @@ static enum mor_status load_source(const struct mor_config_topic *topic,
         return add_fields(schema->source, NULL, topic->schema.fields, topic->schema.field_count,
                           topic->path, err);
     case MOR_CONFIG_SCHEMA_FILE:
-        schema->avro = mor_strdup(topic->schema.text);
-        if (schema_from_avro(schema->avro, &schema->source, err) != MOR_OK) {
-            err->status = MOR_FATAL;
-            return mor_error_wrap(err, "schema file '%s'", topic->schema.file);
-        }
-        return MOR_OK;
+        return load_file(topic, schema, err);
     case MOR_CONFIG_SCHEMA_REGISTRY:
         break;
     }
-    return schema_from_registry(topic, registry, schema, err);
+    return load_registry(topic, registry, schema, err);
 }
 
 // The columns, in the types of the table.
@@ -302,12 +321,37 @@ static enum mor_status check_roles(const struct mor_config_topic *topic,
     return MOR_OK;
 }
 
+// Joins the columns with those of one writer schema.
+static enum mor_status learn(struct mor_registry *registry, int32_t id,
+                             struct mor_topic_schema *schema, struct mor_error *err)
+{
+    struct mor_schema_text text;
+    struct mor_schema *theirs = NULL, *joined = NULL;
+    MOR_TRY(mor_registry_schema(registry, MOR_SCHEMA_AVRO, id, &schema->arena, &text, err));
+    enum mor_status status = read_avro(text.text, &theirs, err);
+    if (status == MOR_OK)
+        status = mor_schema_join(schema->source, theirs, &joined, err);
+    mor_schema_free(theirs);
+    if (status == MOR_DATA || status == MOR_FATAL) {
+        err->status = MOR_FATAL;
+        return mor_error_wrap(err, "the table cannot follow writer schema id %d", id);
+    }
+    MOR_TRY(status);
+    mor_schema_free(schema->source);
+    schema->source = joined;
+    return MOR_OK;
+}
+
 enum mor_status mor_topic_schema_load(const struct mor_config_topic *topic,
                                       struct mor_registry *registry,
+                                      const struct mor_learned *learned,
                                       struct mor_topic_schema *ret_schema, struct mor_error *err)
 {
     struct mor_topic_schema schema = {0};
+    mor_arena_init(&schema.arena, 4096, NULL);
     enum mor_status status = load_source(topic, registry, &schema, err);
+    for (size_t i = 0; status == MOR_OK && learned != NULL && i < learned->count; i++)
+        status = learn(registry, learned->ids[i], &schema, err);
     if (status == MOR_OK)
         status = choose_columns(topic, &schema, err);
     if (status == MOR_OK)
@@ -327,6 +371,7 @@ struct mor_decoder_options mor_topic_decoder_options(const struct mor_config_top
     static const enum mor_payload_format formats[] = {
         [MOR_CONFIG_FORMAT_AVRO] = MOR_PAYLOAD_AVRO,
         [MOR_CONFIG_FORMAT_JSON] = MOR_PAYLOAD_JSON,
+        [MOR_CONFIG_FORMAT_PROTOBUF] = MOR_PAYLOAD_PROTOBUF,
         [MOR_CONFIG_FORMAT_RAW] = MOR_PAYLOAD_RAW,
     };
     bool enveloped = topic->value.envelope == MOR_CONFIG_ENVELOPE_DEBEZIUM;
@@ -343,8 +388,10 @@ struct mor_decoder_options mor_topic_decoder_options(const struct mor_config_top
         .base64_decimals = topic->value.decimals == MOR_CONFIG_DECIMALS_BASE64 ||
                            (topic->value.decimals == MOR_CONFIG_DECIMALS_AUTO && enveloped),
         .registry = confluent ? registry : NULL,
-        .writer_schema = confluent ? NULL : schema->avro,
-        .reader_schema = confluent ? schema->avro : NULL,
+        .writer_schema = schema->text,
+        .reader_schema =
+            confluent && topic->value.format == MOR_CONFIG_FORMAT_AVRO ? schema->text.text : NULL,
+        .message = schema->message,
         .envelope = (enum mor_envelope)topic->value.envelope,
         .truncate = (enum mor_truncate)topic->value.debezium.truncate,
         .unavailable = (enum mor_unavailable)topic->value.debezium.unavailable,
@@ -361,7 +408,7 @@ void mor_topic_schema_done(struct mor_topic_schema *schema)
     mor_schema_free(schema->source);
     mor_schema_free(schema->rows);
     mor_topic_columns_done(&schema->columns);
-    free(schema->avro);
+    mor_arena_done(&schema->arena);
     free(schema->required_columns);
     free(schema->dedup_columns);
     free(schema->column_of_table);

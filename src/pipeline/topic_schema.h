@@ -12,13 +12,15 @@ struct mor_topic_schema {
     struct mor_topic_columns columns; // what fills each column; its `rows` in the source's types
     struct mor_schema *rows; // the same columns in the table's types; after binding also what only
                              // the table has
-    char *avro;              // the Avro text that the source came from, NULL otherwise
-    size_t absent_first;     // columns from here on are only the table's: null in every new row
-    uint32_t *column_of_table; // after binding: for each column of the table, its index in rows
-    int32_t ordering_column;   // -1 = append-only
-    int32_t delete_column;     // -1 = tombstones only
-    int32_t event_time_column; // -1 = Kafka's timestamp
-    int32_t *required_columns; // ordering and partition columns of a keyed table
+    struct mor_arena arena;  // of the next two
+    struct mor_schema_text text; // what the source came from; text NULL = columns by hand
+    const char *message;         // Protobuf
+    size_t absent_first;         // columns from here on are only the table's: null in every new row
+    uint32_t *column_of_table;   // after binding: for each column of the table, its index in rows
+    int32_t ordering_column;     // -1 = append-only
+    int32_t delete_column;       // -1 = tombstones only
+    int32_t event_time_column;   // -1 = Kafka's timestamp
+    int32_t *required_columns;   // ordering and partition columns of a keyed table
     size_t required_count;
     int64_t event_time_factor, event_time_divisor;
     int32_t *dedup_columns; // as many as dedup.by names
@@ -27,8 +29,14 @@ struct mor_topic_schema {
 // Reads the configured fields, the schema file or the registry (RETRY when it is away) and checks
 // that key, ordering, delete_when, event_time and partition_by name columns that can serve. FATAL
 // with the place in the configuration.
+// `learned`: writer schemas of the registry (Avro) whose fields and types are taken over, too.
+struct mor_learned {
+    const int32_t *ids;
+    size_t count;
+};
 enum mor_status mor_topic_schema_load(const struct mor_config_topic *topic,
                                       struct mor_registry *registry,
+                                      const struct mor_learned *learned,
                                       struct mor_topic_schema *ret_schema,
                                       struct mor_error *err) MOR_CHECKED;
 // Takes over types and further columns of the table that was opened: an evolved table keeps its own

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "moraine/base/utf8.h"
 #include "moraine/serve.h"
 #include "serve_text.h"
 
@@ -41,7 +42,7 @@ void serve_json_text(struct serve_json *json, const char *name, const char *text
     mor_buffer_append_u8(json->out, '"');
     const uint8_t *at = (const uint8_t *)text;
     while (*at != 0) {
-        size_t length = serve_utf8_length(at);
+        size_t length = mor_utf8_length(at);
         if (length == 0) {
             mor_buffer_append_text(json->out, "\\ufffd");
             at++;

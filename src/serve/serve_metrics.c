@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "moraine/base/utf8.h"
 #include "serve_text.h"
 
 const char serve_metrics_openmetrics_type[] =
@@ -160,6 +161,8 @@ static const struct family families[] = {
      {{"reason", "decode", FACT_OF(dead_letters_decode)},
       {"reason", "key", FACT_OF(dead_letters_key)},
       {"reason", "late", FACT_OF(dead_letters_late)}}},
+    {"late_records", COUNTER, "records", FACT, false,
+     "Records behind the watermark, whatever became of them", ONE(late)},
     {"rebalances", COUNTER, "", FACT, false, "Assignments and revocations of partitions",
      ONE(rebalances)},
     {"fenced", COUNTER, "", FACT, false,
@@ -182,7 +185,7 @@ static void append_label_value(struct mor_buffer *out, const char *text)
 {
     const uint8_t *at = (const uint8_t *)text;
     while (*at != 0) {
-        size_t length = serve_utf8_length(at);
+        size_t length = mor_utf8_length(at);
         if (length == 0) {
             mor_buffer_append_text(out, "\xef\xbf\xbd");
             length = 1;

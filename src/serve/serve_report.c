@@ -106,7 +106,8 @@ void serve_report_readiness(const struct serve_view *view, struct mor_buffer *ou
 }
 
 bool serve_report_liveness(const struct serve_view *view, int64_t now_mono_ms,
-                           int64_t stall_after_ms, struct mor_buffer *out)
+                           int64_t stall_after_ms, int64_t topic_stall_after_ms,
+                           struct mor_buffer *out)
 {
     const struct {
         const char *words;
@@ -120,6 +121,17 @@ bool serve_report_liveness(const struct serve_view *view, int64_t now_mono_ms,
         char text[40];
         mor_serve_format_duration(silent_ms, text, sizeof text);
         mor_buffer_printf(out, "stalled: %s for %s\n", signs[i].words, text);
+        return false;
+    }
+    for (size_t i = 0; i < view->snapshot.topic_count; i++) {
+        const struct mor_serve_topic *topic = &view->snapshot.topics[i];
+        if (topic->state != MOR_SERVE_RUNNING || topic->alive_ms == MOR_SERVE_UNKNOWN ||
+            now_mono_ms - topic->alive_ms <= topic_stall_after_ms)
+            continue;
+        char text[40];
+        mor_serve_format_duration(now_mono_ms - topic->alive_ms, text, sizeof text);
+        mor_buffer_printf(out, "stalled: topic %s hangs in step '%s' for %s\n", topic->topic,
+                          topic->step, text);
         return false;
     }
     mor_buffer_append_text(out, "ok\n");
@@ -179,6 +191,34 @@ static void write_table(struct serve_json *json, const struct mor_serve_topic *t
     serve_json_int(json, "file_groups", facts->file_groups);
     serve_json_int(json, "delta_files", facts->delta_files);
     serve_json_int(json, "compaction_pending", facts->compaction_pending);
+    serve_json_int(json, "compaction_bytes", facts->compaction_bytes);
+    serve_json_int(json, "cleaned_files", facts->cleaned_files);
+    serve_json_text(json, "upkeep_trouble", topic->upkeep_trouble);
+    serve_json_close(json, '}');
+}
+
+static void write_state(struct serve_json *json, const struct mor_serve_facts *facts)
+{
+    serve_json_open(json, "state_store", '{');
+    serve_json_int(json, "entries", facts->state_entries);
+    serve_json_int(json, "bytes", facts->state_bytes);
+    serve_json_close(json, '}');
+}
+
+// Both arrays empty: not told.
+static void write_lateness(struct serve_json *json, const struct mor_serve_topic *topic)
+{
+    const struct mor_serve_histogram *lateness = &topic->lateness;
+    serve_json_open(json, "lateness", '{');
+    serve_json_int(json, "late_records", topic->facts.late);
+    serve_json_open(json, "bounds_seconds", '[');
+    for (size_t i = 0; i < lateness->bound_count; i++)
+        serve_json_seconds(json, NULL, lateness->bounds_ms[i]);
+    serve_json_close(json, ']');
+    serve_json_open(json, "counts", '[');
+    for (size_t i = 0; lateness->bound_count > 0 && i <= lateness->bound_count; i++)
+        serve_json_int(json, NULL, lateness->counts[i]);
+    serve_json_close(json, ']');
     serve_json_close(json, '}');
 }
 
@@ -208,6 +248,8 @@ static void write_topic(struct serve_json *json, const struct serve_view *view, 
     write_commits(json, topic);
     write_dead_letters(json, &topic->facts);
     write_table(json, topic);
+    write_state(json, &topic->facts);
+    write_lateness(json, topic);
     write_partitions(json, view, index);
     serve_json_close(json, '}');
 }

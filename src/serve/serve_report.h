@@ -11,7 +11,8 @@ void serve_report_readiness(const struct serve_view *view, struct mor_buffer *ou
 void serve_report_history(const struct serve_memory *memory, struct mor_buffer *out);
 // True when the program makes progress; otherwise the words say what does not.
 bool serve_report_liveness(const struct serve_view *view, int64_t now_mono_ms,
-                           int64_t stall_after_ms, struct mor_buffer *out);
+                           int64_t stall_after_ms, int64_t topic_stall_after_ms,
+                           struct mor_buffer *out);
 
 const char *serve_state_name(enum mor_serve_state state);
 

@@ -5,6 +5,7 @@
 
 #include "moraine/base/clock.h"
 #include "moraine/base/thread.h"
+#include "serve_guard.h"
 
 #define SAMPLE_INTERVAL_MS 500
 
@@ -12,6 +13,7 @@ struct serve_sampler {
     void *context;
     void (*snapshot)(void *context, struct mor_serve_snapshot *snapshot);
     int64_t interval_ms;
+    struct serve_guard *guard;
     pthread_t thread;
     bool thread_runs;
     pthread_mutex_t mutex; // `stopping`, `newest`, `memory`; not held while a snapshot is asked for
@@ -56,15 +58,19 @@ static bool wait_for_next(struct serve_sampler *sampler)
 static void *sampler_main(void *argument)
 {
     struct serve_sampler *sampler = argument;
-    while (wait_for_next(sampler))
+    while (wait_for_next(sampler)) {
+        serve_guard_look(sampler->guard, mor_clock_mono_ms());
         sample(sampler);
+    }
     return NULL;
 }
 
 enum mor_status serve_sampler_open(const struct mor_serve_options *options,
-                                   struct serve_sampler **ret_sampler, struct mor_error *err)
+                                   struct serve_guard *guard, struct serve_sampler **ret_sampler,
+                                   struct mor_error *err)
 {
     struct serve_sampler *sampler = mor_calloc(1, sizeof *sampler);
+    sampler->guard = guard;
     sampler->context = options->context;
     sampler->snapshot = options->snapshot;
     sampler->interval_ms =

@@ -5,9 +5,10 @@
 #include "serve_view.h"
 
 struct serve_sampler;
-// Takes the first view itself, then starts the thread.
+struct serve_guard;
+// Takes the first view itself, then starts the thread, which has the guard look before each sample.
 enum mor_status serve_sampler_open(const struct mor_serve_options *options,
-                                   struct serve_sampler **ret_sampler,
+                                   struct serve_guard *guard, struct serve_sampler **ret_sampler,
                                    struct mor_error *err) MOR_CHECKED;
 void serve_sampler_free(struct serve_sampler *sampler);
 // Any thread: the newest view; give it back with serve_view_unref.

@@ -11,6 +11,7 @@
 #include "moraine/base/clock.h"
 #include "moraine/base/log.h"
 #include "serve_assets.h"
+#include "serve_guard.h"
 #include "serve_json.h"
 #include "serve_listen.h"
 #include "serve_metrics.h"
@@ -21,13 +22,16 @@
 #define CONNECTIONS_MAX      256
 #define CONNECTION_MEMORY    (16u << 10) // request line and headers must fit: otherwise 431 or 414
 #define CONNECTION_TIMEOUT_S 15u         // of silence
+#define REQUEST_MAX_MS       30000       // from its first byte, or the connection, to its answer
 #define BODY_MAX_BYTES       4096        // verbs take none; what curl -d sends is read and dropped
 #define STALL_AFTER_MS       30000
+#define TOPIC_STALL_AFTER_MS 600000 // one commit to slow storage may take long
 
 struct mor_serve {
     struct mor_serve_options options; // without its texts
     char *token;                      // NULL = POST is refused
     char url[320];
+    struct serve_guard *guard;
     struct serve_sampler *sampler;
     struct MHD_Daemon *daemon;
 };
@@ -96,8 +100,8 @@ static void get_readyz(struct mor_serve *serve, struct MHD_Connection *connectio
 static bool say_liveness(const struct mor_serve *serve, struct mor_buffer *words)
 {
     struct serve_view *view = serve_sampler_view(serve->sampler);
-    bool live =
-        serve_report_liveness(view, mor_clock_mono_ms(), serve->options.stall_after_ms, words);
+    bool live = serve_report_liveness(view, mor_clock_mono_ms(), serve->options.stall_after_ms,
+                                      serve->options.topic_stall_after_ms, words);
     serve_view_unref(view);
     return live;
 }
@@ -363,6 +367,31 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *connecti
     return result;
 }
 
+static int socket_of(struct MHD_Connection *connection)
+{
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+}
+
+static void on_connection(void *context, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode code)
+{
+    struct mor_serve *serve = context;
+    (void)socket_context;
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        serve_guard_opened(serve->guard, socket_of(connection), mor_clock_mono_ms());
+    else
+        serve_guard_closing(serve->guard, socket_of(connection));
+}
+
+static void on_completed(void *context, struct MHD_Connection *connection, void **request,
+                         enum MHD_RequestTerminationCode code)
+{
+    struct mor_serve *serve = context;
+    (void)request;
+    (void)code;
+    serve_guard_answered(serve->guard, socket_of(connection), mor_clock_mono_ms());
+}
+
 // What libmicrohttpd says is about clients that broke off or sent rubbish: nobody's business.
 static void on_library_log(void *context, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
@@ -385,7 +414,8 @@ static enum mor_status start_daemon(struct mor_serve *serve, int listener, struc
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, serve,
         MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL, // first: it is used while starting
         MHD_OPTION_LISTEN_SOCKET, listener, MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY, MHD_OPTION_NOTIFY_CONNECTION,
+        on_connection, serve, MHD_OPTION_NOTIFY_COMPLETED, on_completed, serve,
         MHD_OPTION_CONNECTION_TIMEOUT, CONNECTION_TIMEOUT_S, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_END);
     if (serve->daemon != NULL)
@@ -402,13 +432,17 @@ enum mor_status mor_serve_open(const struct mor_serve_options *options,
     serve->options.listen = serve->options.token = NULL;
     if (serve->options.stall_after_ms <= 0)
         serve->options.stall_after_ms = STALL_AFTER_MS;
+    if (serve->options.topic_stall_after_ms <= 0)
+        serve->options.topic_stall_after_ms = TOPIC_STALL_AFTER_MS;
     if (options->token != NULL && options->token[0] != '\0')
         serve->token = mor_strdup(options->token);
+    serve->guard = serve_guard_new(
+        CONNECTIONS_MAX, options->request_ms_max > 0 ? options->request_ms_max : REQUEST_MAX_MS);
     int listener = -1;
     enum mor_status status =
         serve_listen(options->listen, &listener, serve->url, sizeof serve->url, err);
     if (status == MOR_OK)
-        status = serve_sampler_open(options, &serve->sampler, err);
+        status = serve_sampler_open(options, serve->guard, &serve->sampler, err);
     if (status != MOR_OK && listener >= 0)
         (void)close(listener);
     if (status == MOR_OK)
@@ -433,6 +467,7 @@ void mor_serve_free(struct mor_serve *serve)
     if (serve->daemon != NULL)
         MHD_stop_daemon(serve->daemon); // closes the listening socket too
     serve_sampler_free(serve->sampler);
+    serve_guard_free(serve->guard);
     if (serve->token != NULL)
         explicit_bzero(serve->token, strlen(serve->token));
     free(serve->token);

@@ -4,9 +4,6 @@
 
 #include "moraine/base/memory.h"
 
-// Length of the UTF-8 sequence at `text` (zero-terminated), 0 when it is not one (RFC 3629: no
-// surrogates, nothing overlong).
-size_t serve_utf8_length(const uint8_t *text);
 // 1234 becomes "1.234", 1000 "1.0", -5 "-0.005".
 void serve_append_seconds(struct mor_buffer *out, int64_t ms);
 // "2026-01-02T03:04:05Z"; capacity at least 40.

@@ -60,6 +60,8 @@ void mor_serve_snapshot_topics(struct mor_serve_snapshot *snapshot, size_t count
                                                        .step_since_ms = MOR_SERVE_UNKNOWN,
                                                        .trouble = "",
                                                        .trouble_step = "",
+                                                       .upkeep_trouble = "",
+                                                       .alive_ms = MOR_SERVE_UNKNOWN,
                                                        .table = "",
                                                        .format = "",
                                                        .version = "",

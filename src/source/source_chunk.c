@@ -46,12 +46,33 @@ void mor_chunk_free(struct mor_chunk *chunk)
     if (!chunk)
         return;
     struct messages *messages = chunk->messages;
+    if (!messages) {
+        free(chunk);
+        return;
+    }
     for (size_t i = 0; i < chunk->record_count; i++) {
         free((void *)chunk->records[i].headers);
         rd_kafka_message_destroy(messages->items[i]);
     }
     mor_budget_give(messages->budget, messages->counted_bytes);
     free(chunk);
+}
+
+struct mor_chunk *mor_chunk_of_records(const struct mor_record *records, size_t count,
+                                       int64_t generation)
+{
+    struct mor_chunk *chunk = mor_calloc(1, sizeof *chunk + count * sizeof *records);
+    *chunk = (struct mor_chunk){.partition = records[0].partition,
+                                .leader_epoch = -1,
+                                .generation = generation,
+                                .offset_first = records[0].offset,
+                                .offset_next = records[count - 1].offset + 1,
+                                .records = (struct mor_record *)(void *)(chunk + 1),
+                                .record_count = count};
+    memcpy(chunk->records, records, count * sizeof *records);
+    for (size_t i = 0; i < count; i++)
+        chunk->size_bytes += records[i].key_size_bytes + records[i].value_size_bytes;
+    return chunk;
 }
 
 // The headers live as long as the message, their list as long as the chunk. Returns its size.

@@ -5,8 +5,6 @@
 
 #include "moraine/base/thread.h"
 
-// Linear probing: at 70 % a hit reads about 2 slots and a miss 6, all neighbours.
-#define LOAD_PERCENT_MAX    70
 #define LOAD_PERCENT_GROWN  40 // after growing: by 1.75, between wasted memory and moved entries
 #define LOAD_PERCENT_PURGED 45 // below this, purging makes room enough
 #define CAPACITY_MIN        64
@@ -32,32 +30,61 @@ size_t mor_key_space_bytes(const struct key_space *space, size_t entries)
     return entries * slot_words(space) * sizeof(uint64_t) * 100 / LOAD_PERCENT_GROWN;
 }
 
-static uint64_t *new_slots(struct key_space *space, size_t capacity)
+static void *map(size_t bytes)
 {
-    size_t bytes = slot_bytes(space, capacity);
-    atomic_fetch_add(&space->bytes, bytes);
-    mor_budget_take(space->budget, bytes);
-    if (bytes < HUGE_BYTES)
-        return mor_calloc(1, bytes);
     void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED)
-        return mor_alloc(SIZE_MAX / 2);          // ends the process, with the usual words
-    (void)madvise(memory, bytes, MADV_HUGEPAGE); // only a wish
-    return memory;
+    return memory != MAP_FAILED ? memory : mor_alloc(SIZE_MAX / 2); // ends the process
 }
 
-static void free_slots(struct key_space *space, uint64_t *slots, size_t capacity)
+static void count_bytes(struct key_space *space, size_t bytes, size_t before)
 {
-    if (slots == NULL)
-        return;
+    atomic_fetch_add(&space->bytes, bytes);
+    atomic_fetch_sub(&space->bytes, before);
+    mor_budget_take(space->budget, bytes);
+    mor_budget_give(space->budget, before);
+}
+
+// More slots, behind those that are there; the new ones are empty. Large tables move by their page
+// tables: nothing is copied, and no page is touched that the larger table does not need.
+static void extend(struct key_space *space, struct key_shard *shard, size_t capacity)
+{
+    size_t before = shard->slots != NULL ? slot_bytes(space, shard->capacity) : 0;
+    size_t used = shard->capacity * shard->slot_words * sizeof(uint64_t);
     size_t bytes = slot_bytes(space, capacity);
-    atomic_fetch_sub(&space->bytes, bytes);
-    mor_budget_give(space->budget, bytes);
+    void *slots;
+    if (bytes < HUGE_BYTES) {
+        slots = mor_realloc(shard->slots, bytes);
+        memset((uint8_t *)slots + used, 0, bytes - used);
+    } else if (before < HUGE_BYTES) {
+        slots = map(bytes);
+        if (used > 0)
+            memcpy(slots, shard->slots, used);
+        free(shard->slots);
+    } else {
+        slots = mremap(shard->slots, before, bytes, MREMAP_MAYMOVE);
+        if (slots == MAP_FAILED)
+            slots = mor_alloc(SIZE_MAX / 2); // ends the process
+    }
+    if (bytes >= HUGE_BYTES)
+        (void)madvise(slots, bytes, MADV_HUGEPAGE); // only a wish
+    count_bytes(space, bytes, before);
+    shard->slots = slots;
+    shard->capacity = capacity;
+}
+
+static void free_slots(struct key_space *space, struct key_shard *shard)
+{
+    if (shard->slots == NULL)
+        return;
+    size_t bytes = slot_bytes(space, shard->capacity);
+    count_bytes(space, 0, bytes);
     if (bytes < HUGE_BYTES)
-        free(slots);
+        free(shard->slots);
     else
-        munmap(slots, bytes);
+        munmap(shard->slots, bytes);
+    shard->slots = NULL;
+    shard->capacity = shard->used = 0;
 }
 
 // ---- lifecycle ----------------------------------------------------------------------------------
@@ -82,12 +109,10 @@ static void free_filter(struct key_space *space, struct key_filter *filter)
 
 static void clear_shard(struct key_space *space, struct key_shard *shard)
 {
-    free_slots(space, shard->slots, shard->capacity);
+    free_slots(space, shard);
     for (size_t i = 0; i < shard->filter_count; i++)
         free_filter(space, &shard->filters[i]);
     free(shard->filters);
-    shard->slots = NULL;
-    shard->capacity = shard->used = 0;
     shard->filters = NULL;
     shard->filter_count = 0;
     shard->filtered = false;
@@ -152,25 +177,11 @@ static void place(struct key_shard *shard, const struct key_slot *from)
            shard->slot_words * sizeof(uint64_t));
 }
 
-// Moves the entries that are not gone into a table for `entries` of them.
-static void rebuild(struct key_space *space, struct key_shard *shard, size_t entries)
-{
-    struct key_shard old = {
-        .slots = shard->slots, .slot_words = shard->slot_words, .capacity = shard->capacity};
-    size_t capacity = entries * 100 / LOAD_PERCENT_GROWN + 1;
-    shard->capacity = capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity;
-    shard->slots = new_slots(space, shard->capacity);
-    shard->used = 0;
-    for (size_t i = 0; i < old.capacity; i++)
-        if (is_alive(space, key_slot_at(&old, i)))
-            place(shard, key_slot_at(&old, i));
-    free_slots(space, old.slots, old.capacity);
-}
-
-// Purges in place: the entries that stay are pushed together at the end, in their order, and then
-// go from there to their places. A place is never behind the slot an entry stands in (those for
-// which it is, at the end of the table, wait in `late`), so nothing is overwritten unread.
-static void purge(struct key_space *space, struct key_shard *shard)
+// Gives every entry that stays its place, in a table that was extended or is as it was: they are
+// pushed together at the end, in their order, and then go from there to their places. A place is
+// never behind the slot an entry stands in (those for which it is, at the end of the table, wait in
+// `late`), so nothing is overwritten unread.
+static void rearrange(struct key_space *space, struct key_shard *shard)
 {
     const size_t bytes = shard->slot_words * sizeof(uint64_t);
     size_t first = shard->capacity;
@@ -199,16 +210,17 @@ static void purge(struct key_space *space, struct key_shard *shard)
 
 void mor_key_shard_reserve(struct key_space *space, struct key_shard *shard, size_t more)
 {
-    if (shard->used + more <= shard->capacity * LOAD_PERCENT_MAX / 100)
+    if (key_has_room(shard, more))
         return;
     size_t alive = 0;
     for (size_t i = 0; i < shard->capacity; i++)
         alive += is_alive(space, key_slot_at(shard, i));
-    // a window that is full loses as many as it gains: its table need not move
-    if (alive + more <= shard->capacity * LOAD_PERCENT_PURGED / 100)
-        purge(space, shard);
-    else
-        rebuild(space, shard, alive + more);
+    // a window that is full loses as many as it gains: its table need not grow
+    if (alive + more > shard->capacity * LOAD_PERCENT_PURGED / 100) {
+        size_t capacity = (alive + more) * 100 / LOAD_PERCENT_GROWN + 1;
+        extend(space, shard, capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity);
+    }
+    rearrange(space, shard);
 }
 
 // ---- filters ------------------------------------------------------------------------------------
@@ -269,7 +281,15 @@ void mor_key_shard_to_filters(struct key_space *space, struct key_shard *shard)
                                  space->has_buckets ? on_disk / 16 : on_disk);
         slot->value = KEY_NOWHERE;
     }
-    rebuild(space, shard, in_flight);
+    struct key_shard old = {
+        .slots = shard->slots, .slot_words = shard->slot_words, .capacity = shard->capacity};
+    shard->slots = NULL;
+    shard->capacity = shard->used = 0;
+    mor_key_shard_reserve(space, shard, in_flight);
+    for (size_t i = 0; i < old.capacity; i++)
+        if (is_alive(space, key_slot_at(&old, i)))
+            place(shard, key_slot_at(&old, i));
+    free_slots(space, &old);
     shard->filtered = true;
 }
 

@@ -5,6 +5,7 @@
 #include "moraine/base/thread.h"
 #include "state_internal.h"
 
+#define ROOM_STEP        256
 #define LOAD_CHANGES_MAX ((size_t)1 << 20) // of a sorted run made while loading: 24 MiB
 
 // ---- sorted runs --------------------------------------------------------------------------------
@@ -38,9 +39,10 @@ void mor_state_take_in_keys(struct mor_state *state, struct key_shard *shard,
                             const uint8_t *entries, size_t start, size_t end, size_t expected)
 {
     MOR_LOCKED(&shard->mutex);
-    if (!shard->filtered)
-        mor_key_shard_reserve(&state->keys, shard, end - start);
     for (size_t i = start; i < end; i++) {
+        // not at once for all: most keys of a commit may be known, and then need no room
+        if (!shard->filtered && (i - start) % ROOM_STEP == 0 && !key_has_room(shard, ROOM_STEP))
+            mor_key_shard_reserve(&state->keys, shard, end - i + ROOM_STEP);
         struct run_entry entry = mor_run_entry_at(entries, KEY_ENTRY_SIZE, i);
         if (shard->filtered) {
             mor_key_shard_filter_add(&state->keys, shard, 0, entry.hash, expected);

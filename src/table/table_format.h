@@ -97,6 +97,9 @@ struct mor_table_ops {
     enum mor_status (*slices)(struct mor_table *table, const char *version, struct mor_arena *arena,
                               struct mor_slice **ret_slices, size_t *ret_count,
                               struct mor_error *err);
+    enum mor_status (*data_files)(struct mor_table *table, struct mor_arena *arena,
+                                  struct mor_slice **ret_files, size_t *ret_count,
+                                  struct mor_error *err);
     enum mor_status (*version_at)(struct mor_table *table, int64_t time_ms, char ret_version[64],
                                   struct mor_error *err);
     enum mor_status (*describe)(struct mor_table *table, struct mor_buffer *ret_json,
@@ -152,13 +155,6 @@ enum mor_status mor_table_bind(struct mor_table *table, const char *const *key_c
                                const struct mor_partition_field *partition_fields,
                                size_t partition_field_count, struct mor_error *err) MOR_CHECKED;
 
-// Schema of a table that is opened with the schema `wanted`: the table's columns in their order,
-// then wanted columns that it lacks. FATAL when a column changed its type. *ret_added: columns were
-// added.
-enum mor_status mor_table_evolve_schema(const struct mor_schema *existing,
-                                        const struct mor_schema *wanted,
-                                        struct mor_schema **ret_schema, bool *ret_added,
-                                        struct mor_error *err) MOR_CHECKED;
 // True when values of the two fields are stored alike (names and ids of nested fields included).
 bool mor_table_types_equal(const struct mor_field *a, const struct mor_field *b);
 

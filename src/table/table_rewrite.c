@@ -79,3 +79,10 @@ enum mor_status mor_table_expire(struct mor_table *table, const struct mor_reten
                ? MOR_OK
                : mor_error_wrap(err, "could not expire files of table '%s'", table->name);
 }
+
+enum mor_status mor_table_data_files(struct mor_table *table, struct mor_arena *arena,
+                                     struct mor_slice **ret_files, size_t *ret_count,
+                                     struct mor_error *err)
+{
+    return table->ops->data_files(table, arena, ret_files, ret_count, err);
+}

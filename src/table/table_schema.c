@@ -45,39 +45,6 @@ bool mor_table_types_equal(const struct mor_field *a, const struct mor_field *b)
     return true;
 }
 
-enum mor_status mor_table_evolve_schema(const struct mor_schema *existing,
-                                        const struct mor_schema *wanted,
-                                        struct mor_schema **ret_schema, bool *ret_added,
-                                        struct mor_error *err)
-{
-    struct mor_schema *schema = mor_schema_copy(existing);
-    bool added = false;
-    for (size_t i = 0; i < wanted->root.child_count; i++) {
-        const struct mor_field *field = &wanted->root.children[i];
-        int32_t index = mor_schema_find(existing, field->name);
-        if (index < 0) {
-            mor_schema_add_copy(schema, NULL, field);
-            added = true;
-            continue;
-        }
-        const struct mor_field *old = &existing->root.children[index];
-        if (mor_table_types_equal(old, field))
-            continue;
-        struct mor_buffer old_type = {0}, new_type = {0};
-        mor_type_format(old, &old_type);
-        mor_type_format(field, &new_type);
-        mor_error_set(err, MOR_FATAL, "column '%s' is %s in the table and %s now", field->name,
-                      mor_buffer_terminate(&old_type), mor_buffer_terminate(&new_type));
-        mor_buffer_done(&old_type);
-        mor_buffer_done(&new_type);
-        mor_schema_free(schema);
-        return MOR_FATAL;
-    }
-    *ret_schema = schema;
-    *ret_added = added;
-    return MOR_OK;
-}
-
 // ---- binding ------------------------------------------------------------------------------------
 
 static enum mor_status bind_key(struct mor_table *table, const char *const *names, size_t count,

@@ -44,6 +44,20 @@ static void values_are_quoted_so_that_a_line_stays_a_line(void **state)
     mor_log_configure(MOR_LOG_INFO, MOR_LOG_LOGFMT);
 }
 
+static void write_foreign(void)
+{
+    MOR_LOG(INFO, "test", MOR_STR("msg", "\xc3\xa4 \x86 \xff"));
+}
+
+static void bytes_that_are_not_utf8_are_replaced(void **state)
+{
+    (void)state;
+    mor_log_configure(MOR_LOG_INFO, MOR_LOG_JSON);
+    assert_non_null(
+        strstr(captured(write_foreign), "\"msg\":\"\xc3\xa4 \xef\xbf\xbd \xef\xbf\xbd\"}\n"));
+    mor_log_configure(MOR_LOG_INFO, MOR_LOG_LOGFMT);
+}
+
 static void write_debug(void)
 {
     MOR_LOG(DEBUG, "quiet", MOR_INT("n", 1));
@@ -80,6 +94,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_quoted_so_that_a_line_stays_a_line),
+        cmocka_unit_test(bytes_that_are_not_utf8_are_replaced),
         cmocka_unit_test(lines_below_the_level_are_not_written),
         cmocka_unit_test(a_flood_of_one_event_is_cut),
     };

@@ -107,7 +107,7 @@ static void test_fields_that_the_table_lacks_are_told_once(void **state)
         assert_int_equal(mor_decoder_take_notice(f->decoder, notice, sizeof notice), i == 0);
     }
     assert_non_null(
-        strstr(notice, "schema id 4 has fields that the table lacks, they are left out: x, y."));
+        strstr(notice, "schema id 4 has fields that the table lacks, they are left out: x, y"));
     MOR_AUTO_FREE char *row = row_text(f->batch, 3);
     assert_string_equal(row, "{\"a\":5,\"b\":null}");
 }
@@ -174,11 +174,11 @@ static void test_full_column_is_retry_and_nothing_is_appended(void **state)
                   12}};
     for (size_t i = 0; i < 2; i++) {
         struct mor_decoder *decoder = decoder_of(
-            schema,
-            (struct mor_decoder_options){
-                .format = cases[i].format,
-                .writer_schema = "{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"n\","
-                                 "\"type\":\"long\"},{\"name\":\"s\",\"type\":\"string\"}]}"});
+            schema, (struct mor_decoder_options){
+                        .format = cases[i].format,
+                        .writer_schema.text =
+                            "{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"n\","
+                            "\"type\":\"long\"},{\"name\":\"s\",\"type\":\"string\"}]}"});
         struct mor_batch *batch = mor_batch_new(schema, NULL);
         assert_ok(decode_value(decoder, batch, cases[i].value, cases[i].size, &err));
         batch->columns[1].data.size_bytes = INT32_MAX - 5;
@@ -204,10 +204,10 @@ static void test_bare_data_need_a_writer_schema(void **state)
     struct mor_decoder_options options = {
         .format = MOR_PAYLOAD_AVRO, .schema = schema, .column_count = 1};
     assert_int_equal(mor_decoder_new(&options, &none, &err), MOR_FATAL);
-    options.writer_schema = "{\"type\":\"record\"}";
+    options.writer_schema.text = "{\"type\":\"record\"}";
     assert_int_equal(mor_decoder_new(&options, &none, &err), MOR_DATA);
     assert_non_null(strstr(err.message, "writer schema"));
-    options.writer_schema =
+    options.writer_schema.text =
         "{\"type\":\"record\",\"name\":\"r\",\"fields\":[{\"name\":\"a\",\"type\":\"int\"}]}";
     struct mor_decoder *decoder = decoder_of(schema, options);
     struct mor_batch *batch = mor_batch_new(schema, NULL);

@@ -105,8 +105,11 @@ static int teardown(void **state)
 
 static enum mor_status ask(struct fixture *f, int32_t id, char **text)
 {
-    *text = NULL;
-    return mor_registry_schema(f->registry, id, &f->arena, text, &f->err);
+    struct mor_schema_text schema = {0};
+    enum mor_status status =
+        mor_registry_schema(f->registry, MOR_SCHEMA_AVRO, id, &f->arena, &schema, &f->err);
+    *text = (char *)schema.text;
+    return status;
 }
 
 static void test_schema_is_asked_for_once(void **state)
@@ -134,17 +137,18 @@ static void test_unknown_id_is_not_found_and_remembered(void **state)
 static void test_latest_gives_id_and_text(void **state)
 {
     struct fixture *f = *state;
-    int32_t id = 0;
-    char *text = NULL;
+    struct mor_schema_text schema = {0};
+    assert_int_equal(mor_registry_latest(f->registry, MOR_SCHEMA_AVRO, "orders/eu-value", &f->arena,
+                                         &schema, &f->err),
+                     MOR_OK);
+    assert_int_equal(schema.id, 7);
+    assert_string_equal(schema.text, "\"long\"");
     assert_int_equal(
-        mor_registry_latest(f->registry, "orders/eu-value", &f->arena, &id, &text, &f->err),
-        MOR_OK);
-    assert_int_equal(id, 7);
-    assert_string_equal(text, "\"long\"");
-    assert_int_equal(mor_registry_latest(f->registry, "nobody", &f->arena, &id, &text, &f->err),
-                     MOR_NOT_FOUND);
-    assert_int_equal(mor_registry_latest(f->registry, "proto", &f->arena, &id, &text, &f->err),
-                     MOR_FATAL);
+        mor_registry_latest(f->registry, MOR_SCHEMA_AVRO, "nobody", &f->arena, &schema, &f->err),
+        MOR_NOT_FOUND);
+    assert_int_equal(
+        mor_registry_latest(f->registry, MOR_SCHEMA_AVRO, "proto", &f->arena, &schema, &f->err),
+        MOR_FATAL);
 }
 
 static void test_schemas_of_other_kinds_are_data(void **state)
@@ -229,8 +233,8 @@ static void *ask_often(void *argument)
     mor_arena_init(&arena, 0, NULL);
     for (int i = 0; i < 200; i++) {
         struct mor_error err = MOR_ERROR_INIT;
-        char *text = NULL;
-        if (mor_registry_schema(registry, i % 2 ? 7 : 5, &arena, &text, &err) !=
+        struct mor_schema_text schema;
+        if (mor_registry_schema(registry, MOR_SCHEMA_AVRO, i % 2 ? 7 : 5, &arena, &schema, &err) !=
             (i % 2 ? MOR_OK : MOR_NOT_FOUND))
             abort();
     }

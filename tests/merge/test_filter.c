@@ -19,7 +19,7 @@ static const char *select_ids(struct table_fixture *fixture, const char *text)
         return result;
     }
     struct mor_batch *batch = table_batch(mor_table_schema(fixture->table), rows, 4);
-    uint32_t chosen[FILTER_ROWS_MAX];
+    uint32_t chosen[MOR_FILTER_ROWS_MAX];
     size_t count = mor_filter_select(filter, batch, chosen);
     result[0] = '\0';
     for (size_t i = 0; i < count; i++)

@@ -9,9 +9,9 @@
 #include "moraine/base/clock.h"
 #include "moraine/base/fault.h"
 #include "moraine/base/log.h"
-#include "moraine/pipeline/dead_letters.h"
 #include "moraine/merge.h"
 #include "moraine/pipeline.h"
+#include "moraine/pipeline/dead_letters.h"
 #include "moraine/source.h"
 
 #define PARTITIONS  3
@@ -665,6 +665,68 @@ static void dead_letters_land_in_their_table_once(void **state)
     tear_down(&rig);
 }
 
+static void redriven_letters_land_once(void **state)
+{
+    (void)state;
+    struct rig rig;
+    set_up(&rig, "");
+    MOR_AUTO_FREE char *letters = mor_asprintf("%s/letters", rig.folder);
+    MOR_AUTO_FREE char *options =
+        mor_asprintf("dead_letter: {location: \"file://%s\"}\nmessage_key: {format: json}\n"
+                     "dedup: {by: [op], window: 1h}\n",
+                     letters);
+    rig.topic_options = options;
+    write_config(&rig, "");
+    start(&rig);
+    produce_event(&rig, 1, 1, 1);
+    produce(&rig, 2, "{\"id\":2,\"op\":\"x\"}"); // no version: dead for want of an ordering value
+    produce(&rig, 3, "{");
+    flush(&rig);
+    wait_for(&rig, 3);
+    assert_int_equal(rig.status->dead, 2);
+    stop(&rig);
+    // the version is not needed any more
+    MOR_AUTO_FREE char *topic = mor_asprintf("%s/topic.yaml", rig.folder);
+    MOR_AUTO_FREE char *mend = mor_asprintf("sed -i '/^ordering/d' '%s'", topic);
+    assert_int_equal(system(mend), 0); // NOLINT(cert-env33-c)
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_config_report notes = {0};
+    MOR_AUTO_FREE char *path = mor_asprintf("%s/moraine.yaml", rig.folder);
+    assert_ok(mor_config_load(path, &rig.config, &notes));
+    mor_config_report_done(&notes);
+    struct mor_redrive_options redrive = {.config = rig.config,
+                                          .topic = &rig.config->topics[0],
+                                          .limit = -1,
+                                          .budget = &rig.budget,
+                                          .budget_share_bytes = 64u << 20};
+    struct mor_redrive_report report;
+    redrive.dry_run = true;
+    assert_ok(mor_redrive(&redrive, &report, &err));
+    assert_int_equal(report.letters, 2);
+    redrive.dry_run = false;
+    // dies before the commit, and then after it: the next one finds out what landed
+    assert_int_equal(
+        setenv("MORAINE_FAILPOINTS", "redrive.marked=error@1;redrive.committed=error@1", 1), 0);
+    assert_ok(mor_fault_init(&err));
+    assert_int_not_equal(mor_redrive(&redrive, &report, &err), MOR_OK);
+    assert_non_null(strstr(err.message, "redrive.marked"));
+    err = MOR_ERROR_INIT;
+    assert_int_not_equal(mor_redrive(&redrive, &report, &err), MOR_OK);
+    assert_non_null(strstr(err.message, "redrive.committed"));
+    err = MOR_ERROR_INIT;
+    assert_int_equal(unsetenv("MORAINE_FAILPOINTS"), 0);
+    assert_ok(mor_redrive(&redrive, &report, &err)); // one has landed, one is still there
+    assert_int_equal(report.letters, 1);
+    assert_int_equal(report.dead_again, 1);
+    mor_config_free(rig.config);
+    int64_t versions[4];
+    scan(&rig, versions, 4);
+    assert_int_equal(versions[1], 1);
+    assert_int_equal(versions[2], 0); // null, read as zero
+    assert_int_equal(versions[3], -1);
+    tear_down(&rig);
+}
+
 static void changed_properties_stop_the_topic_with_words(void **state)
 {
     (void)state;
@@ -901,6 +963,7 @@ int main(void)
         cmocka_unit_test(an_event_counts_once_over_restarts_and_without_its_state),
         cmocka_unit_test(the_offsets_follow_a_table_that_was_rolled_back),
         cmocka_unit_test(dead_letters_land_in_their_table_once),
+        cmocka_unit_test(redriven_letters_land_once),
         cmocka_unit_test(changed_properties_stop_the_topic_with_words),
         cmocka_unit_test(a_paused_topic_takes_in_nothing_until_it_is_resumed),
         cmocka_unit_test(what_a_status_page_shows_is_told),

@@ -26,7 +26,7 @@ struct rig_service {
     enum mor_serve_state state;
     const char *step, *trouble;
     int64_t table_offset;
-    int64_t heartbeat_age_ms;
+    int64_t heartbeat_age_ms, topic_silent_ms;
     bool hostile;
     atomic_int snapshots;
     // the last verb
@@ -56,6 +56,7 @@ static inline void rig_fill_orders(struct rig_service *service, struct mor_serve
     topic->table = "file:///var/lib/lake/orders";
     topic->format = "hudi";
     topic->version = "20260101000000000";
+    topic->alive_ms = mor_clock_mono_ms() - service->topic_silent_ms;
     topic->commit_interval_ms = 1000;
     topic->stuck_after_ms = 100;
     topic->facts.consumed_records = 160;
@@ -139,6 +140,7 @@ static inline struct rig *rig_open(const char *token)
                                         .snapshot = rig_snapshot,
                                         .control = rig_control,
                                         .sample_interval_ms = 10,
+                                        .request_ms_max = 3000,
                                         .stall_after_ms = 2000};
     assert_ok(mor_serve_open(&options, &rig->serve, &err));
     unsigned port;

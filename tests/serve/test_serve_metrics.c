@@ -142,7 +142,7 @@ static void manual_names_every_metric(void **state)
         assert_says(manual, name);
         count++;
     }
-    assert_true(count >= 32);
+    assert_true(count >= 33);
     mor_buffer_done(&out);
     serve_view_unref(view);
 }

@@ -39,6 +39,22 @@ static void livez_fails_when_the_main_loop_is_silent(void **state)
     expect(rig, "GET", "/livez", "", 503, "main loop gave no sign of life for 1 min");
 }
 
+static void livez_fails_when_a_topic_hangs(void **state)
+{
+    struct rig *rig = *state;
+    pthread_mutex_lock(&rig->service.mutex);
+    rig->service.topic_silent_ms = 590000;
+    pthread_mutex_unlock(&rig->service.mutex);
+    rig_resample(rig);
+    expect(rig, "GET", "/livez", "", 200, "ok");
+    pthread_mutex_lock(&rig->service.mutex);
+    rig->service.topic_silent_ms = 601000;
+    pthread_mutex_unlock(&rig->service.mutex);
+    rig_resample(rig);
+    expect(rig, "GET", "/livez", "", 503, "topic orders hangs in step 'fetch' for 10 min");
+    assert_false(mor_serve_is_live(rig->serve));
+}
+
 static void livez_fails_when_no_snapshot_comes(void **state)
 {
     struct rig *rig = *state;
@@ -371,6 +387,27 @@ static void connections_beyond_the_limit_wait_for_their_turn(void **state)
     free(answer);
 }
 
+// A byte every 50 ms: never silent, never done.
+static void client_that_drips_is_cut_off_and_others_are_not(void **state)
+{
+    struct rig *rig = *state;
+    int drip = rig_connect(rig), honest = rig_connect(rig);
+    int64_t started_ms = mor_clock_mono_ms(), cut_ms = 0;
+    static const char line[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+    while (cut_ms == 0 && mor_clock_mono_ms() - started_ms < 8000) {
+        struct pollfd poll_drip = {.fd = drip, .events = POLLIN | POLLRDHUP};
+        (void)send(drip, started_ms % 2 ? "G" : "x", 1, MSG_NOSIGNAL);
+        (void)send(honest, line, sizeof line - 1, MSG_NOSIGNAL);
+        char answer[4096];
+        assert_true(recv(honest, answer, sizeof answer, 0) > 0);
+        if (poll(&poll_drip, 1, 50) > 0)
+            cut_ms = mor_clock_mono_ms() - started_ms;
+    }
+    assert_true(cut_ms >= 2900 && cut_ms < 5000);
+    close(drip);
+    close(honest);
+}
+
 // ---- rubbish ------------------------------------------------------------------------------------
 
 static uint64_t fuzz_state = 20260101;
@@ -498,6 +535,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_RIG(livez_is_ok_while_the_main_loop_beats),
         WITH_RIG(livez_fails_when_the_main_loop_is_silent),
+        WITH_RIG(livez_fails_when_a_topic_hangs),
         WITH_RIG(livez_fails_when_no_snapshot_comes),
         WITH_RIG(readyz_is_ok_when_nothing_waits),
         WITH_RIG(readyz_names_topic_step_time_and_error_of_a_failed_topic),
@@ -521,6 +559,7 @@ int main(void)
         WITH_RIG(headers_beyond_the_limit_are_refused),
         WITH_RIG(two_hundred_connections_at_once_are_all_answered),
         WITH_RIG(connections_beyond_the_limit_wait_for_their_turn),
+        WITH_RIG(client_that_drips_is_cut_off_and_others_are_not),
         WITH_RIG(three_thousand_malformed_requests_leave_the_server_answering),
         WITH_RIG(address_in_use_is_an_error_with_words),
         cmocka_unit_test(server_ends_with_connections_open),

@@ -2,32 +2,6 @@
 #include "moraine/serve.h"
 #include "serve_text.h"
 
-static void utf8_sequences_are_measured_and_broken_ones_refused(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *text;
-        size_t length;
-    } cases[] = {
-        {"a", 1},
-        {"\xc3\xa4", 2},
-        {"\xe2\x82\xac", 3},
-        {"\xf0\x9f\x8f\x94", 4},
-        {"\x80", 0},             // a continuation alone
-        {"\xc3", 0},             // cut off
-        {"\xe2\x82", 0},         // cut off
-        {"\xf0\x9f\x8f", 0},     // cut off
-        {"\xc0\xaf", 0},         // overlong
-        {"\xe0\x80\xaf", 0},     // overlong
-        {"\xf0\x80\x80\xaf", 0}, // overlong
-        {"\xed\xa0\x80", 0},     // surrogate
-        {"\xf4\x90\x80\x80", 0}, // above U+10FFFF
-        {"\xff", 0},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_int_equal(serve_utf8_length((const uint8_t *)cases[i].text), cases[i].length);
-}
-
 static void milliseconds_are_written_as_seconds(void **state)
 {
     (void)state;
@@ -90,7 +64,6 @@ static void secrets_are_equal_only_as_a_whole(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(utf8_sequences_are_measured_and_broken_ones_refused),
         cmocka_unit_test(milliseconds_are_written_as_seconds),
         cmocka_unit_test(durations_read_as_people_say_them),
         cmocka_unit_test(times_are_utc_to_the_second),

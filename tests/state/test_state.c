@@ -237,8 +237,11 @@ static void a_load_that_did_not_finish_is_not_trusted(void **context)
     int64_t time = HOUR_MS;
     assert_ok(mor_state_load_begin(f.state, INT64_MIN, &err));
     assert_ok(mor_state_load_ids(f.state, &id, &time, 1, &err));
-    while (status_of(&f).sorted_run_count == 0) // until it writes what it has
-        assert_ok(mor_state_load_keys(f.state, &id, &entry, 1, &err));
+    while (status_of(&f).sorted_run_count == 0) { // until it writes what it has
+        struct mor_hash128 keys[ROWS_MAX] = {id};
+        struct mor_state_entry entries[ROWS_MAX] = {entry};
+        assert_ok(mor_state_load_keys(f.state, keys, entries, ROWS_MAX, &err));
+    }
     fixture_reopen(&f);
     assert_int_equal(f.outcome.condition, MOR_STATE_FRESH);
     assert_int_equal(count_aside(&f), 1);

@@ -171,6 +171,13 @@ static void damaged_slot_is_fatal(void **state)
 
 // ---- stopped processes --------------------------------------------------------------------------
 
+static void wait_for_stop(pid_t child)
+{
+    int status = 0;
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_true(WIFSTOPPED(status));
+}
+
 // A child that puts slot 2, named "late", and stops at the point; waits until it has stopped.
 static pid_t late_child(struct table_fixture *fixture, const char *point)
 {
@@ -184,9 +191,25 @@ static pid_t late_child(struct table_fixture *fixture, const char *point)
             _exit(99);
         _exit((int)put(fixture, open_store(fixture), 2, "b1", "late"));
     }
-    int status = 0;
-    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
-    assert_true(WIFSTOPPED(status));
+    wait_for_stop(child);
+    return child;
+}
+
+// Who looks for the head and stops between its list and reading what it showed; ends with the
+// number of the head.
+static pid_t looking_child(struct table_fixture *fixture)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        setenv("MORAINE_FAILPOINTS", "hudi.listed=stop@1", 1);
+        struct hudi_slot head = {0};
+        if (mor_fault_init(&fixture->err) != MOR_OK ||
+            hudi_chain_head(open_store(fixture), &head, &fixture->err) != MOR_OK)
+            _exit(99);
+        _exit((int)head.number);
+    }
+    wait_for_stop(child);
     return child;
 }
 
@@ -226,6 +249,28 @@ static void late_slot_after_cleaning_is_found_out_and_removed(void **state)
         put_range(fixture, store, 10, 10, NULL);
         assert_int_equal(hudi_chain_clean(store, 10, 0, &fixture->err), MOR_OK);
     }
+    mor_store_free(store);
+}
+
+// Two stand still: one planned slot 2 long ago, one saw in a list that slot 2 is the head.
+static void late_slot_is_not_taken_for_the_head_by_who_listed_long_ago(void **state)
+{
+    struct table_fixture *fixture = *state;
+    struct mor_store *store = open_store(fixture);
+    put_range(fixture, store, 1, 1, NULL);
+    pid_t late = late_child(fixture, "hudi.publish=stop;hudi.slot_put");
+    put_range(fixture, store, 2, 2, NULL);
+    pid_t looking = looking_child(fixture);
+    put_range(fixture, store, 3, 9, "b2");
+    assert_int_equal(hudi_chain_clean(store, 9, 3, &fixture->err), MOR_OK);
+    kill(late, SIGCONT);
+    wait_for_stop(late);
+    struct hudi_slot stale = {0};
+    assert_int_equal(hudi_chain_read(store, 2, &stale, &fixture->err), MOR_OK);
+    assert_string_equal(stale.batch, "late");
+    hudi_slot_done(&stale);
+    assert_int_equal(wake(looking), 9);
+    assert_int_equal(wake(late), MOR_CONFLICT);
     mor_store_free(store);
 }
 
@@ -407,6 +452,7 @@ int main(void)
         TEST(damaged_slot_is_fatal),
         TEST(late_slot_conflicts_while_the_one_that_won_is_there),
         TEST(late_slot_after_cleaning_is_found_out_and_removed),
+        TEST(late_slot_is_not_taken_for_the_head_by_who_listed_long_ago),
         TEST(slot_that_others_built_on_is_in_the_chain),
         TEST(slot_that_was_cleaned_away_since_is_unknown),
         TEST(help_is_finished_by_others_wherever_it_ended),

@@ -7,6 +7,7 @@
 #define FILE_ID "00000000-0000-0000-0000-000000000000-0"
 #define FOLDER  "created_at_day=2026-01-01"
 #define PLAN    "20990101000000000"
+#define SECOND  "20990201000000000"
 
 static const struct table_row first_rows[] = {{"a", 1, 0, 10, false}};
 static const struct table_row raced_rows[] = {{"r", 2, 0, 11, false}, {"a", 0, 0, 0, true}};
@@ -25,31 +26,51 @@ static void put(struct table_fixture *fixture, const char *key, const void *byte
     assert_int_equal(mor_store_put_new(store, key, bytes, size, &fixture->err), MOR_OK);
 }
 
-// The plan as an engine makes it that knows only the first log.
-static void plan_compaction(struct table_fixture *fixture)
+// The plan as an engine makes it that knows only the first `known` logs.
+static void plan_with(struct table_fixture *fixture, const char *instant, size_t known)
 {
     const struct hudi_group *group = hudi_group_find(hudi_of(fixture->table), FOLDER, FILE_ID);
     struct mor_buffer bytes = {0};
     assert_non_null(group);
-    json_t *plan =
-        json_pack("{s:[{s:s,s:[s],s:s,s:s,s:s,s:{},s:n}],s:{},s:i}", "operations",
-                  "baseInstantTime", group->base_instant, "deltaFilePaths", group->logs[0],
-                  "dataFilePath", group->base_name, "fileId", FILE_ID, "partitionPath", FOLDER,
-                  "metrics", "bootstrapFilePath", "extraMetadata", "version", 2);
+    assert_true(known <= group->log_count);
+    json_t *logs = json_array();
+    for (size_t i = 0; i < known; i++)
+        json_array_append_new(logs, json_string(group->logs[i]));
+    json_t *plan = json_pack("{s:[{s:s,s:o,s:s,s:s,s:s,s:{},s:n}],s:{},s:i}", "operations",
+                             "baseInstantTime", group->base_instant, "deltaFilePaths", logs,
+                             "dataFilePath", group->base_name, "fileId", FILE_ID, "partitionPath",
+                             FOLDER, "metrics", "bootstrapFilePath", "extraMetadata", "version", 2);
     assert_int_equal(
         hudi_metadata_to_avro(HUDI_RECORD_COMPACTION_PLAN, plan, &bytes, &fixture->err), MOR_OK);
     json_decref(plan);
-    put(fixture, ".hoodie/" PLAN ".compaction.requested", bytes.data, bytes.size_bytes);
+    char key[96];
+    snprintf(key, sizeof key, ".hoodie/%s.compaction.requested", instant);
+    put(fixture, key, bytes.data, bytes.size_bytes);
     mor_buffer_done(&bytes);
 }
 
+static void plan_compaction(struct table_fixture *fixture)
+{
+    plan_with(fixture, PLAN, 1);
+}
+
 // The new base file holds what the old one did: the first log says nothing else.
+static void complete_with(struct table_fixture *fixture, const char *instant)
+{
+    const char *completed = "{\"compacted\":true,\"extraMetadata\":{}}";
+    char text[512];
+    snprintf(text, sizeof text,
+             "touch .hoodie/%s.compaction.inflight && cd " FOLDER " && cp $(ls " FILE_ID
+             "_*.parquet | head -1) " FILE_ID "_0-7-7_%s.parquet",
+             instant, instant);
+    run_shell(fixture, text);
+    snprintf(text, sizeof text, ".hoodie/%s.commit", instant);
+    put(fixture, text, completed, strlen(completed));
+}
+
 static void complete_compaction(struct table_fixture *fixture)
 {
-    run_shell(fixture, "touch .hoodie/" PLAN ".compaction.inflight && cd " FOLDER " && cp " FILE_ID
-                       "_*.parquet " FILE_ID "_0-7-7_" PLAN ".parquet");
-    const char *completed = "{\"compacted\":true,\"extraMetadata\":{}}";
-    put(fixture, ".hoodie/" PLAN ".commit", completed, strlen(completed));
+    complete_with(fixture, PLAN);
 }
 
 struct counted {
@@ -141,6 +162,23 @@ static void plan_that_appears_during_a_write_is_mended_before_its_logs_are_named
     assert_int_equal(counted.later, 1);
 }
 
+static void commit_that_was_merged_since_does_not_come_back(void **state)
+{
+    struct table_fixture *fixture = *state;
+    set_up_race(fixture);
+    plan_compaction(fixture);
+    table_must_commit(fixture, later_rows, 1, "3", "4");
+    complete_compaction(fixture);
+    table_must_commit(fixture, later_rows, 1, "4", "5");
+    assert_logs(fixture, 3);
+    plan_with(fixture, SECOND, 3);
+    complete_with(fixture, SECOND);
+    table_close(fixture);
+    table_open(fixture);
+    assert_int_equal(table_count_files(fixture, "_" SECOND "\\.log\\."), 0);
+    assert_logs(fixture, 3);
+}
+
 static void other_instances_do_not_mend_again(void **state)
 {
     struct table_fixture *fixture = *state;
@@ -163,6 +201,7 @@ int main(void)
         TEST(commit_that_a_pending_plan_missed_goes_to_the_new_slice_first),
         TEST(commit_that_a_completed_compaction_missed_comes_back),
         TEST(plan_that_appears_during_a_write_is_mended_before_its_logs_are_named),
+        TEST(commit_that_was_merged_since_does_not_come_back),
         TEST(other_instances_do_not_mend_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

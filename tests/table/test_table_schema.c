@@ -43,32 +43,6 @@ static void reserved_and_impossible_names_are_refused(void **state)
     }
 }
 
-static void evolution_keeps_the_tables_columns_and_adds_new_ones(void **state)
-{
-    (void)state;
-    struct mor_error err = MOR_ERROR_INIT;
-    struct mor_schema *existing = mor_schema_new("s"), *wanted = mor_schema_new("s"),
-                      *merged = NULL;
-    mor_schema_add(existing, NULL, "a", MOR_TYPE_INT32, true);
-    mor_schema_add(existing, NULL, "b", MOR_TYPE_STRING, true);
-    mor_schema_add(wanted, NULL, "c", MOR_TYPE_INT64, true);
-    mor_schema_add(wanted, NULL, "b", MOR_TYPE_STRING, true);
-    bool added = false;
-    assert_int_equal(mor_table_evolve_schema(existing, wanted, &merged, &added, &err), MOR_OK);
-    assert_true(added);
-    assert_int_equal(merged->root.child_count, 3);
-    assert_string_equal(merged->root.children[0].name, "a");
-    assert_string_equal(merged->root.children[2].name, "c");
-    mor_schema_free(merged);
-    mor_schema_free(wanted);
-    wanted = mor_schema_new("s");
-    mor_schema_add(wanted, NULL, "a", MOR_TYPE_STRING, true);
-    assert_int_equal(mor_table_evolve_schema(existing, wanted, &merged, &added, &err), MOR_FATAL);
-    assert_non_null(strstr(err.message, "'a'"));
-    mor_schema_free(wanted);
-    mor_schema_free(existing);
-}
-
 static enum mor_status try_open(struct table_fixture *fixture)
 {
     fixture->err = MOR_ERROR_INIT;
@@ -116,7 +90,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hudi_types_are_those_that_every_reader_takes),
         cmocka_unit_test(reserved_and_impossible_names_are_refused),
-        cmocka_unit_test(evolution_keeps_the_tables_columns_and_adds_new_ones),
         TEST(key_ordering_and_partition_columns_must_exist_and_fit),
         TEST(reading_where_no_table_is_is_not_found),
     };

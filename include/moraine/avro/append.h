@@ -7,6 +7,10 @@
 #ifndef MORAINE_AVRO_APPEND_H
 #define MORAINE_AVRO_APPEND_H
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "moraine/column.h"
 
 // Marks the slot that is being appended as present and counts it. `nullable` =
@@ -79,6 +83,56 @@ static inline void mor_avro_append_bytes(struct mor_vector *vector, bool nullabl
     mor_buffer_reserve(&vector->data, size_bytes + 1); // data is not NULL once there is a slot
     mor_buffer_append(&vector->data, bytes, size_bytes);
     mor_avro_append_offset(vector, nullable);
+}
+
+// Appends text of up to 64 bytes with a few wide stores, which tell in the same breath whether it
+// is ASCII. False: it is not, it is longer, or too few bytes stand behind a short one; nothing was
+// appended.
+static inline __attribute__((always_inline)) bool
+mor_avro_append_short_ascii(struct mor_vector *vector, bool nullable, const uint8_t *bytes,
+                            size_t size_bytes, const uint8_t *end)
+{
+#ifdef __SSE2__
+    if (size_bytes > 64 || (size_bytes < 32 && end - bytes < 32))
+        return false;
+    __m128i a = _mm_loadu_si128((const __m128i *)(const void *)bytes);
+    __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(bytes + 16));
+    uint64_t first = (uint64_t)_mm_movemask_epi8(a) | (uint64_t)_mm_movemask_epi8(b) << 16;
+    mor_buffer_reserve(&vector->data, 64);
+    uint8_t *to = vector->data.data + vector->data.size_bytes;
+    _mm_storeu_si128((__m128i *)(void *)to, a);
+    _mm_storeu_si128((__m128i *)(void *)(to + 16), b);
+    if (size_bytes > 32) { // the last 32 bytes, which overlap the first
+        a = _mm_loadu_si128((const __m128i *)(const void *)(bytes + size_bytes - 32));
+        b = _mm_loadu_si128((const __m128i *)(const void *)(bytes + size_bytes - 16));
+        first |= (uint64_t)(_mm_movemask_epi8(a) | _mm_movemask_epi8(b));
+        _mm_storeu_si128((__m128i *)(void *)(to + size_bytes - 32), a);
+        _mm_storeu_si128((__m128i *)(void *)(to + size_bytes - 16), b);
+    } else {
+        first &= ((uint64_t)1 << size_bytes) - 1;
+    }
+    if (first)
+        return false;
+    vector->data.size_bytes += size_bytes;
+    mor_avro_append_offset(vector, nullable);
+    return true;
+#else
+    (void)vector, (void)nullable, (void)bytes, (void)size_bytes, (void)end;
+    return false;
+#endif
+}
+
+// Appends text that is UTF-8 (after mor_avro_append_has_room). False: it is not, nothing was
+// appended.
+bool mor_avro_append_checked(struct mor_vector *vector, bool nullable, const uint8_t *bytes,
+                             size_t size_bytes);
+// The same, inline for short ASCII. `end` is how far behind `bytes` may be read.
+static inline __attribute__((always_inline)) bool
+mor_avro_append_text(struct mor_vector *vector, bool nullable, const uint8_t *bytes,
+                     size_t size_bytes, const uint8_t *end)
+{
+    return mor_avro_append_short_ascii(vector, nullable, bytes, size_bytes, end) ||
+           mor_avro_append_checked(vector, nullable, bytes, size_bytes);
 }
 
 // Cuts a column back to `length` slots, also when its last slot was left unfinished (children that

@@ -7,6 +7,7 @@
 #ifndef MORAINE_BASE_MEMORY_H
 #define MORAINE_BASE_MEMORY_H
 
+#include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,6 +22,8 @@ void *mor_realloc(void *memory, size_t size_bytes) __attribute__((returns_nonnul
 char *mor_strdup(const char *text) __attribute__((returns_nonnull, malloc));
 char *mor_strndup(const char *text, size_t length) __attribute__((returns_nonnull, malloc));
 char *mor_asprintf(const char *format, ...) __attribute__((returns_nonnull, format(printf, 1, 2)));
+char *mor_vasprintf(const char *format, va_list arguments)
+    __attribute__((returns_nonnull, format(printf, 1, 0)));
 
 static inline void mor_free_cleanup(void *pointer)
 {

@@ -3,6 +3,7 @@
 #ifndef MORAINE_PIPELINE_DEAD_LETTERS_H
 #define MORAINE_PIPELINE_DEAD_LETTERS_H
 
+#include "moraine/base/memory.h"
 #include "moraine/column.h"
 #include "moraine/config.h"
 
@@ -35,5 +36,30 @@ const struct mor_schema *mor_dead_letters_schema(const struct mor_dead_letters *
 enum mor_status mor_dead_letters_next(struct mor_dead_letters *letters, struct mor_batch *batch,
                                       struct mor_error *err) MOR_CHECKED;
 void mor_dead_letters_free(struct mor_dead_letters *letters); // NULL is fine
+
+// ---- sending again ------------------------------------------------------------------------------
+
+struct mor_redrive_options {
+    const struct mor_config *config;
+    const struct mor_config_topic *topic; // with a dead_letter.location
+    struct mor_registry *registry;        // NULL = none
+    const char *where;                    // which letters, NULL = all
+    int64_t limit;                        // at most so many, -1 = all
+    bool dry_run;                         // count them only
+    struct mor_budget *budget;
+    size_t budget_share_bytes;
+};
+struct mor_redrive_report {
+    int64_t letters;    // that were chosen
+    int64_t landed;     // became rows, deletes or duplicates
+    int64_t dead_again; // stay dead letters
+};
+// Sends dead letters through the pipeline again, with today's configuration, beside a running
+// service: it writes as instance "<instance>-redrive". Exactly once: the letters are marked before
+// and after the commit that takes them, and what a crash left in between is looked up in the table.
+// The commit moves no offset; its ledger counts the records as "redriven".
+enum mor_status mor_redrive(const struct mor_redrive_options *options,
+                            struct mor_redrive_report *ret_report,
+                            struct mor_error *err) MOR_CHECKED;
 
 #endif

@@ -8,6 +8,7 @@ const OPEN_TOPICS_MAX = 6; // with more topics only those in trouble are shown i
 const UNKNOWN = "–";
 const OUTCOMES = [["inserted", "inserted"], ["updated", "updated"], ["deleted", "deleted"],
   ["duplicate", "duplicates"], ["late_dropped", "late, dropped"], ["dead", "dead letters"], ["filtered", "filtered"]];
+const REASONS = [["decode", "not readable"], ["key", "without key"], ["late", "late"]];
 const STATE_CLASSES = {running: "ok", starting: "warn", paused: "warn", stopped: "", failed: "bad"};
 
 const $ = id => document.getElementById(id);
@@ -188,7 +189,7 @@ function addTopic(name) {
 
 function doing(topic) {
   if (!topic.ready) return ["bad", topic.words];
-  if (topic.trouble) return ["warn", `Step ${topic.step}: ${topic.trouble}`];
+  if (topic.trouble) return ["warn", `Step ${topic.trouble_step || topic.step}: ${topic.trouble}`];
   if (topic.state === "paused") return ["warn", "Paused by an operator: records wait in Kafka."];
   if (topic.lag_records === null) return ["", "Waits for partitions or for their offsets."];
   if (topic.lag_records === 0) return ["", "Everything in Kafka is in the table."];
@@ -212,8 +213,39 @@ function showTiles(parts, topic, now) {
   setText(parts.fresh, duration(commits.last_freshness_seconds));
   setText(parts["fresh-sub"], "oldest record, Kafka to table");
   setText(parts.dead, number(topic.dead_letters.count));
-  setText(parts["dead-sub"], topic.dead_letters.count ? "records put aside" : "nothing put aside");
+  const reasons = REASONS.filter(([key]) => topic.dead_letters[key] > 0)
+    .map(([key, words]) => `${number(topic.dead_letters[key])} ${words}`);
+  setText(parts["dead-sub"], reasons.length ? reasons.join(", ") : topic.dead_letters.count ? "records put aside" : "nothing put aside");
   setClass(parts["dead-tile"], "", topic.dead_letters.count ? "warn" : "");
+}
+
+// Tables that nobody looks after here, or not yet, tell nothing of it.
+function showUpkeep(parts, table) {
+  parts["upkeep-tile"].hidden = table.delta_files === null;
+  if (table.delta_files === null) return;
+  setText(parts.upkeep, table.compaction_pending ? `${number(table.compaction_pending)} due` : "nothing due");
+  const ratio = table.file_groups ? ` (${(table.delta_files / table.file_groups).toFixed(1)} per group)` : "";
+  setText(parts["upkeep-sub"], table.upkeep_trouble
+    || `${plural(table.delta_files, "delta file", "delta files")} on ${plural(table.file_groups, "file group", "file groups")}${ratio}`);
+  setClass(parts["upkeep-tile"], "", table.upkeep_trouble ? "warn" : "");
+}
+
+function showLateness(parts, lateness) {
+  const total = lateness.counts.reduce((sum, n) => sum + n, 0), most = Math.max(1, ...lateness.counts);
+  parts["lateness-box"].hidden = total === 0;
+  if (total === 0) return;
+  const bounds = lateness.bounds_seconds;
+  parts.lateness.replaceChildren(...lateness.counts.map((count, i) => {
+    const item = document.createElement("li"), column = document.createElement("i"), bar = document.createElement("span");
+    const name = document.createElement("span"), value = document.createElement("b");
+    bar.style.height = count ? `${Math.max(3, count * 100 / most)}%` : "0";
+    column.append(bar);
+    value.textContent = short.format(count);
+    name.textContent = i === 0 && bounds[0] === 0 ? "in order" : i < bounds.length ? `≤ ${roughly(bounds[i])}` : "more";
+    item.title = `${number(count)} records`;
+    item.append(column, value, name);
+    return item;
+  }));
 }
 
 function showOutcomes(parts, rows) {
@@ -271,7 +303,9 @@ function showTopic(topic, now, collapse) {
   if (!shown.asked) parts.charts.open = !collapse || !topic.ready; // later the reader decides
   shown.asked = true;
   showTiles(parts, topic, now);
+  showUpkeep(parts, topic.table);
   showOutcomes(parts, topic.rows);
+  showLateness(parts, topic.lateness);
   shown.partitions = topic.partitions;
   showPartitions(shown);
   shown.draw = () => { if (parts.charts.open) showCharts(shown, topic, now); };
@@ -297,6 +331,9 @@ function showProblems(status) {
   // without "for how long": a screen reader shall hear a problem once
   const lines = status.topics.filter(topic => !topic.ready).map(topic =>
     `${topic.topic}: ${topic.what}, since ${clock(topic.not_ready_since_ms)}.${topic.trouble ? ` Last error: ${topic.trouble}` : ""}`);
+  if (status.config.trouble) {
+    lines.push(`The configuration was not taken over at ${clock(status.config.loaded_ms)}, the one before stays: ${status.config.trouble}`);
+  }
   const box = $("problems");
   if (box.dataset.shown === lines.join("\n")) return;
   box.dataset.shown = lines.join("\n");

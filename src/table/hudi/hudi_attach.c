@@ -89,15 +89,11 @@ enum mor_status hudi_attachments(struct mor_table *head, const char *kind,
                                  struct mor_attachment **ret_attachments, size_t *ret_count,
                                  struct mor_error *err)
 {
-    struct hudi_slot slot = {0};
     struct hudi_timeline timeline = {0};
     const char *after = after_version ? after_version : "";
     MOR_TRY(check_kind(kind, err));
-    MOR_TRY(hudi_chain_head(head->store, &slot, err));
-    enum mor_status status = hudi_chain_help(head->store, &slot, err);
-    hudi_slot_done(&slot);
-    if (status == MOR_OK)
-        status = hudi_timeline_load(&timeline, head->store, hudi_of(head)->layout, err);
+    MOR_TRY(hudi_base_finish(hudi_of(head), err));
+    enum mor_status status = hudi_timeline_load(&timeline, head->store, hudi_of(head)->layout, err);
     if (status == MOR_OK)
         status = check_after(head->store, after, hudi_base_version(&timeline), err);
     if (status == MOR_OK)

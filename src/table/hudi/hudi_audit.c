@@ -21,7 +21,10 @@ struct auditing {
     struct mor_map present; // key -> struct present
     struct mor_map bases;   // group -> greatest instant of a base file, text
     struct mor_map replaced;
-    struct mor_map read; // instants whose files are known -> 1
+    struct mor_map read;    // instants whose files are known -> 1
+    struct mor_map merged;  // version 6: logs that a base file holds, as in log_key
+    struct mor_map logs;    // version 6: instant in the name and log_key -> struct present
+    struct mor_map origins; // version 6: log_key -> struct stated
     struct mor_audit_remark *remarks;
     size_t remark_count, remark_capacity;
 };
@@ -73,6 +76,13 @@ static const char *base_of(const struct auditing *audit, const char *group)
     return entry ? entry->value.pointer : "";
 }
 
+// A log of version 6 by who wrote it, whatever slice it is named by: rewrites publish the logs that
+// came in meanwhile once more, under the name of the new slice.
+static const char *log_key(struct auditing *audit, const char *group, const char *token)
+{
+    return mor_arena_printf(audit->arena, "%s %s", group, token);
+}
+
 static void take_file(struct auditing *audit, const struct hudi_instant *instant, const char *path,
                       const json_t *size, const json_t *rows)
 {
@@ -92,6 +102,9 @@ static void take_file(struct auditing *audit, const struct hudi_instant *instant
     if (!parsed.is_log)
         note_base(audit, stated->group, parsed.instant);
     mor_map_put_text(&audit->stated, path, NULL)->value.pointer = stated;
+    if (parsed.is_log && audit->table->version < 8 && json_is_integer(size))
+        mor_map_put_text(&audit->origins, log_key(audit, stated->group, parsed.token), NULL)
+            ->value.pointer = stated;
 }
 
 static void take_stat(struct auditing *audit, const struct hudi_instant *instant,
@@ -131,6 +144,36 @@ static void take_replaced(struct auditing *audit, const json_t *commit)
     }
 }
 
+static void take_plan(struct auditing *audit, const struct hudi_instant *instant)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    MOR_AUTO_FREE char *key = hudi_instant_key(audit->table->layout, instant->time,
+                                               HUDI_ACTION_COMPACTION, HUDI_REQUESTED, "");
+    HUDI_AUTO_JSON *plan = NULL;
+    if (hudi_metadata_read(audit->table->table.store, key, &plan, &err) != MOR_OK) {
+        add_remark(audit, MOR_AUDIT_UNREADABLE, instant->time, key)->text =
+            mor_arena_strdup(audit->arena, err.message);
+        return;
+    }
+    size_t n, i;
+    json_t *operation, *name;
+    json_array_foreach(json_object_get(plan, "operations"), n, operation)
+    {
+        const char *partition = hudi_json_text(operation, "partitionPath");
+        json_array_foreach(json_object_get(operation, "deltaFilePaths"), i, name)
+        {
+            const char *path = json_string_value(name);
+            const char *slash = path ? strrchr(path, '/') : NULL;
+            struct hudi_file file;
+            if (!path || !hudi_file_parse(slash ? slash + 1 : path, audit->arena, &file))
+                continue;
+            const char *group =
+                mor_arena_printf(audit->arena, "%s/%s", partition ? partition : "", file.file_id);
+            mor_map_put_text(&audit->merged, log_key(audit, group, file.token), NULL);
+        }
+    }
+}
+
 static bool states_files(enum hudi_action action)
 {
     return action == HUDI_ACTION_COMMIT || action == HUDI_ACTION_DELTACOMMIT ||
@@ -149,6 +192,8 @@ static void read_commit(struct auditing *audit, const struct hudi_instant *insta
     }
     if (!states_files(instant->completed))
         return;
+    if (audit->table->version < 8 && instant->pending == HUDI_ACTION_COMPACTION)
+        take_plan(audit, instant);
     mor_map_put_text(&audit->read, instant->time, NULL);
     const char *partition;
     json_t *stats;
@@ -193,6 +238,12 @@ static enum mor_status take_present(void *context, const char *partition, const 
     present->key = mor_arena_printf(audit->arena, "%s%s%s", partition, *partition ? "/" : "",
                                     slash ? slash + 1 : name);
     mor_map_put_text(&audit->present, present->key, NULL)->value.pointer = present;
+    if (file->is_log && audit->table->version < 8) {
+        const char *group = group_of(audit, present->key, file->file_id);
+        const char *log = log_key(audit, group, file->token);
+        MOR_AUTO_FREE char *place = mor_asprintf("%s %s", file->instant, log);
+        mor_map_put_text(&audit->logs, place, NULL)->value.pointer = present;
+    }
     return MOR_OK;
 }
 
@@ -203,7 +254,8 @@ static enum mor_status list_files(struct auditing *audit, struct mor_error *err)
     MOR_TRY(hudi_slices_build(store, &table->timeline, table->version, NULL, audit->arena,
                               &audit->listing, err));
     mor_map_done(&audit->present);
-    audit->present = (struct mor_map){0};
+    mor_map_done(&audit->logs);
+    audit->present = audit->logs = (struct mor_map){0};
     return hudi_files_visit(store, audit->arena, take_present, audit, NULL, NULL, err);
 }
 
@@ -242,6 +294,36 @@ static bool is_needed(const struct auditing *audit, const struct stated *stated)
     return strcmp(from, base) >= 0;
 }
 
+// Whether readers need a log that is named by an older slice: then it was published once more.
+static bool is_needed_again(struct auditing *audit, const struct stated *stated)
+{
+    const struct hudi_file *file = &stated->parsed;
+    return audit->table->version < 8 && file->is_log &&
+           !mor_map_find_text(&audit->replaced, stated->group) &&
+           strcmp(file->instant, base_of(audit, stated->group)) < 0 &&
+           hudi_file_belongs(file, audit->table->version, stated->file.version) &&
+           mor_map_find_text(&audit->read, base_of(audit, stated->group)) &&
+           !mor_map_find_text(&audit->merged, log_key(audit, stated->group, file->token));
+}
+
+// The copy under the name of the newest slice, stated as the log it is a copy of; NULL when it is
+// not there.
+static const struct stated *find_again(struct auditing *audit, const struct stated *stated)
+{
+    MOR_AUTO_FREE char *place = mor_asprintf("%s %s", base_of(audit, stated->group),
+                                             log_key(audit, stated->group, stated->parsed.token));
+    const struct mor_map_entry *entry = mor_map_find_text(&audit->logs, place);
+    if (!entry)
+        return NULL;
+    const struct present *present = entry->value.pointer;
+    struct stated *copy = mor_arena_calloc(audit->arena, 1, sizeof *copy);
+    *copy = *stated;
+    copy->file.key = present->key;
+    copy->parsed = present->file;
+    mor_map_put_text(&audit->stated, present->key, NULL)->value.pointer = copy;
+    return copy;
+}
+
 static enum mor_status read_object(void *context, int64_t offset, void *ret_bytes,
                                    size_t size_bytes, struct mor_error *err)
 {
@@ -276,11 +358,26 @@ static const char *writer_of(struct auditing *audit, const struct present *prese
     return named ? present->file.instant : writer_of_log(audit, present->key);
 }
 
+// A log under the name of a slice that a compaction makes, once, and not in a base file yet.
+static bool is_published_again(struct auditing *audit, const struct present *present)
+{
+    const struct hudi_file *file = &present->file;
+    const struct hudi_instant *instant = hudi_timeline_find(&audit->table->timeline, file->instant);
+    if (audit->table->version >= 8 || !file->is_log || !instant ||
+        instant->pending != HUDI_ACTION_COMPACTION)
+        return false;
+    const char *key = log_key(audit, group_of(audit, present->key, file->file_id), file->token);
+    MOR_AUTO_FREE char *place = mor_asprintf("%s %s", file->instant, key);
+    return mor_map_find_text(&audit->origins, key) && !mor_map_find_text(&audit->merged, key) &&
+           mor_map_find_text(&audit->logs, place)->value.pointer == present;
+}
+
 // Files that readers take although the commit they belong to does not name them.
 static void look_for_unnamed(struct auditing *audit, const char *key)
 {
     const struct mor_map_entry *entry = mor_map_find_text(&audit->present, key);
-    if (mor_map_find_text(&audit->stated, key) || !entry)
+    if (mor_map_find_text(&audit->stated, key) || !entry ||
+        is_published_again(audit, entry->value.pointer))
         return;
     const char *writer = writer_of(audit, entry->value.pointer);
     if (mor_map_find_text(&audit->read, writer))
@@ -349,14 +446,17 @@ static void look_for_leftovers(struct auditing *audit)
 
 static void collect_needed(struct auditing *audit, struct mor_table_audit *ret_audit)
 {
-    ret_audit->files =
-        mor_arena_calloc(audit->arena, audit->stated.count + 1, sizeof *ret_audit->files);
-    for (size_t i = 0; i < audit->stated.count; i++) {
+    size_t count = audit->stated.count; // copies are added behind
+    ret_audit->files = mor_arena_calloc(audit->arena, count + 1, sizeof *ret_audit->files);
+    for (size_t i = 0; i < count; i++) {
         const struct stated *stated = audit->stated.entries[i].value.pointer;
-        if (!is_needed(audit, stated))
+        bool again = is_needed_again(audit, stated);
+        if (!again && !is_needed(audit, stated))
             continue;
-        ret_audit->files[ret_audit->file_count++] = stated->file;
-        if (!mor_map_find_text(&audit->present, stated->file.key))
+        const struct stated *found = again ? find_again(audit, stated) : stated;
+        if (found)
+            ret_audit->files[ret_audit->file_count++] = found->file;
+        if (!found || !mor_map_find_text(&audit->present, found->file.key))
             add_remark(audit, MOR_AUDIT_MISSING, stated->file.version, stated->file.key);
     }
 }
@@ -402,5 +502,8 @@ enum mor_status hudi_audit(struct mor_table *head, struct mor_arena *arena,
     mor_map_done(&audit.bases);
     mor_map_done(&audit.replaced);
     mor_map_done(&audit.read);
+    mor_map_done(&audit.merged);
+    mor_map_done(&audit.logs);
+    mor_map_done(&audit.origins);
     return status;
 }

@@ -9,37 +9,30 @@
 
 // ---- pending instants ---------------------------------------------------------------------------
 
-enum owner { OWNER_OTHER, OWNER_CHAIN, OWNER_OLDER };
-
-static enum mor_status find_owner(struct hudi_table *table, const struct hudi_instant *instant,
-                                  enum owner *ret_owner, struct mor_error *err)
+// Versions of this program that wrote data files before a commit was decided left their name in
+// what was pending meanwhile.
+static enum mor_status is_of_older(struct hudi_table *table, const struct hudi_instant *instant,
+                                   bool *ret_older, struct mor_error *err)
 {
-    *ret_owner = OWNER_OTHER;
-    if (!instant->inflight)
+    *ret_older = false;
+    if (!instant->inflight || instant->pending != HUDI_ACTION_DELTACOMMIT)
         return MOR_OK;
     MOR_AUTO_FREE char *key =
         hudi_instant_key(table->layout, instant->time, instant->pending, HUDI_INFLIGHT, "");
     HUDI_AUTO_JSON *json = NULL;
     enum mor_status status = hudi_metadata_read(table->table.store, key, &json, err);
-    if (status == MOR_NOT_FOUND) {
-        *err = MOR_ERROR_INIT;
-        return MOR_OK; // taken back since it was listed; looked at again
-    }
-    if (status != MOR_OK)
+    if (status == MOR_NOT_FOUND)
+        *err = MOR_ERROR_INIT; // taken back since it was listed
+    else if (status != MOR_OK)
         return status;
-    const json_t *extra = json_object_get(json, "extraMetadata");
-    if (hudi_json_text(extra, HUDI_SLOT_KEY))
-        *ret_owner = OWNER_CHAIN;
-    else if (hudi_json_text(extra, HUDI_INSTANCE_KEY))
-        *ret_owner = OWNER_OLDER;
+    *ret_older = hudi_json_text(json_object_get(json, "extraMetadata"), HUDI_INSTANCE_KEY) != NULL;
     return MOR_OK;
 }
 
-// Looks at what is pending. *ret_again: the chain is about to complete something.
+// CONFLICT, with the words of a RETRY, when another writer's commit is pending.
 static enum mor_status check_pending(struct hudi_table *table, struct mor_map *failed,
-                                     bool *ret_again, struct mor_error *err)
+                                     struct mor_error *err)
 {
-    *ret_again = false;
     for (size_t i = 0; i < table->timeline.count; i++) {
         const struct hudi_instant *instant = &table->timeline.instants[i];
         if (instant->completed != HUDI_ACTION_NONE)
@@ -54,20 +47,29 @@ static enum mor_status check_pending(struct hudi_table *table, struct mor_map *f
         default:
             continue; // plans and housekeeping: no rows of theirs can become visible by our commit
         }
-        enum owner owner = OWNER_OTHER;
-        MOR_TRY(find_owner(table, instant, &owner, err));
-        if (owner == OWNER_CHAIN)
-            *ret_again = true;
-        else if (owner == OWNER_OLDER && failed)
-            mor_map_put_text(failed, instant->time, NULL);
-        else
+        bool older = false;
+        if (failed)
+            MOR_TRY(is_of_older(table, instant, &older, err));
+        if (!older)
             return mor_error_set(
-                err, MOR_RETRY,
+                err, MOR_CONFLICT,
                 "instant %s (%s) of another writer is pending; writing goes on when it is "
                 "completed, or rolled back with that writer's own tool",
                 instant->time, hudi_action_name(instant->pending));
+        mor_map_put_text(failed, instant->time, NULL);
     }
     return MOR_OK;
+}
+
+enum mor_status hudi_base_finish(struct hudi_table *table, struct mor_error *err)
+{
+    struct hudi_slot head = {0};
+    if (!table->lock)
+        return MOR_OK;
+    MOR_TRY(hudi_chain_head(table->table.store, &head, err));
+    enum mor_status status = hudi_chain_help(table->table.store, &head, err);
+    hudi_slot_done(&head);
+    return status;
 }
 
 static enum mor_status finish_head(struct hudi_table *table, struct mor_error *err)
@@ -79,25 +81,40 @@ static enum mor_status finish_head(struct hudi_table *table, struct mor_error *e
     return hudi_chain_help(table->table.store, &table->head, err);
 }
 
-enum mor_status hudi_base_settle(struct hudi_table *table, struct mor_map *failed,
-                                 struct mor_error *err)
+static void note_times(struct hudi_table *table)
 {
-    bool again = true;
-    for (int i = 0; i < SETTLE_ROUNDS && again; i++) {
-        MOR_TRY(finish_head(table, err));
-        MOR_TRY(hudi_timeline_load(&table->timeline, table->table.store, table->layout, err));
-        MOR_TRY(check_pending(table, failed, &again, err));
-    }
-    if (again)
-        return mor_error_set(err, MOR_RETRY,
-                             "a commit of this program is pending on the timeline, but is not the "
-                             "last one that was decided");
     MOR_LOCKED(&table->mutex);
     const char *const times[] = {table->timeline.last, table->head.instant, table->head.completion};
     for (size_t i = 0; i < 3; i++) {
         if (strcmp(times[i], table->last_time) > 0)
             memcpy(table->last_time, times[i], sizeof table->last_time);
     }
+}
+
+enum mor_status hudi_base_settle(struct hudi_table *table, struct mor_map *failed,
+                                 struct mor_error *err)
+{
+    enum mor_status status = MOR_CONFLICT;
+    uint64_t looked = UINT64_MAX;
+    MOR_TRY(finish_head(table, err));
+    // what is pending may be of the next slot, on its way to its places just now
+    for (int i = 0; i < SETTLE_ROUNDS && status == MOR_CONFLICT && looked != table->head.number;
+         i++) {
+        looked = table->head.number;
+        MOR_TRY(hudi_timeline_load(&table->timeline, table->table.store, table->layout, err));
+        status = check_pending(table, failed, err);
+        if (status == MOR_CONFLICT) {
+            struct mor_error words = *err;
+            MOR_TRY(finish_head(table, err));
+            *err = words;
+        }
+    }
+    if (status == MOR_CONFLICT)
+        err->status = status = MOR_RETRY;
+    if (status != MOR_OK)
+        return status;
+    *err = MOR_ERROR_INIT;
+    note_times(table);
     return MOR_OK;
 }
 
@@ -174,8 +191,14 @@ static void see(struct hudi_table *table)
 enum mor_status hudi_base_follow(struct hudi_table *table, struct mor_error *err)
 {
     if (head_is_gone(table)) {
-        MOR_TRY(put_follow(table, err));
+        enum mor_status status = put_follow(table, err);
+        if (status != MOR_OK && status != MOR_CONFLICT)
+            return status;
+        *err = MOR_ERROR_INIT; // another instance found out first
         MOR_TRY(finish_head(table, err));
+        if (head_is_gone(table))
+            return mor_error_set(err, MOR_RETRY, "commit %s was taken back just now",
+                                 table->head.version);
     }
     // an old commit may also be missing because it was archived; the newest never is
     bool back = strcmp(table->seen, hudi_base_version(&table->timeline)) > 0;

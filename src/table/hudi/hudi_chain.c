@@ -246,7 +246,18 @@ enum mor_status hudi_chain_head(struct mor_store *store, struct hudi_slot *ret_h
             *ret_head = (struct hudi_slot){0};
             return MOR_OK;
         }
+        MOR_TRY(mor_fault("hudi.listed", err));
         status = hudi_chain_read(store, number, ret_head, err);
+        if (status != MOR_OK)
+            continue;
+        // Between the list and the read the number may have been cleaned away and taken again by a
+        // change that is not in the chain. What is read while nothing follows it is.
+        uint64_t after = 0;
+        status = greatest(store, &after, err);
+        if (status == MOR_OK && after != number)
+            status = MOR_NOT_FOUND;
+        if (status != MOR_OK)
+            hudi_slot_done(ret_head);
     }
     return status == MOR_NOT_FOUND ? mor_error_set(err, MOR_RETRY, "slots come and go") : status;
 }
@@ -467,6 +478,18 @@ static enum mor_status publish(struct mor_store *store, const struct hudi_slot *
     return mor_store_sync(store, err);
 }
 
+// The first of the moves at the end that all go to the folder of the last: they share its sync.
+static size_t find_tail(const struct hudi_slot *slot)
+{
+    size_t tail = slot->move_count - 1;
+    const char *last = slot->moves[tail].to, *slash = strrchr(last, '/');
+    size_t length = slash ? (size_t)(slash + 1 - last) : 0;
+    while (tail > 0 && strncmp(slot->moves[tail - 1].to, last, length) == 0 &&
+           !strchr(slot->moves[tail - 1].to + length, '/'))
+        tail--;
+    return tail;
+}
+
 enum mor_status hudi_chain_help(struct mor_store *store, const struct hudi_slot *slot,
                                 struct mor_error *err)
 {
@@ -479,13 +502,16 @@ enum mor_status hudi_chain_help(struct mor_store *store, const struct hudi_slot 
     MOR_TRY(mor_fault("hudi.help", err));
     for (size_t i = 0; i < slot->partition_count; i++)
         MOR_TRY(put_partition(store, slot->partitions[i], slot->instant, err));
-    for (size_t i = 0; i + 1 < slot->move_count; i++)
+    size_t tail = find_tail(slot);
+    for (size_t i = 0; i < tail; i++)
         MOR_TRY(move_one(store, slot, &slot->moves[i], err));
     // every file is durable, its name included, before anybody can see the commit
     MOR_TRY(mor_store_sync(store, err));
     MOR_TRY(mor_fault("hudi.renamed", err));
     for (size_t i = 0; i < slot->delete_count; i++)
         MOR_TRY(mor_store_delete(store, slot->deletes[i], false, err));
+    for (size_t i = tail; i + 1 < slot->move_count; i++)
+        MOR_TRY(move_one(store, slot, &slot->moves[i], err));
     MOR_TRY(publish(store, slot, err));
     return mor_fault("hudi.published", err);
 }

@@ -62,8 +62,8 @@ struct hudi_slot {
     enum hudi_action completed;      // of the instant's completed file, NONE = there is none
     const char **partitions;         // that get their metadata file first
     size_t partition_count;
-    struct hudi_move
-        *moves; // in this order; all names are durable before the last, which publishes
+    // In this order. The last publishes; all names in other folders are durable before.
+    struct hudi_move *moves;
     size_t move_count;
     const char **deletes; // keys that go before the last move
     size_t delete_count;

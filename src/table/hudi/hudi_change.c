@@ -5,6 +5,9 @@
 #include "moraine/base/fault.h"
 #include "moraine/base/thread.h"
 
+// Slots between two cleanings.
+#define CLEAN_EVERY 64
+
 static const char *later_of(const char *a, const char *b)
 {
     return strcmp(a, b) > 0 ? a : b;
@@ -114,6 +117,30 @@ static enum mor_status stage_completed(struct hudi_change *change, const char *t
     return hudi_change_put(change, key, completed->data, completed->size_bytes, err);
 }
 
+// Old slots go now and then; what fails is tried again by a later change.
+static void clean_slots(struct mor_store *store, uint64_t head)
+{
+    struct mor_error ignored = MOR_ERROR_INIT;
+    if (head % CLEAN_EVERY == 0)
+        (void)!hudi_chain_clean(store, head, HUDI_SLOTS_KEPT, &ignored);
+}
+
+// Instants are picked before they are decided: of two instances in the same millisecond, a rewrite
+// may only see at its end that a commit, which comes after its base, took the same one.
+static enum mor_status check_instant(struct hudi_change *change, struct mor_error *err)
+{
+    struct hudi_table *table = change->table;
+    struct hudi_timeline timeline = {0};
+    if (change->slot.kind != HUDI_SLOT_REWRITE)
+        return MOR_OK;
+    MOR_TRY(hudi_timeline_load(&timeline, table->table.store, table->layout, err));
+    bool taken = hudi_timeline_find(&timeline, change->slot.instant) != NULL;
+    hudi_timeline_done(&timeline);
+    return taken ? mor_error_set(err, MOR_CONFLICT, "instant %s is another's by now",
+                                 change->slot.instant)
+                 : MOR_OK;
+}
+
 enum mor_status hudi_change_decide(struct hudi_change *change, const struct hudi_slot *base,
                                    const char *timeline_last, const struct mor_buffer *completed,
                                    enum mor_status (*recheck)(void *context, struct mor_error *err),
@@ -126,6 +153,7 @@ enum mor_status hudi_change_decide(struct hudi_change *change, const struct hudi
     MOR_TRY(mor_fault("hudi.sync", err));
     MOR_TRY(mor_store_sync(store, err));
     MOR_TRY(mor_fault("hudi.staged", err));
+    MOR_TRY(check_instant(change, err));
     if (recheck)
         MOR_TRY(recheck(context, err));
     slot->number = base->number + 1;
@@ -138,8 +166,10 @@ enum mor_status hudi_change_decide(struct hudi_change *change, const struct hudi
     change->decided = status == MOR_OK || status == MOR_UNKNOWN;
     if (status != MOR_OK)
         return status;
-    if (hudi_chain_help(store, slot, err) == MOR_OK)
+    if (hudi_chain_help(store, slot, err) == MOR_OK) {
+        clean_slots(store, slot->number);
         return MOR_OK;
+    }
     // it is decided, so "failed" would be a lie
     mor_error_wrap(err, "commit %s is decided, but not completed yet", slot->instant);
     err->status = MOR_UNKNOWN;

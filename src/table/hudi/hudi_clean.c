@@ -262,7 +262,7 @@ static enum mor_status expire(struct hudi_expiring *expiring, bool dry_run,
     struct hudi_table *table = expiring->table;
     struct mor_expiry expiry = {0};
     MOR_TRY(hudi_properties_unchanged(table, err));
-    MOR_TRY(mor_lock_check(table->lock, err));
+    MOR_TRY(hudi_instance_check(table, err));
     MOR_TRY(hudi_base_settle(table, NULL, err));
     MOR_TRY(hudi_base_follow(table, err));
     MOR_TRY(find_oldest(expiring, err));

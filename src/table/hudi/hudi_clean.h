@@ -29,6 +29,12 @@ enum mor_status hudi_expire(struct mor_table *table, const struct mor_retention 
                             bool dry_run, struct mor_arena *arena, struct mor_expiry *ret_expiry,
                             struct mor_error *err) MOR_CHECKED;
 
+// ---- hudi_clean_files.c -------------------------------------------------------------------------
+
+enum mor_status hudi_data_files(struct mor_table *table, struct mor_arena *arena,
+                                struct mor_slice **ret_files, size_t *ret_count,
+                                struct mor_error *err) MOR_CHECKED;
+
 // ---- hudi_clean_publish.c -----------------------------------------------------------------------
 
 // Deletes the files, with a clean instant that names them.

@@ -124,14 +124,9 @@ enum mor_status hudi_property(struct mor_table *head, const char *key, bool refr
     }
     // a table that was deleted must not look like one without commits
     MOR_TRY(hudi_properties_unchanged(table, err));
-    struct hudi_slot slot = {0};
+    MOR_TRY(hudi_base_finish(table, err));
     struct hudi_timeline timeline = {0};
-    MOR_TRY(hudi_chain_head(head->store, &slot, err));
-    // what is decided counts, so it is finished first
-    enum mor_status status = hudi_chain_help(head->store, &slot, err);
-    hudi_slot_done(&slot);
-    if (status == MOR_OK)
-        status = hudi_timeline_load(&timeline, head->store, table->layout, err);
+    enum mor_status status = hudi_timeline_load(&timeline, head->store, table->layout, err);
     if (status == MOR_OK)
         status = find_now(table, &timeline, key, arena, ret_value, err);
     hudi_timeline_done(&timeline);

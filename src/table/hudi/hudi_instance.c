@@ -47,6 +47,14 @@ enum mor_status hudi_instance_open(struct hudi_table *table, const char *instanc
                : status;
 }
 
+enum mor_status hudi_instance_check(const struct hudi_table *table, struct mor_error *err)
+{
+    enum mor_status status = mor_lock_check(table->lock, err);
+    if (status == MOR_FENCED)
+        err->status = status = MOR_FATAL;
+    return status;
+}
+
 // ---- turns --------------------------------------------------------------------------------------
 
 // False when somebody else keeps the lock. `stuck`: the words for a holder that was waited for in

@@ -5,7 +5,9 @@
 // before its plan appears is in neither: named by the old slice, not in the plan. As soon as the
 // compaction is completed its rows are gone. So when a plan is seen for the first time, and before
 // any log takes its name, such logs are put into the new slice as well, byte for byte: their blocks
-// carry the instant of their commit, and merging a commit twice in a row changes nothing.
+// carry the instant of their commit, and merging a commit twice in a row changes nothing. Only the
+// newest slice is mended: what an older one missed was found when that was the newest, and a delete
+// of it must not come after younger rows that were merged since.
 #include "hudi/hudi_table.h"
 
 struct raced {
@@ -18,16 +20,16 @@ struct raced {
 struct operation {
     const char *partition, *file_id;
     const char *base_instant;
-    const json_t *merged;         // names of logs
-    char instant[HUDI_TIME_SIZE]; // of the slice that logs go to now
-    int32_t version;              // greatest one there
-    struct mor_map there;         // tokens of its logs
+    const json_t *merged; // names of logs
+    int32_t version;      // greatest one of the new slice
+    struct mor_map there; // tokens of its logs
     struct raced *raced;
     size_t raced_count, raced_capacity;
 };
 
 struct mending {
     struct hudi_table *table;
+    const char *instant; // of the plan, and so of the new slice
     struct mor_arena arena;
     struct mor_map operations; // partition, zero byte, file id -> struct operation
     struct mor_map partitions;
@@ -55,14 +57,13 @@ static void add_operations(struct mending *mending, const json_t *plan)
         const char *base = hudi_json_text(json, "baseInstantTime");
         const struct hudi_group *group =
             file_id ? hudi_group_find(mending->table, partition ? partition : "", file_id) : NULL;
-        if (!group || !base)
+        if (!group || !base || strcmp(group->name_instant, mending->instant) != 0)
             continue;
         struct operation *operation = mor_arena_calloc(&mending->arena, 1, sizeof *operation);
         operation->partition = group->partition;
         operation->file_id = file_id;
         operation->base_instant = base;
         operation->merged = json_object_get(json, "deltaFilePaths");
-        memcpy(operation->instant, group->name_instant, sizeof operation->instant);
         operation_entry(mending, group->partition, file_id, true)->value.pointer = operation;
         mor_map_put_text(&mending->partitions, group->partition, NULL);
     }
@@ -107,7 +108,7 @@ static void judge_file(struct mending *mending, const char *partition, const cha
     if (!entry)
         return;
     struct operation *operation = entry->value.pointer;
-    if (strcmp(file.instant, operation->instant) == 0) {
+    if (strcmp(file.instant, mending->instant) == 0) {
         mor_map_put_text(&operation->there, file.token, NULL);
         operation->version = file.version > operation->version ? file.version : operation->version;
         return;
@@ -151,7 +152,7 @@ static enum mor_status copy_raced(struct mending *mending, struct operation *ope
         if (mor_map_find_text(&operation->there, raced->token))
             continue;
         MOR_AUTO_FREE char *name =
-            mor_asprintf(".%s_%s.log.%d_%s", operation->file_id, operation->instant,
+            mor_asprintf(".%s_%s.log.%d_%s", operation->file_id, mending->instant,
                          ++operation->version, raced->token);
         MOR_AUTO_FREE char *from = hudi_data_key(operation->partition, raced->name);
         MOR_AUTO_FREE char *to = hudi_data_key(operation->partition, name);
@@ -190,7 +191,7 @@ static enum mor_status mend(struct mending *mending, const struct hudi_instant *
 static enum mor_status mend_plan(struct hudi_table *table, const struct hudi_instant *instant,
                                  struct mor_error *err)
 {
-    struct mending mending = {.table = table};
+    struct mending mending = {.table = table, .instant = instant->time};
     mor_arena_init(&mending.arena, 0, NULL);
     enum mor_status status = mend(&mending, instant, err);
     for (size_t i = 0; i < mending.operations.count; i++)

@@ -318,9 +318,8 @@ static enum mor_status open_existing(struct hudi_table *table,
     MOR_TRY(read_schema(table, &existing, err));
     enum mor_status status =
         mor_table_normalise_schema(MOR_FORMAT_HUDI, options->schema, &wanted, err);
-    bool added = false;
     if (status == MOR_OK)
-        status = mor_table_evolve_schema(existing, wanted, &table->table.schema, &added, err);
+        status = mor_schema_join(existing, wanted, &table->table.schema, err);
     mor_schema_free(existing);
     mor_schema_free(wanted);
     if (status != MOR_OK)

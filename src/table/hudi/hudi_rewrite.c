@@ -118,7 +118,7 @@ enum mor_status hudi_rewrite_begin(struct mor_table *head, enum mor_rewrite_kind
 {
     struct hudi_table *table = hudi_of(head);
     MOR_TRY(hudi_properties_unchanged(table, err));
-    MOR_TRY(mor_lock_check(table->lock, err));
+    MOR_TRY(hudi_instance_check(table, err));
     MOR_TRY(hudi_base_settle(table, NULL, err));
     MOR_TRY(check_schema(table, err));
     struct hudi_rewrite *rewrite = mor_calloc(1, sizeof *rewrite);

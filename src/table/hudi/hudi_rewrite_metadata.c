@@ -75,15 +75,11 @@ static enum mor_status put_merge_plan(struct hudi_rewrite *rewrite, struct mor_e
     return hudi_change_put(&rewrite->change, inflight, "", 0, err);
 }
 
-// The inflight file of a replacement carries the mark by which other instances know that the chain
-// completes it.
 static enum mor_status put_cluster_plan(struct hudi_rewrite *rewrite, struct mor_error *err)
 {
     struct hudi_table *table = hudi_rewrite_table(rewrite);
-    json_t *extra = json_object();
-    json_object_set_new(extra, HUDI_INSTANCE_KEY, json_string(table->instance));
-    json_object_set_new(extra, HUDI_SLOT_KEY, json_string(rewrite->change.slot.batch));
-    HUDI_AUTO_JSON *json = hudi_commit_build(table, rewrite->instant, NULL, 0, "CLUSTER", extra);
+    HUDI_AUTO_JSON *json =
+        hudi_commit_build(table, rewrite->instant, NULL, 0, "CLUSTER", json_object());
     MOR_AUTO_BUFFER bytes = {0};
     MOR_TRY(hudi_commit_encode(table, json, &bytes, err));
     enum hudi_action action = HUDI_ACTION_REPLACECOMMIT;

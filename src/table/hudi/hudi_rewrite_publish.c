@@ -182,7 +182,7 @@ static enum mor_status attempt(struct hudi_rewrite *rewrite, struct mor_rewrite_
     struct hudi_table *table = hudi_rewrite_table(rewrite);
     size_t count = 0;
     MOR_TRY(hudi_properties_unchanged(table, err));
-    MOR_TRY(mor_lock_check(table->lock, err));
+    MOR_TRY(hudi_instance_check(table, err));
     MOR_TRY(hudi_base_settle(table, NULL, err));
     MOR_TRY(hudi_base_follow(table, err));
     MOR_TRY(find_fitting(rewrite, &count, err));

@@ -180,11 +180,10 @@ enum mor_status hudi_schema_join(const struct hudi_table *table, const char *new
     for (size_t i = 0; i < count; i++)
         derived[i] = stored->children[stored->child_count - table->derived_count + i].name;
     struct mor_schema *theirs = NULL, *joined = NULL;
-    bool added = false;
     char *json = NULL;
     MOR_TRY(hudi_schema_parse(newest, derived, count, &theirs, err));
-    enum mor_status status = mor_table_evolve_schema(theirs, ours, &joined, &added, err);
-    if (status == MOR_OK && joined->root.child_count == ours->root.child_count) {
+    enum mor_status status = mor_schema_join(theirs, ours, &joined, err);
+    if (status == MOR_OK && mor_table_types_equal(&joined->root, &ours->root)) {
         json = mor_strdup(table->schema_json);
     } else if (status == MOR_OK) {
         for (size_t i = 0; i < count; i++)

@@ -14,10 +14,9 @@
 #define HUDI_META_COLUMNS  5
 #define HUDI_KEY_COLUMN    "_hoodie_record_key"
 #define HUDI_COMMIT_COLUMN "_hoodie_commit_time"
-#define HUDI_LOCK_KEY      ".hoodie/moraine/lock" // while a table is opened
+#define HUDI_LOCK_KEY      ".hoodie/moraine/lock"     // while a table is opened
 #define HUDI_ARCHIVED_KEY  ".hoodie/moraine/archived" // there once instants left the timeline
-#define HUDI_INSTANCE_KEY  "moraine.instance" // in the metadata of commits and inflight instants
-#define HUDI_SLOT_KEY      "moraine.slot" // in inflight instants: their slot, which completes them
+#define HUDI_INSTANCE_KEY  "moraine.instance"         // in the metadata of commits: who wrote it
 #define HUDI_PARTITION_BY_KEY                                                                      \
     "moraine.partition.by" // in hoodie.properties: "day(created_at),region"
 #define HUDI_PAYLOAD_ORDERING "org.apache.hudi.common.model.DefaultHoodieRecordPayload"
@@ -238,6 +237,9 @@ enum mor_status hudi_commit_encode(const struct hudi_table *table, const json_t 
 // Takes the lock of the instance: RETRY with words when one of that name has the table open.
 enum mor_status hudi_instance_open(struct hudi_table *table, const char *instance,
                                    struct mor_error *err) MOR_CHECKED;
+// FATAL when somebody removed the lock: another process may use the name by now.
+enum mor_status hudi_instance_check(const struct hudi_table *table,
+                                    struct mor_error *err) MOR_CHECKED;
 // Waits for the turn of this instance, in vain after table->turn_wait_ms. Turns only save work.
 void hudi_turn_take(struct hudi_table *table);
 void hudi_turn_release(struct hudi_table *table);
@@ -253,6 +255,8 @@ enum mor_status hudi_base_settle(struct hudi_table *table, struct mor_map *faile
                                  struct mor_error *err) MOR_CHECKED;
 // After settling: notices that the table was taken back, and says so in the chain.
 enum mor_status hudi_base_follow(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;
+// Finishes what is decided, so that it can be read. Any thread; handles for reading change nothing.
+enum mor_status hudi_base_finish(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;
 // What the next commit builds on: head, timeline and file groups, after a look at whether the table
 // was taken back.
 enum mor_status hudi_base_load(struct hudi_table *table, struct mor_error *err) MOR_CHECKED;

@@ -12,9 +12,6 @@
 #include "moraine/base/fault.h"
 #include "moraine/base/thread.h"
 
-// Slots are cleaned away every so many commits of the chain.
-#define CLEAN_EVERY 64
-
 char *hudi_data_key(const char *partition, const char *name)
 {
     return *partition ? mor_asprintf("%s/%s", partition, name) : mor_strdup(name);
@@ -27,7 +24,7 @@ static enum mor_status begin(struct hudi_table *table, struct hudi_write *write,
 {
     // first whether the table is there at all: its lock goes with it
     MOR_TRY(hudi_properties_unchanged(table, err));
-    MOR_TRY(mor_lock_check(table->lock, err));
+    MOR_TRY(hudi_instance_check(table, err));
     hudi_turn_take(table);
     MOR_TRY(mor_fault("hudi.begin", err));
     MOR_TRY(hudi_base_load(table, err));
@@ -221,7 +218,7 @@ static enum mor_status check_head(struct hudi_table *table, struct hudi_write *w
 {
     // first whether the table is there at all: its lock goes with it
     MOR_TRY(hudi_properties_unchanged(table, err));
-    MOR_TRY(mor_lock_check(table->lock, err));
+    MOR_TRY(hudi_instance_check(table, err));
     struct hudi_timeline before = table->timeline;
     table->timeline = (struct hudi_timeline){0};
     enum mor_status status =
@@ -307,16 +304,12 @@ static enum mor_status add_pending(struct hudi_table *table, struct hudi_write *
         hudi_instant_key(table->layout, write->instant, HUDI_ACTION_DELTACOMMIT, HUDI_INFLIGHT, "");
     MOR_AUTO_FREE char *requested = hudi_instant_key(table->layout, write->instant,
                                                      HUDI_ACTION_DELTACOMMIT, HUDI_REQUESTED, "");
-    MOR_AUTO_FREE char *slot = mor_asprintf("%llu", (unsigned long long)(table->head.number + 1));
-    json_t *extra = json_object();
-    json_object_set_new(extra, HUDI_INSTANCE_KEY, json_string(table->instance));
-    json_object_set_new(extra, HUDI_SLOT_KEY, json_string(slot));
-    HUDI_AUTO_JSON *json = hudi_commit_build(table, write->instant, NULL, 0, "UPSERT", extra);
+    HUDI_AUTO_JSON *json =
+        hudi_commit_build(table, write->instant, NULL, 0, "UPSERT", json_object());
     MOR_AUTO_BUFFER bytes = {0};
     MOR_TRY(hudi_commit_encode(table, json, &bytes, err));
-    // the mark of whose it is comes first
-    MOR_TRY(hudi_change_put(&write->change, inflight, bytes.data, bytes.size_bytes, err));
-    return hudi_change_put(&write->change, requested, "", 0, err);
+    MOR_TRY(hudi_change_put(&write->change, requested, "", 0, err));
+    return hudi_change_put(&write->change, inflight, bytes.data, bytes.size_bytes, err);
 }
 
 static enum mor_status decide(struct hudi_table *table, struct hudi_write *write,
@@ -345,11 +338,6 @@ static void adopt(struct hudi_table *table, struct hudi_write *write, json_t *ex
     }
     hudi_extra_remember(table, write->instant, extra);
     hudi_base_advance(table, &write->change.slot);
-    struct mor_error ignored = MOR_ERROR_INIT;
-    if (table->head.number % CLEAN_EVERY == 0 &&
-        hudi_chain_clean(table->table.store, table->head.number, HUDI_SLOTS_KEPT, &ignored) !=
-            MOR_OK)
-        return; // tried again after some more commits
 }
 
 enum mor_status hudi_write_commit(struct mor_write *base, const struct mor_property *properties,

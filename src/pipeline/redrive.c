@@ -1,0 +1,443 @@
+// Dead letters through the pipeline again.
+//
+//   1. mark     "redrive", with the id of the batch that will take them
+//   2. commit   the batch on the table of rows; offsets stay where they are
+//   3. mark     "redriven"
+//
+// What stands at 1 without 3 after a crash was taken by a batch that is in the table or never will
+// be: the instance name of a redrive belongs to one process at a time, so the batch of a dead one
+// cannot land any more, and the history of the table tells.
+#include <jansson.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "moraine/base/fault.h"
+#include "moraine/base/map.h"
+#include "moraine/merge.h"
+#include "pipeline_internal.h"
+
+#define LETTERS_MAX   10000 // of one batch
+#define BYTES_MAX     (16u << 20)
+#define IDLE_POLL_US  2000
+#define OFFER_POLL_US 1000
+
+struct coordinates {
+    int64_t offset;
+    int64_t partition;
+};
+
+// What the sink of the committer is told: which letters are dead again.
+struct refusals {
+    struct mor_letter_sink sink;
+    struct mor_map coordinates;
+};
+
+struct redrive {
+    const struct mor_redrive_options *options;
+    struct mor_config config; // as the service's, under another name
+    char *instance;
+    struct mor_pipeline pipeline;
+    struct mor_letter_sink *letters; // the table of letters
+    struct refusals refusals;
+    struct mor_redrive_report report;
+};
+
+static struct coordinates coordinates_of(const struct mor_batch *letters, size_t row)
+{
+    return (struct coordinates){mor_vector_i64(&letters->columns[LETTER_OFFSET], row),
+                                mor_vector_i32(&letters->columns[LETTER_PARTITION], row)};
+}
+
+// ---- what is dead again -------------------------------------------------------------------------
+
+static enum mor_status note_refusals(struct mor_letter_sink *sink,
+                                     const struct mor_letter_rows *rows, size_t count,
+                                     const struct mor_range *ranges, size_t range_count,
+                                     struct mor_ledger *after, struct mor_error *err)
+{
+    (void)ranges;
+    (void)range_count;
+    (void)after;
+    (void)err;
+    struct refusals *refusals = (struct refusals *)sink;
+    for (size_t i = 0; i < count; i++)
+        for (size_t row = rows[i].first; row < rows[i].first + rows[i].count; row++) {
+            struct coordinates key = coordinates_of(rows[i].batch, row);
+            (void)mor_map_put(&refusals->coordinates, &key, sizeof key, NULL);
+        }
+    return MOR_OK;
+}
+
+static void nothing_to_follow(struct mor_letter_sink *sink, const struct mor_ledger *after)
+{
+    (void)sink;
+    (void)after;
+}
+
+static void nothing_to_free(struct mor_letter_sink *sink)
+{
+    (void)sink;
+}
+
+static const struct mor_letter_sink_ops refusal_ops = {note_refusals, nothing_to_follow,
+                                                       nothing_to_free};
+
+// ---- what a crash left --------------------------------------------------------------------------
+
+// The ledger of the commit that took the batch, NULL when there is none. The caller releases it.
+static enum mor_status find_in_history(struct redrive *redrive, const char *batch,
+                                       json_t **ret_ledger, struct mor_error *err)
+{
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    struct mor_commit_info *commits;
+    size_t count;
+    *ret_ledger = NULL;
+    enum mor_status status =
+        mor_table_history(redrive->pipeline.table, &arena, &commits, &count, err);
+    for (size_t i = 0; status == MOR_OK && i < count && *ret_ledger == NULL; i++)
+        for (size_t p = 0; p < commits[i].property_count && *ret_ledger == NULL; p++) {
+            const struct mor_property *property = &commits[i].properties[p];
+            if (strcmp(property->key, LEDGER_PROPERTY) == 0 && strstr(property->value, batch))
+                *ret_ledger = json_loads(property->value, 0, NULL);
+        }
+    mor_arena_done(&arena);
+    return status;
+}
+
+static bool is_refused(json_t *refused, const struct mor_batch *marks, size_t row)
+{
+    struct coordinates at = coordinates_of(marks, row);
+    char text[64];
+    (void)snprintf(text, sizeof text, "%lld:%lld", (long long)at.partition, (long long)at.offset);
+    size_t i;
+    json_t *one;
+    json_array_foreach(refused, i, one)
+    {
+        if (strcmp(json_string_value(one) != NULL ? json_string_value(one) : "", text) == 0)
+            return true;
+    }
+    return false;
+}
+
+// Marks of one batch that are neither finished nor known to have failed.
+static enum mor_status settle_batch(struct redrive *redrive, const struct mor_batch *marks,
+                                    const char *batch, struct mor_error *err)
+{
+    json_t *ledger;
+    MOR_TRY(find_in_history(redrive, batch, &ledger, err));
+    if (ledger == NULL)
+        return MOR_OK; // its letters still wait
+    struct mor_batch *landed = mor_batch_new(marks->schema, NULL);
+    for (uint32_t row = 0; row < marks->row_count; row++)
+        if (!is_refused(json_object_get(ledger, "refused"), marks, row))
+            mor_batch_append_rows(landed, marks, &row, 1);
+    const struct mor_letter_rows rows = {landed, 0, landed->row_count};
+    enum mor_status status =
+        mor_letter_table_mark(redrive->letters, &rows, 1, LETTER_REDRIVEN, batch, err);
+    mor_batch_free(landed);
+    json_decref(ledger);
+    return status;
+}
+
+// Reads every mark "redrive" whose coordinates have no "redriven".
+static enum mor_status settle_marks(struct redrive *redrive, struct mor_error *err)
+{
+    struct mor_map batches = {0}; // batch id -> its marks
+    struct mor_dead_letters *open;
+    MOR_TRY(mor_dead_letter_marks_open(redrive->options->topic->dead_letter.location, &open, err));
+    struct mor_batch *rows = mor_batch_new(mor_dead_letters_schema(open), NULL);
+    enum mor_status status;
+    while ((status = mor_dead_letters_next(open, rows, err)) == MOR_OK && rows->row_count > 0) {
+        for (uint32_t row = 0; row < rows->row_count; row++) {
+            size_t size;
+            const uint8_t *id = mor_vector_bytes_at(&rows->columns[LETTER_REASON], row, &size);
+            struct mor_map_entry *entry = mor_map_put(&batches, id, size, NULL);
+            if (entry->value.pointer == NULL)
+                entry->value.pointer = mor_batch_new(rows->schema, NULL);
+            mor_batch_append_rows(entry->value.pointer, rows, &row, 1);
+        }
+    }
+    for (size_t i = 0; i < batches.count; i++) {
+        MOR_AUTO_FREE char *id = mor_strndup(batches.entries[i].key, batches.entries[i].key_size);
+        if (status == MOR_OK)
+            status = settle_batch(redrive, batches.entries[i].value.pointer, id, err);
+        mor_batch_free(batches.entries[i].value.pointer);
+    }
+    mor_map_done(&batches);
+    mor_batch_free(rows);
+    mor_dead_letters_free(open);
+    return status;
+}
+
+// ---- one batch ----------------------------------------------------------------------------------
+
+static const uint8_t *bytes_at(const struct mor_vector *column, size_t row, size_t *ret_size)
+{
+    *ret_size = 0;
+    return mor_vector_is_null(column, row) ? NULL : mor_vector_bytes_at(column, row, ret_size);
+}
+
+static struct mor_record record_of(const struct mor_batch *letters, size_t row)
+{
+    const struct mor_vector *timestamp = &letters->columns[LETTER_TIMESTAMP];
+    struct mor_record record = {
+        .offset = mor_vector_i64(&letters->columns[LETTER_OFFSET], row),
+        .partition = mor_vector_i32(&letters->columns[LETTER_PARTITION], row),
+        .timestamp_ms =
+            mor_vector_is_null(timestamp, row) ? -1 : mor_vector_i64(timestamp, row) / 1000};
+    record.key = bytes_at(&letters->columns[LETTER_KEY], row, &record.key_size_bytes);
+    record.value = bytes_at(&letters->columns[LETTER_VALUE], row, &record.value_size_bytes);
+    return record;
+}
+
+// The headers of a record; the names live in the arena.
+static void add_headers(struct mor_record *record, const struct mor_vector *column, size_t row,
+                        struct mor_arena *arena)
+{
+    if (mor_vector_is_null(column, row))
+        return;
+    const int32_t *offsets = mor_vector_offsets(column);
+    const struct mor_vector *pairs = column->children[0].children;
+    size_t first = (size_t)offsets[row], end = (size_t)offsets[row + 1];
+    struct mor_header *headers = mor_arena_calloc(arena, end - first + 1, sizeof *headers);
+    for (size_t i = first; i < end; i++) {
+        size_t size;
+        const uint8_t *name = bytes_at(&pairs[0], i, &size);
+        headers[i - first].name = mor_arena_strndup(arena, (const char *)name, size);
+        headers[i - first].value = bytes_at(&pairs[1], i, &headers[i - first].size_bytes);
+    }
+    record->headers = headers;
+    record->header_count = end - first;
+}
+
+static int compare_records(const void *a, const void *b)
+{
+    const struct mor_record *x = a, *y = b;
+    if (x->partition != y->partition)
+        return x->partition < y->partition ? -1 : 1;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+static void nap(long us)
+{
+    struct timespec pause = {0, us * 1000};
+    nanosleep(&pause, NULL);
+}
+
+// Hands the records of one Kafka partition to its lane.
+static void offer(struct redrive *redrive, const struct mor_record *records, size_t count)
+{
+    struct mor_pipeline *pipeline = &redrive->pipeline;
+    int64_t generation = mor_positions_claim(&pipeline->positions, records[0].partition);
+    struct mor_chunk *chunk = mor_chunk_of_records(records, count, generation);
+    struct mor_lane *lane = pipeline->lanes[(size_t)records[0].partition % pipeline->lane_count];
+    while (!mor_lane_offer(lane, chunk))
+        nap(OFFER_POLL_US);
+}
+
+static enum mor_status wait_for_lanes(struct redrive *redrive, struct mor_error *err)
+{
+    struct mor_pipeline *pipeline = &redrive->pipeline;
+    for (size_t i = 0; i < pipeline->lane_count; i++)
+        while (!mor_lane_is_idle(pipeline->lanes[i])) {
+            if (mor_gate_failure(&pipeline->gate, err))
+                return err->status;
+            nap(IDLE_POLL_US);
+        }
+    return mor_gate_failure(&pipeline->gate, err) ? err->status : MOR_OK;
+}
+
+static enum mor_status take_in(struct redrive *redrive, const struct mor_batch *letters,
+                               struct mor_arena *arena, struct mor_error *err)
+{
+    MOR_AUTO_FREE struct mor_record *records = mor_calloc(letters->row_count, sizeof *records);
+    size_t count = 0;
+    for (size_t row = 0; row < letters->row_count; row++) {
+        records[count] = record_of(letters, row);
+        add_headers(&records[count++], &letters->columns[LETTER_HEADERS], row, arena);
+    }
+    qsort(records, count, sizeof *records, compare_records);
+    for (size_t first = 0, end; first < count; first = end) {
+        for (end = first + 1; end < count && records[end].partition == records[first].partition;)
+            end++;
+        offer(redrive, records + first, end - first);
+    }
+    return wait_for_lanes(redrive, err);
+}
+
+// The letters that landed, as rows of their own.
+static struct mor_batch *landed_of(struct redrive *redrive, const struct mor_batch *letters)
+{
+    struct mor_batch *landed = mor_batch_new(letters->schema, NULL);
+    for (uint32_t row = 0; row < letters->row_count; row++) {
+        struct coordinates key = coordinates_of(letters, row);
+        if (mor_map_find(&redrive->refusals.coordinates, &key, sizeof key) == NULL)
+            mor_batch_append_rows(landed, letters, &row, 1);
+    }
+    return landed;
+}
+
+static enum mor_status commit_letters(struct redrive *redrive, const struct mor_uuid *batch_id,
+                                      struct mor_error *err)
+{
+    struct mor_committer committer = mor_pipeline_committer(&redrive->pipeline);
+    committer.letters = &redrive->refusals.sink;
+    committer.redrive = batch_id;
+    struct mor_commit_report report;
+    MOR_TRY(mor_committer_run(&committer, MOR_COMMIT_RECORDS, &report, err));
+    if (!report.committed)
+        return mor_error_set(err, MOR_RETRY, "another writer changed the table, try again");
+    return MOR_OK;
+}
+
+static enum mor_status redrive_batch(struct redrive *redrive, const struct mor_batch *letters,
+                                     struct mor_error *err)
+{
+    struct mor_uuid batch_id = mor_uuid_v7();
+    char id[MOR_UUID_TEXT_SIZE];
+    mor_uuid_format(&batch_id, id);
+    const struct mor_letter_rows all = {letters, 0, letters->row_count};
+    MOR_TRY(mor_letter_table_mark(redrive->letters, &all, 1, LETTER_REDRIVE, id, err));
+    MOR_TRY(mor_fault("redrive.marked", err));
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    enum mor_status status = take_in(redrive, letters, &arena, err);
+    if (status == MOR_OK)
+        status = commit_letters(redrive, &batch_id, err);
+    mor_arena_done(&arena);
+    MOR_TRY(status);
+    MOR_TRY(mor_fault("redrive.committed", err));
+    struct mor_batch *landed = landed_of(redrive, letters);
+    const struct mor_letter_rows rows = {landed, 0, landed->row_count};
+    status = mor_letter_table_mark(redrive->letters, &rows, 1, LETTER_REDRIVEN, id, err);
+    redrive->report.letters += (int64_t)letters->row_count;
+    redrive->report.landed += (int64_t)landed->row_count;
+    redrive->report.dead_again += (int64_t)(letters->row_count - landed->row_count);
+    mor_batch_free(landed);
+    return status;
+}
+
+// ---- all of them --------------------------------------------------------------------------------
+
+// Letters are read to the end before the first is sent: marks and commits change their table.
+static enum mor_status read_letters(struct redrive *redrive, struct mor_batch **ret_letters,
+                                    struct mor_error *err)
+{
+    const struct mor_redrive_options *options = redrive->options;
+    struct mor_dead_letters *open;
+    MOR_TRY(
+        mor_dead_letters_open(options->topic->dead_letter.location, options->where, &open, err));
+    struct mor_batch *rows = mor_batch_new(mor_dead_letters_schema(open), NULL);
+    struct mor_batch *letters = *ret_letters;
+    int64_t left = options->limit < 0 ? INT64_MAX : options->limit;
+    enum mor_status status = MOR_OK;
+    bool end = false;
+    while (status == MOR_OK && !end) {
+        status = mor_dead_letters_next(open, rows, err);
+        end = rows->row_count == 0;
+        for (uint32_t row = 0; status == MOR_OK && row < rows->row_count && !end; row++) {
+            end = left-- <= 0 || letters->row_count == LETTERS_MAX ||
+                  mor_batch_bytes(letters) > BYTES_MAX;
+            struct coordinates key = coordinates_of(rows, row);
+            if (!end && mor_map_find(&redrive->refusals.coordinates, &key, sizeof key) == NULL)
+                mor_batch_append_rows(letters, rows, &row, 1);
+        }
+    }
+    mor_batch_free(rows);
+    mor_dead_letters_free(open);
+    return status;
+}
+
+static enum mor_status redrive_all(struct redrive *redrive, struct mor_error *err)
+{
+    struct mor_schema *schema = mor_dead_letter_schema();
+    struct mor_schema *stored = NULL;
+    enum mor_status status = mor_table_normalise_schema(
+        (enum mor_table_format)redrive->options->topic->table.format, schema, &stored, err);
+    mor_schema_free(schema);
+    MOR_TRY(status);
+    struct mor_batch *letters = mor_batch_new(stored, redrive->options->budget);
+    int64_t done = 0;
+    do {
+        mor_batch_reset(letters);
+        status = read_letters(redrive, &letters, err);
+        if (status == MOR_OK && letters->row_count > 0)
+            status = redrive_batch(redrive, letters, err);
+        done += (int64_t)letters->row_count;
+    } while (status == MOR_OK && letters->row_count > 0 &&
+             (redrive->options->limit < 0 || done < redrive->options->limit));
+    mor_batch_free(letters);
+    mor_schema_free(stored);
+    return status;
+}
+
+static enum mor_status count_letters(struct redrive *redrive, struct mor_error *err)
+{
+    struct mor_dead_letters *open;
+    MOR_TRY(mor_dead_letters_open(redrive->options->topic->dead_letter.location,
+                                  redrive->options->where, &open, err));
+    struct mor_batch *rows = mor_batch_new(mor_dead_letters_schema(open), NULL);
+    enum mor_status status;
+    while ((status = mor_dead_letters_next(open, rows, err)) == MOR_OK && rows->row_count > 0)
+        redrive->report.letters += (int64_t)rows->row_count;
+    mor_batch_free(rows);
+    mor_dead_letters_free(open);
+    if (redrive->options->limit >= 0 && redrive->report.letters > redrive->options->limit)
+        redrive->report.letters = redrive->options->limit;
+    return status;
+}
+
+static void set_up(struct redrive *redrive, const struct mor_redrive_options *options)
+{
+    *redrive = (struct redrive){.options = options, .config = *options->config};
+    redrive->instance = mor_asprintf("%s-redrive", options->config->instance);
+    redrive->config.instance = redrive->instance;
+    redrive->refusals.sink.ops = &refusal_ops;
+    struct mor_pipeline *pipeline = &redrive->pipeline;
+    pipeline->config = &redrive->config;
+    pipeline->topic = options->topic;
+    pipeline->registry = options->registry;
+    pipeline->budget = options->budget;
+    pipeline->budget_share_bytes = options->budget_share_bytes;
+    pipeline->without_source = true;
+    mor_ledger_init(&pipeline->ledger);
+    pthread_mutex_init(&pipeline->mutex, NULL);
+    // nobody commits before everything was taken in
+    mor_gate_init(&pipeline->gate, SIZE_MAX, SIZE_MAX);
+}
+
+static void tear_down(struct redrive *redrive)
+{
+    mor_pipeline_close_all(&redrive->pipeline);
+    mor_gate_done(&redrive->pipeline.gate);
+    pthread_mutex_destroy(&redrive->pipeline.mutex);
+    mor_map_done(&redrive->refusals.coordinates);
+    free(redrive->instance);
+}
+
+enum mor_status mor_redrive(const struct mor_redrive_options *options,
+                            struct mor_redrive_report *ret_report, struct mor_error *err)
+{
+    if (options->topic->dead_letter.location == NULL)
+        return mor_error_set(err, MOR_FATAL,
+                             "%s: only dead letters in a table can be redriven: there is no "
+                             "dead_letter.location",
+                             options->topic->path);
+    struct redrive redrive;
+    set_up(&redrive, options);
+    enum mor_status status;
+    if (options->dry_run) {
+        status = count_letters(&redrive, err);
+    } else {
+        status = mor_pipeline_open_all(&redrive.pipeline, err);
+        redrive.letters = redrive.pipeline.letters;
+        if (status == MOR_OK)
+            status = settle_marks(&redrive, err);
+        if (status == MOR_OK)
+            status = redrive_all(&redrive, err);
+    }
+    *ret_report = redrive.report;
+    tear_down(&redrive);
+    return status;
+}
