@@ -18,7 +18,7 @@ BELOW = {
     "source": ["base", "config"],
     "decode": ["avro", "column", "net"],
     "pipeline": ["decode", "source", "state", "maintain", "merge", "table", "config"],
-    "verify": ["pipeline"],
+    "verify": ["merge", "source"],
     "serve": ["base"],
     "cli": ["verify", "pipeline", "serve"],
 }
