@@ -31,6 +31,13 @@ static const char schema_json[] =
     "{\"name\":\"country\",\"type\":\"string\"},{\"name\":\"product\",\"type\":\"string\"},"
     "{\"name\":\"note\",\"type\":\"string\"},{\"name\":\"event_id\",\"type\":\"string\"}]}";
 
+static const char proto_text[] =
+    "syntax = 'proto3'; message Order { int64 order_id = 1; int64 customer_id = 2; string status = "
+    "3;"
+    " string currency = 4; int64 amount_cents = 5; int32 quantity = 6; double discount = 7;"
+    " int32 priority = 8; bool is_gift = 9; int64 created_at = 10; int64 updated_at = 11;"
+    " string country = 12; string product = 13; string note = 14; string event_id = 15; }";
+
 struct corpus {
     struct mor_buffer bytes;
     size_t *starts; // count + 1
@@ -106,6 +113,41 @@ static void put_avro(struct mor_buffer *b, const struct order *o)
     put_text(b, o->event);
 }
 
+static void put_varint(struct mor_buffer *b, int field, uint64_t value)
+{
+    mor_buffer_append_u8(b, (uint8_t)(field << 3));
+    for (; value >= 0x80; value >>= 7)
+        mor_buffer_append_u8(b, (uint8_t)(value | 0x80));
+    mor_buffer_append_u8(b, (uint8_t)value);
+}
+
+static void put_field(struct mor_buffer *b, int field, const char *text)
+{
+    mor_buffer_append_u8(b, (uint8_t)(field << 3 | 2));
+    mor_buffer_append_u8(b, (uint8_t)strlen(text));
+    mor_buffer_append_text(b, text);
+}
+
+static void put_protobuf(struct mor_buffer *b, const struct order *o)
+{
+    put_varint(b, 1, (uint64_t)o->id);
+    put_varint(b, 2, (uint64_t)o->customer);
+    put_field(b, 3, o->status);
+    put_field(b, 4, o->currency);
+    put_varint(b, 5, (uint64_t)o->cents);
+    put_varint(b, 6, (uint64_t)o->quantity);
+    mor_buffer_append_u8(b, 7 << 3 | 1);
+    mor_buffer_append(b, &o->discount, 8);
+    put_varint(b, 8, (uint64_t)o->priority);
+    put_varint(b, 9, o->gift);
+    put_varint(b, 10, (uint64_t)o->created);
+    put_varint(b, 11, (uint64_t)o->updated);
+    put_field(b, 12, o->country);
+    put_field(b, 13, o->product);
+    put_field(b, 14, o->note);
+    put_field(b, 15, o->event);
+}
+
 // The fields of the record as JSON members, in the order of the schema.
 static size_t json_members(const struct order *o, char members[15][96])
 {
@@ -164,6 +206,19 @@ static void put_json_shuffled(struct mor_buffer *b, const struct order *o)
     put_members(b, o, true, ",");
 }
 
+// An update of Debezium's without its schema part.
+static void put_event(struct mor_buffer *b, const struct order *o)
+{
+    mor_buffer_append_text(b, "{\"before\":null,\"after\":");
+    put_members(b, o, false, ",");
+    mor_buffer_printf(
+        b,
+        ",\"source\":{\"version\":\"2.7.0\",\"connector\":\"postgresql\",\"ts_ms\":"
+        "%" PRId64 ",\"db\":\"shop\",\"schema\":\"public\",\"table\":\"orders\",\"txId\":"
+        "%" PRId64 ",\"lsn\":%" PRId64 ",\"xmin\":null},\"op\":\"u\",\"ts_ms\":%" PRId64 "}",
+        o->updated / 1000, o->id, o->id * 8, o->updated / 1000);
+}
+
 static struct corpus make_corpus(size_t count,
                                  void (*put)(struct mor_buffer *, const struct order *))
 {
@@ -213,15 +268,53 @@ static struct mor_schema *order_table(bool nullable)
     return table;
 }
 
-static int64_t bench_decoder(enum mor_payload_format format, bool nullable, const struct corpus *c)
+// The table of the .proto text, all of it nullable as tables are.
+static struct mor_schema *proto_table(void)
 {
     struct mor_error err = MOR_ERROR_INIT;
-    struct mor_schema *table = order_table(nullable);
+    struct mor_schema_text text = {.text = proto_text, .size_bytes = strlen(proto_text)};
+    struct mor_arena arena;
+    struct mor_schema *table = NULL;
+    const char *message;
+    mor_arena_init(&arena, 0, NULL);
+    if (mor_protobuf_to_table(&text, NULL, &arena, &message, &table, &err) != MOR_OK)
+        die(&err);
+    mor_arena_done(&arena);
+    return table;
+}
+
+// Routes of a change event whose row has the columns of `table`.
+static struct mor_route *event_routes(struct mor_arena *arena, const struct mor_schema *table)
+{
+    size_t count = table->root.child_count;
+    struct mor_route *routes = mor_arena_calloc(arena, 2, sizeof *routes);
+    struct mor_route *row = mor_arena_calloc(arena, count, sizeof *row);
+    for (size_t i = 0; i < count; i++)
+        row[i] = (struct mor_route){
+            .name = table->root.children[i].name, .column = (int32_t)i, .note = MOR_ROUTE_NONE};
+    routes[0] = (struct mor_route){"after", MOR_ROUTE_NONE, MOR_ROUTE_NONE, "before", row, count};
+    routes[1] = (struct mor_route){"op", MOR_ROUTE_NONE, MOR_NOTE_OP, NULL, NULL, 0};
+    return routes;
+}
+
+static int64_t bench_decoder(enum mor_payload_format format, bool nullable, bool event,
+                             const struct corpus *c)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    bool protobuf = format == MOR_PAYLOAD_PROTOBUF;
+    const char *text = protobuf ? proto_text : schema_json;
+    struct mor_schema *table = protobuf ? proto_table() : order_table(nullable);
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
     struct mor_decoder *decoder = NULL;
-    struct mor_decoder_options options = {.format = format,
-                                          .schema = table,
-                                          .column_count = table->root.child_count,
-                                          .writer_schema.text = schema_json};
+    struct mor_decoder_options options = {
+        .format = format,
+        .schema = table,
+        .column_count = table->root.child_count,
+        .routes = event ? event_routes(&arena, table) : NULL,
+        .route_count = event ? 2 : 0,
+        .envelope = event ? MOR_ENVELOPE_DEBEZIUM : MOR_ENVELOPE_NONE,
+        .writer_schema = {.text = text, .size_bytes = strlen(text)}};
     if (mor_decoder_new(&options, &decoder, &err) != MOR_OK)
         die(&err);
     struct mor_batch *batch = mor_batch_new(table, NULL);
@@ -233,6 +326,7 @@ static int64_t bench_decoder(enum mor_payload_format format, bool nullable, cons
     mor_batch_free(batch);
     mor_decoder_free(decoder);
     mor_schema_free(table);
+    mor_arena_done(&arena);
     return best;
 }
 
@@ -334,7 +428,7 @@ static int64_t bench_encode(const struct corpus *c)
 
 // ---- cases --------------------------------------------------------------------------------------
 
-enum { AVRO, JSON, JSON_BLANKS, JSON_SHUFFLED, CORPUS_COUNT };
+enum { AVRO, JSON, JSON_BLANKS, JSON_SHUFFLED, EVENT, PROTOBUF, CORPUS_COUNT };
 enum reader { DECODER, DECODER_NULLABLE, ENCODER, AVRO_C, JANSSON };
 
 struct bench_case {
@@ -356,18 +450,22 @@ static struct bench_case cases[] = {
     {"json_decode_nullable", DECODER_NULLABLE, JSON, 0, "json_tree_jansson", 0},
     {"json_decode_blanks", DECODER_NULLABLE, JSON_BLANKS, 0, "json_tree_jansson", 0},
     {"json_decode_random_order", DECODER_NULLABLE, JSON_SHUFFLED, 350, "json_tree_jansson", 0},
+    {"json_decode_event", DECODER_NULLABLE, EVENT, 0, "json_tree_jansson", 0},
+    {"protobuf_decode_nullable", DECODER_NULLABLE, PROTOBUF, 0, NULL, 0},
 };
 
 #define CASE_COUNT (sizeof cases / sizeof cases[0])
 
 static double run_case(const struct bench_case *bench, const struct corpus *c)
 {
-    enum mor_payload_format format = bench->corpus == AVRO ? MOR_PAYLOAD_AVRO : MOR_PAYLOAD_JSON;
+    enum mor_payload_format format = bench->corpus == AVRO       ? MOR_PAYLOAD_AVRO
+                                     : bench->corpus == PROTOBUF ? MOR_PAYLOAD_PROTOBUF
+                                                                 : MOR_PAYLOAD_JSON;
     int64_t ns = 0;
     switch (bench->reader) {
     case DECODER:
     case DECODER_NULLABLE:
-        ns = bench_decoder(format, bench->reader == DECODER_NULLABLE, c);
+        ns = bench_decoder(format, bench->reader == DECODER_NULLABLE, bench->corpus == EVENT, c);
         break;
     case ENCODER:
         ns = bench_encode(c);
@@ -443,6 +541,8 @@ int main(int argc, char **argv)
         [JSON] = make_corpus(count, put_json),
         [JSON_BLANKS] = make_corpus(count, put_json_blanks),
         [JSON_SHUFFLED] = make_corpus(count, put_json_shuffled),
+        [EVENT] = make_corpus(count, put_event),
+        [PROTOBUF] = make_corpus(count, put_protobuf),
     };
     for (size_t i = 0; i < CASE_COUNT; i++) {
         if (strstr(cases[i].name, only))

@@ -38,12 +38,39 @@ foreach(_document README.md ARCHITECTURE.md LICENSE CHANGELOG.md)
     install(FILES ${_document} DESTINATION ${CMAKE_INSTALL_DOCDIR})
   endif()
 endforeach()
-install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md")
+install(DIRECTORY docs/ DESTINATION ${CMAKE_INSTALL_DOCDIR} FILES_MATCHING PATTERN "*.md" PATTERN "*.yaml"
+  PATTERN "grafana-*.json" PATTERN "*.png")
+install(FILES systemd/debian/copyright DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# Debian wants the changelog compressed, and without a time inside.
+install(CODE [[
+  execute_process(COMMAND gzip -9 -n -c "${_source}/systemd/debian/changelog" OUTPUT_FILE "${_scratch}/changelog.Debian.gz"
+    COMMAND_ERROR_IS_FATAL ANY)
+  file(INSTALL "${_scratch}/changelog.Debian.gz" DESTINATION "${CMAKE_INSTALL_PREFIX}/share/doc/moraine")
+]])
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME moraine)
 set(CPACK_PACKAGE_VENDOR moraine)
-set(CPACK_PACKAGE_CONTACT "moraine maintainers <maintainers@moraine.invalid>")
+# As everywhere on Debian, whoever builds the package answers for it.
+set(_name "$ENV{DEBFULLNAME}")
+set(_mail "$ENV{DEBEMAIL}")
+foreach(_one name email)
+  execute_process(COMMAND git config user.${_one} WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR} OUTPUT_VARIABLE _git_${_one}
+    OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+endforeach()
+if(NOT _name)
+  set(_name "${_git_name}")
+endif()
+if(NOT _mail)
+  set(_mail "${_git_email}")
+endif()
+if(NOT _name OR NOT _mail)
+  cmake_host_system_information(RESULT _host QUERY FQDN)
+  set(_name "moraine")
+  set(_mail "root@${_host}")
+endif()
+set(MORAINE_MAINTAINER "${_name} <${_mail}>" CACHE STRING "who answers for the package")
+set(CPACK_PACKAGE_CONTACT "${MORAINE_MAINTAINER}")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${PROJECT_DESCRIPTION}")
 set(CPACK_PACKAGE_DESCRIPTION "moraine is one program, run as a service, that turns Kafka topics into lakehouse tables.
 Rows arrive exactly once, updates and deletes are merged on read, and the table

@@ -3,6 +3,10 @@
 //   compaction_bench merge DIR [ROWS [COMMITS [ROWS_PER_COMMIT]]]
 //       one file group: base of ROWS rows, logs of COMMITS commits; merged by one thread, against
 //       reading and writing the same rows as Parquet, which no compactor can do without
+//   compaction_bench fill DIR [ROWS [COMMITS [ROWS_PER_COMMIT]]]
+//       only that table, not merged
+//   compaction_bench ingest DIR
+//       large commits with a maintainer beside them and without, in turn
 //   compaction_bench day DIR [COMMITS]
 //       COMMITS commits over 24 table partitions, with a maintainer beside; a line of facts after
 //       every hundredth of them
@@ -221,9 +225,8 @@ static int64_t base_of(const char *location, struct mor_arena *arena, const char
     return slices[0].base_size_bytes;
 }
 
-static int run_merge(const char *location, uint64_t rows, uint64_t commits, uint64_t per_commit)
+static int run_fill(const char *location, uint64_t rows, uint64_t commits, uint64_t per_commit)
 {
-    struct mor_error err = MOR_ERROR_INIT;
     struct mor_schema *schema = make_schema();
     struct mor_table *table = open_table(location, schema, false, 1);
     struct mor_router *router = mor_router_new(table);
@@ -241,9 +244,17 @@ static int run_merge(const char *location, uint64_t rows, uint64_t commits, uint
     mor_batch_free(batch);
     mor_router_free(router);
     mor_table_free(table);
+    mor_schema_free(schema);
+    return 0;
+}
 
+static int run_merge(const char *location, uint64_t rows, uint64_t commits, uint64_t per_commit)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_table *table = NULL;
     struct mor_arena arena;
     const char *key;
+    run_fill(location, rows, commits, per_commit);
     int64_t delta_bytes, ignored;
     mor_arena_init(&arena, 0, NULL);
     int64_t base_bytes = base_of(location, &arena, &key, &delta_bytes, &table);
@@ -275,7 +286,70 @@ static int run_merge(const char *location, uint64_t rows, uint64_t commits, uint
            (double)(base_bytes + delta_bytes) / 1e6 / merge_seconds, copy_seconds / merge_seconds,
            copy_cpu / merge_cpu);
     mor_arena_done(&arena);
+    return 0;
+}
+
+// ---- ingest -------------------------------------------------------------------------------------
+
+#define INGEST_COMMITS 40
+#define INGEST_ROWS    50000
+
+// Seconds that the commits take.
+static double ingest(const char *location, bool maintained, int64_t *ret_compactions)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_schema *schema = make_schema();
+    struct mor_table *table = open_table(location, schema, false, 4);
+    struct mor_router *router = mor_router_new(table);
+    struct mor_batch *batch = mor_batch_new(mor_table_schema(table), NULL);
+    struct mor_maintainer *maintainer = NULL;
+    const struct mor_maintainer_options options = {
+        .location = location,
+        .compact = {.limits = {.max_delta_files = 8}, .thread_count = 1},
+        .compacts = true,
+        .retention = {.age_ms = 600000, .min_snapshots = 10, .orphan_age_ms = 600000},
+        .interval_ms = 200,
+    };
+    if (maintained)
+        check(mor_maintainer_start(&options, &maintainer, &err), &err);
+    int64_t spent_ns = 0;
+    for (int number = 1; number <= INGEST_COMMITS; number++) {
+        mor_batch_reset(batch);
+        for (uint64_t i = 0; i < INGEST_ROWS; i++)
+            add_row(batch, i * 10 + (uint64_t)number % 10, 0, number);
+        int64_t start_ns = mor_clock_mono_ns();
+        commit(table, router, batch);
+        spent_ns += mor_clock_mono_ns() - start_ns;
+    }
+    struct mor_maintainer_status status = {0};
+    if (maintained)
+        mor_maintainer_status(maintainer, &status);
+    *ret_compactions = status.compactions;
+    mor_maintainer_free(maintainer);
+    mor_batch_free(batch);
+    mor_router_free(router);
+    mor_table_free(table);
     mor_schema_free(schema);
+    return (double)spent_ns / 1e9;
+}
+
+static int run_ingest(const char *location)
+{
+    enum { ROUNDS = 3 };
+    double sum_with = 0, sum_without = 0;
+    int64_t compactions = 0, ignored;
+    for (int i = 0; i < ROUNDS; i++) {
+        MOR_AUTO_FREE char *alone = mor_asprintf("%s.alone%d", location, i);
+        MOR_AUTO_FREE char *beside = mor_asprintf("%s.beside%d", location, i);
+        sum_without += ingest(alone, false, &ignored);
+        sum_with += ingest(beside, true, &ignored);
+        compactions += ignored;
+    }
+    printf(
+        "{\"case\":\"ingest\",\"rows\":%d,\"without_s\":%.2f,\"with_s\":%.2f,\"compactions\":%lld,"
+        "\"ratio\":%.2f}\n",
+        ROUNDS * INGEST_COMMITS * INGEST_ROWS, sum_without, sum_with, (long long)compactions,
+        sum_without / sum_with);
     return 0;
 }
 
@@ -412,13 +486,19 @@ static int run_day(const char *location, int commits)
 
 int main(int argc, char **argv)
 {
-    if (argc > 2 && strcmp(argv[1], "merge") == 0)
-        return run_merge(argv[2], argc > 3 ? strtoull(argv[3], NULL, 10) : 1000000,
-                         argc > 4 ? strtoull(argv[4], NULL, 10) : 10,
-                         argc > 5 ? strtoull(argv[5], NULL, 10) : 30000);
+    bool merge = argc > 2 && strcmp(argv[1], "merge") == 0;
+    if (merge || (argc > 2 && strcmp(argv[1], "fill") == 0))
+        return (merge ? run_merge : run_fill)(argv[2],
+                                              argc > 3 ? strtoull(argv[3], NULL, 10) : 1000000,
+                                              argc > 4 ? strtoull(argv[4], NULL, 10) : 10,
+                                              argc > 5 ? strtoull(argv[5], NULL, 10) : 30000);
+    if (argc > 2 && strcmp(argv[1], "ingest") == 0)
+        return run_ingest(argv[2]);
     if (argc > 2 && strcmp(argv[1], "day") == 0)
         return run_day(argv[2], argc > 3 ? atoi(argv[3]) : 3600);
     fprintf(stderr, "usage: compaction_bench merge DIR [ROWS [COMMITS [ROWS_PER_COMMIT]]]\n"
+                    "       compaction_bench fill DIR [ROWS [COMMITS [ROWS_PER_COMMIT]]]\n"
+                    "       compaction_bench ingest DIR\n"
                     "       compaction_bench day DIR [COMMITS]\n");
     return 2;
 }

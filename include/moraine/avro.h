@@ -25,8 +25,8 @@ bool mor_avro_schema_is_record(const struct mor_avro_schema *schema);
 
 // The table schema that a writer schema (a record) maps to: unions with null become nullable
 // fields, unions of int and long a long, of float and double a double, other unions of several
-// types a struct with a nullable field per branch, member0, member1, ... (null not counted; as
-// Spark's Avro reader has it), logical types become their types, enum ENUM, fixed FIXED, the
+// types a struct with a nullable field per branch, named by its type ("string", "array", the name
+// of a record; as Kafka Connect has it), logical types become their types, enum ENUM, fixed FIXED, the
 // attributes field-id and element-id, value-id become field ids. The child of a LIST is named
 // "element", those of a MAP "key" and "value". DATA with the field's path for what a table cannot
 // hold (recursive types, null, records without fields, decimals of more than 38 digits). Free with
@@ -57,8 +57,8 @@ enum mor_status mor_avro_schema_from_table(const struct mor_schema *schema, cons
 // rounded down), decimals to a larger scale, enum -> string, uuid as text or fixed(16), fixed ->
 // bytes, a logical type -> its base type. A union of several types is resolved datum by datum.
 //
-// A column that is a struct with the fields member0, member1, ... takes a union of several types:
-// branch n (null not counted) goes to field n.
+// A column that is a struct with fields named as the branches of a union of several types takes it:
+// each branch goes to the field of its name.
 //
 // DATA with the field's path when a type does not fit or a required column has no field.
 struct mor_avro_plan;
@@ -89,7 +89,8 @@ enum mor_status mor_avro_plan_decode(const struct mor_avro_plan *plan, const uin
                                      size_t size_bytes, struct mor_vector *columns,
                                      size_t *ret_used, struct mor_error *err) MOR_CHECKED;
 // The same for a plan with routes whose notes are wanted, with a limit for the elements of one
-// array or map; nothing may follow the datum. *ret_notes holds texts of `bytes`.
+// array or map; nothing may follow the datum. *ret_notes holds texts of `bytes`; it is left alone
+// when the plan takes no notes.
 enum mor_status mor_avro_plan_decode_noting(const struct mor_avro_plan *plan, const uint8_t *bytes,
                                             size_t size_bytes, size_t items_max,
                                             struct mor_vector *columns, struct mor_notes *ret_notes,
@@ -175,6 +176,8 @@ enum mor_status mor_avro_container_metadata(const uint8_t *file, size_t size_byt
 
 // True when the bytes are UTF-8 as RFC 3629 has it (no overlong forms, no surrogates).
 bool mor_avro_utf8_valid(const void *bytes, size_t size_bytes);
+// [A-Za-z_][A-Za-z0-9_]*, the specification's rule for names.
+bool mor_avro_name_is_valid(const char *name);
 // Appends a JSON string with its quotes; `text` is valid UTF-8.
 void mor_avro_put_json_string(struct mor_buffer *json, const char *text, size_t size_bytes);
 

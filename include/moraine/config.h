@@ -47,7 +47,8 @@ enum mor_config_key_format {
 enum mor_config_schema {
     MOR_CONFIG_SCHEMA_REGISTRY,
     MOR_CONFIG_SCHEMA_FILE,
-    MOR_CONFIG_SCHEMA_FIELDS
+    MOR_CONFIG_SCHEMA_FIELDS,
+    MOR_CONFIG_SCHEMA_INFERRED
 };
 enum mor_config_start { MOR_CONFIG_START_EARLIEST, MOR_CONFIG_START_LATEST };
 enum mor_config_time_unit {

@@ -65,6 +65,31 @@ enum mor_status mor_protobuf_to_table(const struct mor_schema_text *schema, cons
                                       struct mor_schema **ret_schema,
                                       struct mor_error *err) MOR_CHECKED;
 
+// The table that a JSON schema maps to, in the source's types: objects with properties structs,
+// with additionalProperties alone maps, integers longs, numbers doubles, texts by their format
+// (date-time, date, uuid, base64), Kafka Connect's notes heeded; null beside one type makes a
+// column nullable, as does absence from "required". What has no fixed shape is JSON text. DATA when
+// it is no schema of an object.
+enum mor_status mor_json_schema_to_table(const struct mor_schema_text *schema,
+                                         struct mor_schema **ret_schema,
+                                         struct mor_error *err) MOR_CHECKED;
+// Whether a JSON text is an Avro schema of a record rather than a JSON schema.
+bool mor_json_schema_is_avro(const char *text);
+
+// Columns inferred from JSON records: boolean, long, double (also where whole numbers and others
+// mix), list, struct, and text for all else, as JSON where it is no text. Values nested deeper than
+// 8 levels are text; 2,000 fields at most. Broken records are passed over.
+struct mor_json_inference;
+struct mor_json_inference *mor_json_inference_new(bool enveloped); // rows of change events
+void mor_json_inference_free(struct mor_json_inference *inference);
+void mor_json_inference_add(struct mor_json_inference *inference, const void *value,
+                            size_t size_bytes);
+// NULL when no record had a field.
+struct mor_schema *mor_json_inference_finish(const struct mor_json_inference *inference);
+// Turns the schema of a table that was made so back into the source's types: its texts took any
+// value.
+void mor_json_inference_reopen(struct mor_schema *schema);
+
 // ---- decoders -----------------------------------------------------------------------------------
 
 enum mor_payload_format {

@@ -5,14 +5,16 @@
               [FAULT=name of a function in faults.py] [DISK=setting of the failing disk] [PLACE=failpoint beside it]
 
 A campaign is a row of rounds. Each round has fresh topics and tables, one format and one number of instances, and a seed
-of its own (SEED + number of the round), so a round that fails is repeated alone by the command that is printed. The last
-line of output is `kills=… lost=… doubled=… recovery_p99_s=…`; the exit status is 0 only when lost and doubled are 0 and
-nothing else was wrong.
+of its own (SEED + number of the round), so a round that fails is repeated alone by the command that is printed. SECONDS is
+shared out to the rounds, HOURS goes on with rounds whatever KILLS says. The last line of output is
+`kills=… lost=… doubled=… recovery_p99_s=…`; the exit status is 0 only when lost and doubled are 0 and nothing else was
+wrong.
 """
 
 import collections
 import contextlib
 import itertools
+import math
 import os
 import random
 import shutil
@@ -38,12 +40,17 @@ KILLS_OF_A_ROUND = 50
 CATCH_UP_SECONDS = 120
 UPKEEP = {"compaction": {"max_delta_files": 3}, "retention": {"age": "1m", "min_snapshots": 2}}  # much to do
 PATIENCE_STARTS = 6  # so many starts in a row may end by themselves
-MEASURED = {"SIGKILL at a random moment", "SIGKILL at a failpoint", "local state deleted", "SIGTERM"}  # nothing delays these starts on purpose
+# faults that do not delay the start on purpose
+MEASURED = {"SIGKILL at a random moment", "SIGKILL at a failpoint", "local state deleted", "SIGTERM"}
 
 
 def percentile(values, share):
     ordered = sorted(values)
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+
+
+def unmount(lake):
+    subprocess.run(["umount", "-l", str(lake)], stderr=subprocess.DEVNULL)  # it may be gone already
 
 
 class Campaign:
@@ -64,7 +71,7 @@ class Campaign:
         self.failures = []
         self.lost = self.doubled = 0
         self.checked = []  # (topic, model, verdict) for Spark
-        self.deadline = time.monotonic() + settings.seconds if settings.seconds else None
+        self.deadline = None  # of the round
 
     # ---- what faults call -----------------------------------------------------------------------
 
@@ -108,7 +115,8 @@ class Campaign:
             self.places[place.partition("=")[0] if fault != "failing disk" else place.split(";")[0]] += 1
         self.recent.append((instance.name, fault, place))
         if self.settings.verbose:
-            say(f"    {instance.name} after {time.monotonic() - instance.started_at:.2f} s, {instance.commits} commits: {fault} {place} {counts or ''}")
+            say(f"    {instance.name} after {time.monotonic() - instance.started_at:.2f} s, {instance.commits} commits: "
+                f"{fault} {place} {counts or ''}")
 
     def ended_by_itself(self, instance, fault, place, status, complaints):
         last = complaints[-1] if complaints else rig.tail(instance.service.process.log, 1)
@@ -139,9 +147,10 @@ class Campaign:
         """A small file system of its own, when one can be mounted, so that it can be full."""
         self.lake = self.scenario.folder / f"lake-{number}"
         self.lake.mkdir()
-        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", self.lake], capture_output=True)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "none", self.lake],
+                                 capture_output=True)
         if mounted.returncode == 0:
-            self.scenario.stack.callback(subprocess.run, ["umount", "-l", str(self.lake)])
+            self.scenario.stack.callback(unmount, self.lake)
         elif not self.done["skipped: a full disk (no file system can be mounted here)"]:
             self.done["skipped: a full disk (no file system can be mounted here)"] += 1
         self.can_be_full = mounted.returncode == 0
@@ -155,8 +164,8 @@ class Campaign:
         self.instances, self.alarmed, self.recent = [], set(), []
         self.world_fault, self.disturbances, self.in_a_row = None, [], 0
         self.topics = [
-            fleet.Topic(self, f"{name}-{number}", make(PARTITIONS, seed, self.dedup, settings.late_after_delete), version,
-                        self.lake, PARTITIONS)
+            fleet.Topic(self, f"{name}-{number}", make(PARTITIONS, seed, self.dedup, settings.late_after_delete),
+                        version, self.lake, PARTITIONS)
             for name, make in (("orders", workload.KeyedLog), ("readings", workload.AppendLog))]
         static = dice.random() < 0.5
         self.kind = f"{'static' if static else 'dynamic'} membership, {count} instance{'s' if count > 1 else ''}"
@@ -167,7 +176,8 @@ class Campaign:
             name = f"{letter}{number}"
             if static:
                 kafka["group.instance.id"] = name
-            self.instances.append(fleet.Instance(self.scenario, name, self.topics, states / f"state-{name}", kafka=kafka))
+            state = states / f"state-{name}"
+            self.instances.append(fleet.Instance(self.scenario, name, self.topics, state, kafka=kafka))
         # a power cut takes all instances at once, so it needs a round with one
         self.journal = self.scenario.folder / f"journal-{number}" if count == 1 and dice.random() < 0.5 else None
         self.deck.new_round(dice)
@@ -197,7 +207,7 @@ class Campaign:
             self.world_fault = None
 
     def out_of_time(self):
-        return self.deadline is not None and time.monotonic() > self.deadline
+        return time.monotonic() > self.deadline
 
     def loop(self, actors, weather, finished):
         """Resumes everything every few milliseconds until `finished`."""
@@ -242,8 +252,10 @@ class Campaign:
         seed = self.settings.seed + number
         self.repeat = self.settings.command(seed, kills, format_name, count)
         started, kills_before = time.monotonic(), self.kills
+        self.deadline = started + self.settings.seconds_of_a_round
         self.prepare(number, seed, FORMATS[format_name], count)
-        say(f"round {number}: {format_name}, {self.kind}, seed {seed}, {'with' if self.dedup else 'without'} deduplication"
+        say(f"round {number}: {format_name}, {self.kind}, seed {seed}, "
+            f"{'with' if self.dedup else 'without'} deduplication"
             f"{', much upkeep' if self.upkeep else ''}{', power cuts' if self.journal else ''}")
         weather = self.weather(seed)
         actors = [self.life(instance, seed, self.kills + kills) for instance in self.instances]
@@ -259,14 +271,12 @@ class Campaign:
         for instance in self.instances:
             if instance.alive:
                 instance.kill()
-        failures = len(self.failures)
         self.check(number)
-        if len(self.failures) > failures and self.can_be_full:  # what is mounted goes with the driver
-            shutil.copytree(self.lake, self.scenario.folder / f"failed-{number}", symlinks=True)
         say(f"  {self.kills - kills_before} kills in {time.monotonic() - started:.0f} s; so far lost={self.lost} "
             f"doubled={self.doubled} failures={len(self.failures)}")
 
     def check(self, number):
+        failures = len(self.failures)
         for topic in self.topics:
             verdict, model = oracle.check_now(self.scenario, topic, self.instances)
             say(f"  {topic.name}: {len(topic.log.log)} records, {model.num_rows} rows, "
@@ -274,6 +284,13 @@ class Campaign:
                 f"{'good' if verdict.good else f'lost {verdict.lost}, doubled {verdict.doubled}'}")
             self.conclude(verdict)
             self.checked.append((topic, model, verdict))
+        if len(self.failures) > failures and self.can_be_full:  # what is mounted goes with the driver
+            shutil.copytree(self.lake, self.scenario.folder / f"failed-{number}", symlinks=True)
+        while len(self.checked) > self.settings.spark:  # a campaign of hours keeps the last tables only
+            lake = self.checked.pop(0)[0].lake
+            if all(topic.lake != lake for topic, _, _ in self.checked):
+                unmount(lake)
+                shutil.rmtree(lake, ignore_errors=True)
 
     def conclude(self, verdict):
         self.lost += verdict.lost
@@ -282,12 +299,10 @@ class Campaign:
             self.fail("\n    ".join(verdict.notes))
 
     def check_with_spark(self):
-        """The last tables; every round has one of each kind."""
-        chosen = self.checked[-self.settings.spark:]
-        before = [(v.lost, v.doubled, len(v.notes)) for _, _, v in chosen]
-        oracle.check_with_spark(self.scenario, chosen)
-        say(f"Spark has read {len(chosen)} of {len(self.checked)} tables")
-        for (_, _, verdict), (lost, doubled, notes) in zip(chosen, before):
+        before = [(v.lost, v.doubled, len(v.notes)) for _, _, v in self.checked]
+        oracle.check_with_spark(self.scenario, self.checked)
+        say(f"Spark has read {len(self.checked)} tables")
+        for (_, _, verdict), (lost, doubled, notes) in zip(self.checked, before):
             self.lost += verdict.lost - lost
             self.doubled += verdict.doubled - doubled
             if len(verdict.notes) > notes:
@@ -305,8 +320,8 @@ class Campaign:
             print(f"  {self.deck.hits[name]:6} of {self.deck.tries[name]:4} {name}")
         print("recovery, start of the process to its next commit:")
         for kind, seconds in sorted(self.recoveries.items()):
-            print(f"  {len(seconds):6} measured, p50 {percentile(seconds, 0.5):.2f} s, p99 {percentile(seconds, 0.99):.2f} s, "
-                  f"longest {max(seconds):.2f} s: {kind}")
+            print(f"  {len(seconds):6} measured, p50 {percentile(seconds, 0.5):.2f} s, "
+                  f"p99 {percentile(seconds, 0.99):.2f} s, longest {max(seconds):.2f} s: {kind}")
 
 
 class Settings:
@@ -323,11 +338,13 @@ class Settings:
         self.until_failure = given.pop("UNTIL_FAILURE", "0") != "0"
         self.fault, self.disk, self.place = (given.pop(name, None) for name in ("FAULT", "DISK", "PLACE"))
         self.verbose = given.pop("VERBOSE", "0") != "0"
-        self.spark = int(given.pop("SPARK", 1000))
+        self.spark = int(given.pop("SPARK", 16))
         hours, seconds = float(given.pop("HOURS", 0)), float(given.pop("SECONDS", 0))
-        self.seconds = hours * 3600 or seconds
+        self.last_start = time.monotonic() + hours * 3600 if hours else math.inf  # of a round
         if hours:
             self.kills = 1 << 30
+        self.of_a_round = min(self.of_a_round, -(-self.kills // (len(self.formats) * len(self.counts))))
+        self.seconds_of_a_round = seconds / -(-self.kills // self.of_a_round) if seconds else math.inf
         if given or not set(self.formats) <= set(FORMATS):
             raise SystemExit(f"{__doc__}\nunknown: {given or self.formats}")
 
@@ -338,20 +355,19 @@ class Settings:
     def rounds(self):
         """(number, kills, format, instances) until the kills are spent."""
         combinations = list(itertools.product(self.formats, self.counts))
-        of_a_round = min(self.of_a_round, -(-self.kills // len(combinations)))
         left = self.kills
         for number in itertools.count():
-            if left <= 0:
+            if left <= 0 or time.monotonic() > self.last_start:
                 return
-            yield number, min(left, of_a_round), *combinations[number % len(combinations)]
-            left -= of_a_round
+            yield number, min(left, self.of_a_round), *combinations[number % len(combinations)]
+            left -= self.of_a_round
 
 
 def run(scenario, settings):
     campaign = Campaign(scenario, settings)
     for round_settings in settings.rounds():
         campaign.round(*round_settings)
-        if campaign.out_of_time() or (campaign.failures and settings.until_failure):
+        if campaign.failures and settings.until_failure:
             break
     if settings.spark > 0:
         campaign.check_with_spark()

@@ -8,4 +8,4 @@ import sys
 sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent / "crash"))
 import driver
 
-sys.exit(driver.main(["KILLS=48", *sys.argv[1:]]))
+sys.exit(driver.main(["KILLS=48", "SECONDS=120", *sys.argv[1:]]))

@@ -187,7 +187,7 @@ with Scenario("endpoints") as scenario:
     service.settings["http"]["token"] = SECRETS["token"]
     service.settings["schema_registry"].update({"username": "u", "password": SECRETS["registry"]})
     service.settings["log"] = {"level": "debug", "format": "json"}
-    orders = OrderTopic(scenario, broker, service, "orders", 240_000, partitions=4, commit={"interval": "1s"})
+    orders = OrderTopic(scenario, broker, service, "orders", 150_000, partitions=4, commit={"interval": "1s"})
     avro = OrderTopic(scenario, broker, service, "avro", 4000, partitions=2, registry=registry, commit={"interval": "1s"})
     # a topic that fails with the registry's address, and one whose table holds a secret in its name
     broker.create_topic("nobody", 1)

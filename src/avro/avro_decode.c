@@ -110,6 +110,14 @@ bool mor_avro_append_checked(struct mor_vector *vector, bool nullable, const uin
     return true;
 }
 
+static __attribute__((noinline)) const char *append_string(struct mor_vector *vector, bool nullable,
+                                                           const uint8_t *bytes, size_t size_bytes)
+{
+    return mor_avro_append_checked(vector, nullable, bytes, size_bytes)
+               ? NULL
+               : "a string is not valid UTF-8";
+}
+
 static HOT const char *decode_string(struct mor_avro_input *in, struct mor_vector *vector,
                                      bool nullable)
 {
@@ -120,9 +128,9 @@ static HOT const char *decode_string(struct mor_avro_input *in, struct mor_vecto
         return wrong;
     if (!mor_avro_append_has_room(vector, size_bytes))
         return column_full;
-    return mor_avro_append_text(vector, nullable, bytes, size_bytes, in->end)
-               ? NULL
-               : "a string is not valid UTF-8";
+    if (mor_avro_append_short_ascii(vector, nullable, bytes, size_bytes, in->end))
+        return NULL;
+    return append_string(vector, nullable, bytes, size_bytes);
 }
 
 static const char *decode_bytes(struct mor_avro_input *in, struct mor_vector *vector, bool nullable)
@@ -424,11 +432,12 @@ static const char *decode_note(const struct mor_avro_op *op, struct mor_avro_inp
                                struct mor_vector *vector, struct state *state)
 {
     if (state->notes) {
-        const char *wrong = take_note(op->note.node, *in, &state->notes->values[op->note.index]);
+        const char *wrong =
+            take_note(op->noted->node, *in, &state->notes->values[op->noted->index]);
         if (wrong)
             return wrong;
     }
-    return decode_value(op->note.inner, vector, in, state);
+    return decode_value(op->noted->inner, vector, in, state);
 }
 
 // Enters a record that may be null. *ret_null: it is.
@@ -680,9 +689,9 @@ static enum mor_status fail(const struct mor_avro_plan *plan, const struct state
                          (size_t)(state->fault_at - bytes), wrong);
 }
 
-static enum mor_status decode(const struct mor_avro_plan *plan, const uint8_t *bytes,
-                              size_t size_bytes, size_t items_max, struct mor_vector *columns,
-                              struct mor_notes *notes, size_t *ret_used, struct mor_error *err)
+static HOT enum mor_status decode(const struct mor_avro_plan *plan, const uint8_t *bytes,
+                                  size_t size_bytes, size_t items_max, struct mor_vector *columns,
+                                  struct mor_notes *notes, size_t *ret_used, struct mor_error *err)
 {
     struct mor_avro_input in = {.at = bytes, .end = bytes + size_bytes};
     struct state state;
@@ -718,6 +727,7 @@ enum mor_status mor_avro_plan_decode_noting(const struct mor_avro_plan *plan, co
                                             struct mor_vector *columns, struct mor_notes *ret_notes,
                                             struct mor_error *err)
 {
-    *ret_notes = (struct mor_notes){0};
+    if (plan->has_notes)
+        *ret_notes = (struct mor_notes){0};
     return decode(plan, bytes, size_bytes, items_max, columns, ret_notes, NULL, err);
 }

@@ -76,7 +76,7 @@ static enum mor_status put_default(const struct mor_avro_member *field, struct m
         return put_value(field->node, NULL, datum, depth, err);
     }
     json_error_t json_error;
-    json_t *value = json_loads(field->default_, JSON_DECODE_ANY, &json_error);
+    json_t *value = json_loads(field->default_, JSON_DECODE_ANY | JSON_ALLOW_NUL, &json_error);
     if (!value)
         return mor_error_set(err, MOR_DATA, "field '%s': unreadable default", field->name);
     enum mor_status status = put_value(field->node, value, datum, depth, err);
@@ -86,11 +86,12 @@ static enum mor_status put_default(const struct mor_avro_member *field, struct m
 
 // A default of bytes or fixed is a text whose code points 0 to 255 are the bytes, other than
 // everywhere else in this file.
-static bool put_default_bytes(const struct mor_avro_node *node, const char *text,
+static bool put_default_bytes(const struct mor_avro_node *node, const char *text, size_t size_bytes,
                               struct mor_buffer *datum)
 {
     MOR_AUTO_BUFFER bytes = {0};
-    for (const uint8_t *at = (const uint8_t *)text; *at; at++) {
+    const uint8_t *end = (const uint8_t *)text + size_bytes;
+    for (const uint8_t *at = (const uint8_t *)text; at < end; at++) {
         bool two = (*at & 0xFE) == 0xC2; // code points 0x80 to 0xFF
         if (*at >= 0x80 && !two)
             return false;
@@ -111,9 +112,9 @@ enum mor_status mor_avro_default_datum(const struct mor_avro_member *field,
     if (field->node->kind != MOR_AVRO_BYTES && field->node->kind != MOR_AVRO_FIXED)
         return put_default(field, ret_datum, 0, err);
     json_error_t json_error;
-    json_t *value = json_loads(field->default_, JSON_DECODE_ANY, &json_error);
-    bool good = json_is_string(value) &&
-                put_default_bytes(field->node, json_string_value(value), ret_datum);
+    json_t *value = json_loads(field->default_, JSON_DECODE_ANY | JSON_ALLOW_NUL, &json_error);
+    bool good = json_is_string(value) && put_default_bytes(field->node, json_string_value(value),
+                                                           json_string_length(value), ret_datum);
     json_decref(value);
     return good ? MOR_OK : wrong_kind(field->node, err);
 }

@@ -1,8 +1,6 @@
 // Compiling of plans: which operation turns a writer's type into a column's.
 #include "avro_plan.h"
 
-#include <stdio.h>
-
 #include "avro_text.h"
 
 #define US_PER_DAY (86400LL * 1000000)
@@ -289,16 +287,26 @@ static enum mor_status compile_items(struct compiler *c, const struct mor_avro_n
     return set(op, is_map ? MOR_AVRO_OP_MAP : MOR_AVRO_OP_ARRAY);
 }
 
-// Whether the column is what a union of several types becomes: a struct of member0, member1, ...
-static bool has_members(const struct mor_field *field)
+// The field of the column that a branch has for itself, as a union of several types becomes a
+// struct; child_count = none.
+static size_t branch_field(const struct mor_avro_node *node, size_t branch,
+                           const struct mor_field *field)
 {
-    char name[32];
-    for (size_t i = 0; field->type == MOR_TYPE_STRUCT && i < field->child_count; i++) {
-        snprintf(name, sizeof name, "member%zu", i);
-        if (strcmp(field->children[i].name, name) != 0)
-            return false;
-    }
-    return field->type == MOR_TYPE_STRUCT;
+    char name[MOR_AVRO_BRANCH_NAME_SIZE];
+    size_t i = 0;
+    mor_avro_branch_name(node, branch, name, sizeof name);
+    while (i < field->child_count && strcmp(field->children[i].name, name) != 0)
+        i++;
+    return i;
+}
+
+static bool has_branch_fields(const struct mor_avro_node *node, const struct mor_field *field)
+{
+    bool found = false;
+    for (size_t i = 0; i < node->member_count && field->type == MOR_TYPE_STRUCT; i++)
+        found = found || (node->members[i].node->kind != MOR_AVRO_NULL &&
+                          branch_field(node, i, field) < field->child_count);
+    return found;
 }
 
 // Branch by branch. One that the column cannot hold is refused when a datum takes it, so that a
@@ -310,8 +318,8 @@ static enum mor_status compile_branches(struct compiler *c, const struct mor_avr
     struct mor_avro_op *branches = ops_new(c, node->member_count);
     if (!branches)
         return MOR_DATA;
-    bool members = has_members(field);
-    size_t fitting = 0, member = 0;
+    bool members = has_branch_fields(node, field);
+    size_t fitting = 0;
     for (size_t i = 0; i < node->member_count; i++) {
         const struct mor_avro_node *branch = node->members[i].node;
         const struct mor_field *to = field;
@@ -321,10 +329,11 @@ static enum mor_status compile_branches(struct compiler *c, const struct mor_avr
         branches[i].code = MOR_AVRO_OP_REFUSE;
         branches[i].null_branch = MOR_AVRO_NO_BRANCH;
         if (members && !null) {
-            branches[i].column = (uint32_t)member;
-            if (member >= field->child_count)
+            size_t own = branch_field(node, i, field);
+            if (own == field->child_count)
                 continue;
-            to = &field->children[member++];
+            branches[i].column = (uint32_t)own;
+            to = &field->children[own];
         }
         if (compile_value(c, branch, reader, to, &branches[i]) == MOR_OK)
             fitting += !null;
@@ -555,6 +564,7 @@ static enum mor_status compile_flatten(struct compiler *c, const struct record *
     absent->ops = ops;
     flatten->absent = absent;
     flatten->has_otherwise = route->otherwise != NULL;
+    c->plan->has_notes = c->plan->has_notes || route->otherwise;
     const struct mor_avro_member *other =
         route->otherwise ? find_member(record->writer, route->otherwise) : NULL;
     if (other)
@@ -578,9 +588,10 @@ static enum mor_status compile_member(struct compiler *c, const struct record *r
         if (!value)
             return MOR_DATA;
         one_op(op, MOR_AVRO_OP_NOTE, member->name);
-        op->note.inner = value;
-        op->note.node = member->node;
-        op->note.index = route->note;
+        struct mor_avro_noted *noted = mor_arena_alloc(c->arena, sizeof *noted);
+        *noted = (struct mor_avro_noted){value, member->node, route->note};
+        op->noted = noted;
+        c->plan->has_notes = true;
     }
     one_op(value, MOR_AVRO_OP_SKIP, member->name);
     if (route->column == MOR_ROUTE_NONE) {

@@ -73,6 +73,13 @@ struct mor_avro_flatten {
     uint8_t kept_null_branch; // NO_BRANCH = never null
 };
 
+// A value that is noted before it is read.
+struct mor_avro_noted {
+    const struct mor_avro_op *inner;
+    const struct mor_avro_node *node;
+    int32_t index;
+};
+
 struct mor_avro_op {
     uint8_t code;
     uint8_t null_branch; // a union of one type with null: the branch of null, else NO_BRANCH
@@ -94,11 +101,7 @@ struct mor_avro_op {
             const struct mor_avro_op *value;
             const struct mor_buffer *datum;
         } preset; // DEFAULT
-        struct {
-            const struct mor_avro_op *inner;
-            const struct mor_avro_node *node;
-            int32_t index;
-        } note;
+        const struct mor_avro_noted *noted;
         struct {
             const struct mor_avro_op *item; // of an array or a map
             size_t size_min_bytes;          // of an item, map key included
@@ -115,6 +118,7 @@ struct mor_avro_plan {
     struct mor_arena arena;
     struct mor_avro_program program;
     size_t column_count;
+    bool has_notes;              // also whether a flattened record was there
     struct mor_buffer *defaults; // their data, one each; a list for the freeing
     size_t default_count;
 };

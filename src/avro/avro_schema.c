@@ -536,8 +536,8 @@ static enum mor_status parse_root(struct parser *p, const char *text, size_t siz
                                   struct mor_avro_node **ret_root)
 {
     json_error_t json_error;
-    json_t *json =
-        json_loadb(text, size_bytes, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &json_error);
+    json_t *json = json_loadb(
+        text, size_bytes, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &json_error);
     if (!json)
         return mor_error_set(p->err, MOR_DATA, "not JSON: line %d, column %d: %s", json_error.line,
                              json_error.column, json_error.text);

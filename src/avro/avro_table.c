@@ -61,7 +61,7 @@ static const enum mor_type logical_types[] = {
     [MOR_AVRO_LOGICAL_LOCAL_TIMESTAMP_MICROS] = MOR_TYPE_TIMESTAMP_MICROS,
 };
 
-// The wider of two number types, as Spark's Avro reader has it; null counted among the branches.
+// The wider of two number types, as Spark's Avro reader has it; null counts among the branches.
 static bool is_union_of_numbers(const struct mor_avro_node *node, enum mor_type *ret_type)
 {
     bool of_int = false, of_long = false, of_float = false, of_double = false, other = false;
@@ -122,6 +122,25 @@ static enum mor_status add_children(struct converter *c, struct mor_field *field
     return MOR_OK;
 }
 
+void mor_avro_branch_name(const struct mor_avro_node *node, size_t branch, char *ret_name,
+                          size_t capacity)
+{
+    const struct mor_avro_node *type = node->members[branch].node;
+    const char *dot = type->full_name ? strrchr(type->full_name, '.') : NULL;
+    const char *name = !type->full_name ? mor_avro_kind_name(type->kind)
+                       : dot            ? dot + 1
+                                        : type->full_name;
+    for (size_t i = 0; dot && i < node->member_count; i++) {
+        const char *other = node->members[i].node->full_name;
+        const char *other_dot = other && i != branch ? strrchr(other, '.') : NULL;
+        if (other && i != branch && strcmp(other_dot ? other_dot + 1 : other, name) == 0)
+            name = type->full_name; // two records of one name
+    }
+    (void)snprintf(ret_name, capacity, "%s", name);
+    for (char *c = ret_name; *c; c++)
+        *c = *c == '.' ? '_' : *c;
+}
+
 // A union of several types: a number, or a struct with a field per branch.
 static enum mor_status add_union(struct converter *c, struct mor_field *parent,
                                  const struct mor_avro_member *member, const struct chain *above)
@@ -143,8 +162,8 @@ static enum mor_status add_union(struct converter *c, struct mor_field *parent,
         return mor_error_set(c->err, MOR_DATA, "types are nested deeper than %d",
                              MOR_SCHEMA_DEPTH_MAX);
     for (size_t i = 0; i < node->member_count; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "member%zu", field->child_count);
+        char name[MOR_AVRO_BRANCH_NAME_SIZE];
+        mor_avro_branch_name(node, i, name, sizeof name);
         struct mor_avro_member branch = {
             .name = name, .node = node->members[i].node, .field_id = -1};
         if (branch.node->kind == MOR_AVRO_NULL)

@@ -48,9 +48,13 @@ static bool parse_json_wanted(const struct cli_arguments *arguments, bool *ret_j
     return false;
 }
 
-// The ledger of a commit, NULL when it has none. The caller releases it.
+// The ledger of a commit, NULL when it has none. The caller releases it. A commit that rewrites
+// files carries the ledger of the one before it, whose records were counted there.
 static json_t *ledger_of(const struct mor_commit_info *commit)
 {
+    if (strcmp(commit->operation, "compaction") == 0 ||
+        strcmp(commit->operation, "clustering") == 0)
+        return NULL;
     for (size_t i = 0; i < commit->property_count; i++)
         if (strcmp(commit->properties[i].key, "moraine") == 0)
             return json_loads(commit->properties[i].value, 0, NULL);

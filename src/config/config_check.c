@@ -134,12 +134,17 @@ static void check_wire(struct mor_option_reading *reading, const struct mor_conf
 {
     enum mor_config_schema kind = topic->schema.kind;
     bool confluent = binary && topic->value.wire == MOR_CONFIG_WIRE_CONFLUENT;
-    if (kind == MOR_CONFIG_SCHEMA_REGISTRY && !binary)
+    bool registry = confluent || kind == MOR_CONFIG_SCHEMA_REGISTRY;
+    if (kind == MOR_CONFIG_SCHEMA_INFERRED && binary)
+        complain(reading, "schema", "'schema: inferred' is for 'value.format: json'");
+    if (kind == MOR_CONFIG_SCHEMA_REGISTRY && !mor_option_is_set(reading, "schema") &&
+        !mor_option_is_set(reading, "schema.subject") && !binary)
         complain(reading, "schema",
-                 "'schema: registry' works with 'value.format: avro'; give a file or fields");
-    if (confluent && !config->schema_registry.url)
+                 "JSON needs 'schema': {fields: [...]}, {file: ...}, registry or inferred");
+    else if (registry && !config->schema_registry.url)
         complain(reading, "schema", "this needs 'schema_registry.url' in '%s'", config->path);
-    if (binary && !confluent && kind != MOR_CONFIG_SCHEMA_FILE)
+    if (binary && !confluent && kind != MOR_CONFIG_SCHEMA_FILE &&
+        kind != MOR_CONFIG_SCHEMA_INFERRED)
         complain(
             reading, "schema",
             "%s without the registry's header needs the writer's schema: 'schema: {file: ...}'",

@@ -111,6 +111,7 @@ static const struct mor_option_choice key_formats[] = {
     {NULL, 0, false},
 };
 static const struct mor_option_choice schemas[] = {{"registry", MOR_CONFIG_SCHEMA_REGISTRY, false},
+                                                   {"inferred", MOR_CONFIG_SCHEMA_INFERRED, false},
                                                    {NULL, 0, false}};
 static const struct mor_option_choice time_units[] = {
     {"s", MOR_CONFIG_TIME_S, false},
@@ -203,9 +204,12 @@ const struct mor_option mor_topic_options[] = {
      0,
      "How the keys of tombstones are read; `auto` goes by the value's format and the key columns."},
     {"schema", MOR_OPTION_CHOICE, TOPIC(schema.kind), "registry", 0, 0, schemas, 0,
-     "Where the columns come from: `registry`, `{file: orders.avsc}` or `{fields: [...]}`."},
+     "Where the columns come from: `registry`, `{file: orders.avsc}`, `{fields: [...]}`, or "
+     "`inferred` "
+     "from the first JSON records and from then on those of the table; see below."},
     {"schema.file", MOR_OPTION_TEXT, TOPIC(schema.file), NULL, 0, 0, NULL, 0,
-     "A schema file, relative to this file: Avro's JSON; for Protobuf a `.proto` text without "
+     "A schema file, relative to this file: Avro's JSON; for JSON also a JSON Schema; for Protobuf "
+     "a `.proto` text without "
      "imports other than Google's, or what `protoc --include_imports --descriptor_set_out` "
      "writes."},
     {"schema.subject", MOR_OPTION_TEXT, TOPIC(schema.subject), NULL, 0, 0, NULL, 0,

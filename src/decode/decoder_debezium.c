@@ -42,7 +42,8 @@ bool mor_position_of(const struct mor_notes *notes, int64_t *ret_position)
 static bool is_unavailable(const struct mor_vector *vector, size_t row)
 {
     enum mor_type type = vector->field->type;
-    if (type != MOR_TYPE_STRING && type != MOR_TYPE_BYTES && type != MOR_TYPE_JSON)
+    if ((type != MOR_TYPE_STRING && type != MOR_TYPE_BYTES && type != MOR_TYPE_JSON) ||
+        mor_vector_is_null(vector, row))
         return false;
     size_t size;
     const uint8_t *bytes = mor_vector_bytes_at(vector, row, &size);

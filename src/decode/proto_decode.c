@@ -366,6 +366,8 @@ static const char *add_packed(struct mor_proto_op *op, struct mor_vector *vector
     struct mor_proto_input packed = {0};
     size_t size = 0;
     const char *wrong = mor_proto_bytes(in, &packed.at, &size);
+    if (wrong)
+        return wrong;
     packed.end = packed.at + size;
     while (!wrong && packed.at < packed.end)
         wrong = add_element(op, vector, &packed, state);

@@ -105,8 +105,8 @@ struct mor_proto_set {
 struct mor_proto_set *mor_proto_set_new(void);
 void mor_proto_set_free(struct mor_proto_set *set);
 // Adds the files of a FileDescriptorSet (`protoc --descriptor_set_out --include_imports`), or one
-// file: a FileDescriptorProto or a .proto text. A file of a name that is there already is left out. DATA with what is wrong and
-// where.
+// file: a FileDescriptorProto or a .proto text. A file of a name that is there already is left out.
+// DATA with what is wrong and where.
 enum mor_status mor_proto_add_descriptors(struct mor_proto_set *set, const void *bytes,
                                           size_t size_bytes, struct mor_error *err) MOR_CHECKED;
 enum mor_status mor_proto_add_descriptor(struct mor_proto_set *set, const char *file_name,

@@ -64,7 +64,8 @@ static enum mor_status fetch(struct completer *c, const struct pointer *pointer,
     enum mor_status status = MOR_OK;
     const char *text = json_string_value(json_object_get(answer, "schema"));
     json_error_t json_error;
-    json_t *definition = text ? json_loads(text, JSON_DECODE_ANY, &json_error) : NULL;
+    json_t *definition =
+        text ? json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, &json_error) : NULL;
     if (definition) {
         struct reference *reference = mor_calloc(1, sizeof *reference);
         reference->definition = definition;
@@ -195,7 +196,7 @@ enum mor_status mor_registry_complete(struct mor_registry *registry, const json_
     }
     struct completer c = {.registry = registry, .err = err};
     json_error_t json_error;
-    json_t *schema = json_loads(text, JSON_DECODE_ANY, &json_error);
+    json_t *schema = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, &json_error);
     enum mor_status status = schema ? collect(&c, answer, 0)
                                     : mor_error_set(err, MOR_DATA, "schema: %s", json_error.text);
     if (status == MOR_OK) {

@@ -241,11 +241,12 @@ static enum mor_status read_chunk(const struct verifying *v, struct chunk_check 
         mor_pq_read_offset_index(r, check->chunk, num_rows, &r->group_arena, &check->offsets, err));
     if (check->pages && (!check->offsets || check->offsets->page_count != check->pages->page_count))
         return mor_error_set(err, MOR_DATA, "column index and offset index differ in their pages");
-    size_t pages = check->offsets ? check->offsets->page_count : 1;
-    for (size_t page = 0; page < pages; page++) {
-        int64_t first = check->offsets ? check->offsets->pages[page].first_row : 0;
-        int64_t end = page + 1 < pages ? check->offsets->pages[page + 1].first_row : num_rows;
-        MOR_TRY(read_page_rows(v, check, page, first, end, err));
+    const struct mor_pq_page_location whole = {0};
+    const struct mor_pq_page_location *pages = check->offsets ? check->offsets->pages : &whole;
+    size_t count = check->offsets ? check->offsets->page_count : 1;
+    for (size_t page = 0; page < count; page++) {
+        int64_t end = page + 1 < count ? pages[page + 1].first_row : num_rows;
+        MOR_TRY(read_page_rows(v, check, page, pages[page].first_row, end, err));
     }
     check_statistics(v, check);
     if (check->bloom_missing > 0)

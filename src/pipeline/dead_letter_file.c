@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "moraine/base/clock.h"
 #include "moraine/base/fault.h"
 
 struct letter_file {
@@ -122,9 +123,24 @@ static void file_free(struct mor_letter_sink *sink)
 
 static const struct mor_letter_sink_ops file_ops = {file_write, file_committed, file_free};
 
+// Lines that no commit of the table knows: their commit never came, or the table is a new one. They
+// are kept under another name, so that a record stands in the file once.
+static enum mor_status set_aside(const struct letter_file *file, struct mor_error *err)
+{
+    struct stat facts;
+    if (lstat(file->path, &facts) != 0 || facts.st_size == 0)
+        return MOR_OK; // opening the file tells what is wrong with it
+    MOR_AUTO_FREE char *aside = mor_asprintf("%s.%lld", file->path, (long long)mor_clock_wall_ms());
+    if (rename(file->path, aside) != 0)
+        return mor_error_set_errno(err, errno, "could not set '%s' aside", file->path);
+    return MOR_OK;
+}
+
 static enum mor_status open_file(struct letter_file *file, int64_t committed_bytes,
                                  struct mor_error *err)
 {
+    if (committed_bytes < 0)
+        MOR_TRY(set_aside(file, err));
     file->fd = open(file->path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
     struct stat facts;
     if (file->fd < 0 || fstat(file->fd, &facts) != 0)

@@ -204,12 +204,8 @@ static enum mor_status publish_marks(const struct letter_table *sink, struct mor
         *err = MOR_ERROR_INIT;
         MOR_TRY(mor_write_begin(sink->table, &batch_id, &write, err));
         status = mor_write_group(write, &changes, 0, err);
-        if (status == MOR_OK) {
-            // the ledger of letters is carried on as it is
-            const char *ledger = mor_write_base_property(write, LEDGER_PROPERTY);
-            const struct mor_property property = {LEDGER_PROPERTY, ledger};
-            status = mor_write_commit(write, &property, ledger != NULL ? 1 : 0, &result, err);
-        }
+        if (status == MOR_OK) // the ledger of letters is carried on
+            status = mor_write_commit(write, NULL, 0, &result, err);
         mor_write_free(write);
         bool landed = false;
         struct mor_error ignored = MOR_ERROR_INIT;

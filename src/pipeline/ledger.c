@@ -355,6 +355,8 @@ void mor_ledger_format(const struct mor_ledger *after, const struct mor_commit_f
                           (unsigned long long)facts->ranges[i].digest.high,
                           (unsigned long long)facts->ranges[i].digest.low);
     mor_buffer_append_u8(json, '}');
+    mor_buffer_append_text(json, ",\"own\":[\"ranges\",\"rows\",\"late\",\"digest\"");
+    mor_buffer_append_text(json, facts->redrive ? ",\"redriven\",\"refused\"]" : "]");
     append_idle(after, json);
     append_letters(after, json);
     if (after->dedup_salt != 0)

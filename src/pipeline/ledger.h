@@ -15,6 +15,8 @@
 //                                         of them
 //    "digest":{"0":"<32 hex digits>"},    sum of 128-bit hashes of (offset, key, value), free of
 //                                         order
+//    "own":["ranges","rows",…],           members that tell of this commit alone: empty in commits
+//                                         that carry the ledger on (compaction)
 //    "idle":[3],                          partitions that do not hold the table's watermark back
 //    "dead_letters":{"<instance>":…},     length of each instance's local dead-letter file
 //    "dedup_salt":"<16 hex digits>",      of the hashes of event ids, once dedup was configured

@@ -289,7 +289,7 @@ enum mor_status mor_pipeline_plan(const struct mor_config_topic *topic,
                                   struct mor_error *err)
 {
     struct mor_topic_schema schema;
-    MOR_TRY(mor_topic_schema_load(topic, registry, NULL, &schema, err));
+    MOR_TRY(mor_topic_schema_load(NULL, topic, registry, NULL, &schema, err));
     for (size_t i = 0; i < schema.rows->root.child_count; i++) {
         const struct mor_field *field = &schema.rows->root.children[i];
         mor_buffer_printf(ret_text, "%s ", field->name);

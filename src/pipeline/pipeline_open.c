@@ -276,8 +276,8 @@ struct open_step {
 static enum mor_status open_schema(struct mor_pipeline *pipeline, struct mor_error *err)
 {
     const struct mor_learned learned = {pipeline->learned_ids, pipeline->learned_count};
-    return mor_topic_schema_load(pipeline->topic, pipeline->registry, &learned, &pipeline->schema,
-                                 err);
+    return mor_topic_schema_load(pipeline->config, pipeline->topic, pipeline->registry, &learned,
+                                 &pipeline->schema, err);
 }
 
 // Waits a moment; false when the topic is to stop.

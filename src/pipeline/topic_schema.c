@@ -2,6 +2,7 @@
 
 #include "moraine/avro.h"
 #include "moraine/table.h"
+#include "topic_infer.h"
 
 // ---- where the columns come from ----------------------------------------------------------------
 
@@ -68,6 +69,10 @@ static enum mor_status read_text(const struct mor_config_topic *topic,
     if (topic->value.format == MOR_CONFIG_FORMAT_PROTOBUF)
         return mor_protobuf_to_table(&schema->text, topic->schema.message, &schema->arena,
                                      &schema->message, &schema->source, err);
+    if (topic->value.format == MOR_CONFIG_FORMAT_JSON &&
+        (topic->schema.kind == MOR_CONFIG_SCHEMA_REGISTRY ||
+         !mor_json_schema_is_avro(schema->text.text)))
+        return mor_json_schema_to_table(&schema->text, &schema->source, err);
     return read_avro(schema->text.text, &schema->source, err);
 }
 
@@ -112,7 +117,8 @@ static enum mor_status load_file(const struct mor_config_topic *topic,
     return mor_error_wrap(err, "schema file '%s'", topic->schema.file);
 }
 
-static enum mor_status load_source(const struct mor_config_topic *topic,
+static enum mor_status load_source(const struct mor_config *config,
+                                   const struct mor_config_topic *topic,
                                    struct mor_registry *registry, struct mor_topic_schema *schema,
                                    struct mor_error *err)
 {
@@ -125,6 +131,8 @@ static enum mor_status load_source(const struct mor_config_topic *topic,
                           topic->path, err);
     case MOR_CONFIG_SCHEMA_FILE:
         return load_file(topic, schema, err);
+    case MOR_CONFIG_SCHEMA_INFERRED:
+        return mor_topic_infer(config, topic, &schema->source, err);
     case MOR_CONFIG_SCHEMA_REGISTRY:
         break;
     }
@@ -342,14 +350,15 @@ static enum mor_status learn(struct mor_registry *registry, int32_t id,
     return MOR_OK;
 }
 
-enum mor_status mor_topic_schema_load(const struct mor_config_topic *topic,
+enum mor_status mor_topic_schema_load(const struct mor_config *config,
+                                      const struct mor_config_topic *topic,
                                       struct mor_registry *registry,
                                       const struct mor_learned *learned,
                                       struct mor_topic_schema *ret_schema, struct mor_error *err)
 {
     struct mor_topic_schema schema = {0};
     mor_arena_init(&schema.arena, 4096, NULL);
-    enum mor_status status = load_source(topic, registry, &schema, err);
+    enum mor_status status = load_source(config, topic, registry, &schema, err);
     for (size_t i = 0; status == MOR_OK && learned != NULL && i < learned->count; i++)
         status = learn(registry, learned->ids[i], &schema, err);
     if (status == MOR_OK)

@@ -30,11 +30,13 @@ struct mor_topic_schema {
 // that key, ordering, delete_when, event_time and partition_by name columns that can serve. FATAL
 // with the place in the configuration.
 // `learned`: writer schemas of the registry (Avro) whose fields and types are taken over, too.
+// `config` NULL: nobody is asked but the registry (see mor_topic_infer).
 struct mor_learned {
     const int32_t *ids;
     size_t count;
 };
-enum mor_status mor_topic_schema_load(const struct mor_config_topic *topic,
+enum mor_status mor_topic_schema_load(const struct mor_config *config,
+                                      const struct mor_config_topic *topic,
                                       struct mor_registry *registry,
                                       const struct mor_learned *learned,
                                       struct mor_topic_schema *ret_schema,

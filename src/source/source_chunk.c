@@ -242,6 +242,8 @@ static void take_end(struct mor_source *source, struct mor_source_part *part, in
     int64_t expected = part->building ? part->building->offset_next : part->next;
     part->started = true;
     part->error_count = 0;
+    if (offset > part->high)
+        part->high = offset;
     if (offset <= expected)
         return;
     if (!part->building)
@@ -272,7 +274,9 @@ void mor_source_distribute(struct mor_source *source, rd_kafka_message_t **take_
             take_message(source, part, message);
             continue;
         }
-        if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && part && i >= part->valid_from)
+        // an end that was told before the assignment is told once, and true where we stand
+        if (message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF && part &&
+            (i >= part->valid_from || message->offset == part->next))
             take_end(source, part, message->offset);
         else if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR &&
                  message->err != RD_KAFKA_RESP_ERR__PARTITION_EOF)

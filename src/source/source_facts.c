@@ -14,6 +14,7 @@
 #define IDENTITY_RETRY_MS    1000
 #define ANSWER_LIMIT_MS      10000
 #define LAG_INTERVAL_MS      10000
+#define LAG_LOST_MS          20000
 // A topic that is not there so many times in a row, a second apart, is gone; once may be a broker
 // that has just started.
 #define TOPIC_MISSING_MAX 3
@@ -283,8 +284,9 @@ static void take_offsets(struct mor_source *source, rd_kafka_event_t *event)
 // Fetching tells the ends of a log for free, but a paused partition is not fetched.
 static void ask_lag(struct mor_source *source, int64_t now_ms)
 {
-    if (now_ms < source->lag_at_ms || source->part_count == 0 || source->lag_asked[0] ||
-        source->lag_asked[1])
+    bool asked = source->lag_asked[0] || source->lag_asked[1];
+    bool lost = now_ms >= source->lag_at_ms + LAG_LOST_MS; // an answer that will not come
+    if (now_ms < source->lag_at_ms || source->part_count == 0 || (asked && !lost))
         return;
     source->lag_at_ms = now_ms + LAG_INTERVAL_MS;
     source->lag_asked[0] = source->lag_asked[1] = true;

@@ -8,6 +8,7 @@
 #define LOAD_PERCENT_GROWN  40 // after growing: by 1.75, between wasted memory and moved entries
 #define LOAD_PERCENT_PURGED 45 // below this, purging makes room enough
 #define CAPACITY_MIN        64
+#define SAMPLE_SLOTS        16384
 #define HUGE_BYTES          (2u << 20) // from here on memory comes in huge pages: fewer TLB misses
 
 // ---- memory -------------------------------------------------------------------------------------
@@ -208,18 +209,34 @@ static void rearrange(struct key_space *space, struct key_shard *shard)
         place(shard, (const struct key_slot *)(const void *)(late.data + at));
 }
 
+// How many are alive, by the first slots of a large table: hashes are spread evenly.
+static size_t guess_alive(const struct key_space *space, const struct key_shard *shard)
+{
+    size_t seen = shard->capacity < SAMPLE_SLOTS ? shard->capacity : SAMPLE_SLOTS;
+    size_t alive = 0;
+    for (size_t i = 0; i < seen; i++)
+        alive += is_alive(space, key_slot_at(shard, i));
+    return seen > 0 ? alive * shard->capacity / seen : 0;
+}
+
+static void extend_for(struct key_space *space, struct key_shard *shard, size_t entries)
+{
+    size_t capacity = entries * 100 / LOAD_PERCENT_GROWN + 1;
+    extend(space, shard, capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity);
+}
+
 void mor_key_shard_reserve(struct key_space *space, struct key_shard *shard, size_t more)
 {
     if (key_has_room(shard, more))
         return;
-    size_t alive = 0;
-    for (size_t i = 0; i < shard->capacity; i++)
-        alive += is_alive(space, key_slot_at(shard, i));
     // a window that is full loses as many as it gains: its table need not grow
-    if (alive + more > shard->capacity * LOAD_PERCENT_PURGED / 100) {
-        size_t capacity = (alive + more) * 100 / LOAD_PERCENT_GROWN + 1;
-        extend(space, shard, capacity < CAPACITY_MIN ? CAPACITY_MIN : capacity);
-    }
+    size_t wanted = guess_alive(space, shard) + more;
+    if (wanted > shard->capacity * LOAD_PERCENT_PURGED / 100)
+        extend_for(space, shard, wanted);
+    rearrange(space, shard);
+    if (key_has_room(shard, more))
+        return;
+    extend_for(space, shard, shard->used + more); // the guess was wrong
     rearrange(space, shard);
 }
 

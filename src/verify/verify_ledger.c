@@ -94,14 +94,20 @@ static bool parse_partition(const char *name, int32_t *ret_partition)
 
 // ---- one range ----------------------------------------------------------------------------------
 
+static bool parse_half(const char *hex, uint64_t *ret_half)
+{
+    char text[17];
+    memcpy(text, hex, 16);
+    text[16] = '\0';
+    *ret_half = strtoull(text, NULL, 16);
+    return strspn(text, "0123456789abcdef") == 16;
+}
+
 static bool parse_digest(const json_t *text, struct mor_hash128 *ret_digest)
 {
     const char *hex = json_string_value(text);
-    int used = 0;
-    return hex && strlen(hex) == 32 &&
-           sscanf(hex, "%16" SCNx64 "%16" SCNx64 "%n", &ret_digest->high, &ret_digest->low,
-                  &used) == 2 &&
-           used == 32;
+    return hex && strlen(hex) == 32 && parse_half(hex, &ret_digest->high) &&
+           parse_half(hex + 16, &ret_digest->low);
 }
 
 static void add_range(struct walking *walk, const struct mor_verify_range *range)

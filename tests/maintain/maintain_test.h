@@ -11,6 +11,7 @@
 struct seen_rows {
     size_t count;
     uint64_t digest;
+    int64_t values; // sum of the column `value`
 };
 
 static inline struct seen_rows see_rows(struct table_fixture *fixture, const char *version)
@@ -40,6 +41,7 @@ static inline struct seen_rows see_rows(struct table_fixture *fixture, const cha
                 mor_buffer_append_u8(&text, '|');
             }
             seen.digest += mor_hash64(text.data, text.size_bytes);
+            seen.values += mor_vector_i32(&batch->columns[4], row);
         }
         seen.count += batch->row_count;
     } while (batch->row_count > 0);

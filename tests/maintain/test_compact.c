@@ -1,4 +1,7 @@
+#include <sys/wait.h>
+
 #include "maintain_test.h"
+#include "moraine/base/fault.h"
 
 static void merging_changes_no_row_and_no_commit_time(void **state)
 {
@@ -148,6 +151,7 @@ static void commits_that_come_in_while_merging_stay_on_top(void **state)
         struct mor_rewrite_result result;
         assert_int_equal(mor_rewrite_begin(table, MOR_REWRITE_MERGE, &rewrite, &fixture->err),
                          MOR_OK);
+        usleep(3000); // or the commit may take the instant that the rewrite picked
         commit_mix(fixture, 4);
         merge_all(fixture, table, rewrite);
         commit_mix(fixture, 5);
@@ -167,6 +171,63 @@ static void commits_that_come_in_while_merging_stay_on_top(void **state)
         assert_same_rows(see_rows(fixture, NULL), before);
         table_close(fixture);
         assert_int_equal(table_count_files(fixture, "/staging/"), 0);
+    }
+}
+
+static pid_t fork_with(struct table_fixture *fixture, const char *failpoints)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        setenv("MORAINE_FAILPOINTS", failpoints, 1);
+        if (mor_fault_init(&fixture->err) != MOR_OK)
+            _exit(1);
+    }
+    return child;
+}
+
+static void wait_for(pid_t child)
+{
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void commit_whose_files_are_there_before_its_instant_is_not_lost(void **state)
+{
+    struct table_fixture *fixture = *state;
+    FOR_BOTH_VERSIONS(fixture)
+    {
+        fixture->options.instance = "other";
+        table_open(fixture);
+        for (int i = 0; i < 3; i++)
+            commit_mix(fixture, i);
+        table_close(fixture);
+        // looks at the timeline, and 400 ms later at the files
+        pid_t merging = fork_with(fixture, "hudi.rewrite_list=delay:400");
+        if (merging == 0) {
+            compact_table(fixture, &(struct mor_compact_options){.everything = true});
+            _exit(0);
+        }
+        // meanwhile a commit's files get their places, and 800 ms later its instant
+        usleep(150000);
+        pid_t writing = fork_with(fixture, "hudi.renamed=delay:800");
+        if (writing == 0) {
+            table_open(fixture);
+            commit_mix(fixture, 3);
+            _exit(0);
+        }
+        wait_for(merging);
+        wait_for(writing);
+        struct seen_rows seen = see_rows(fixture, NULL);
+        snprintf(fixture->location, sizeof fixture->location, "%s/alone%d", fixture->root,
+                 version_);
+        table_open(fixture);
+        for (int i = 0; i < 4; i++)
+            commit_mix(fixture, i);
+        table_close(fixture);
+        struct seen_rows alone = see_rows(fixture, NULL);
+        assert_int_equal(seen.count, alone.count);
+        assert_int_equal(seen.values, alone.values);
     }
 }
 
@@ -214,6 +275,7 @@ int main(void)
         TEST(only_what_is_over_a_limit_is_merged),
         TEST(file_group_without_rows_left_stays_empty),
         TEST(commits_that_come_in_while_merging_stay_on_top),
+        TEST(commit_whose_files_are_there_before_its_instant_is_not_lost),
         TEST(second_of_two_rewrites_of_a_file_group_is_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

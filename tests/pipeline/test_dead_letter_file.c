@@ -122,6 +122,26 @@ static void lines_of_a_commit_that_never_came_are_cut_off(void **state)
     tear_down(&rig);
 }
 
+static void lines_of_a_first_commit_that_never_came_are_set_aside(void **state)
+{
+    (void)state;
+    struct rig rig;
+    set_up(&rig);
+    open_sink(&rig);
+    append_letter(&rig, 1, "one");
+    write_letters(&rig, false);
+    close_sink(&rig);
+    open_sink(&rig); // as after a crash; no commit states a length
+    assert_string_equal(contents(&rig), "");
+    append_letter(&rig, 1, "one");
+    write_letters(&rig, true);
+    const char *line = strstr(contents(&rig), "\"offset\":1,");
+    assert_non_null(line);
+    assert_null(strstr(line + 1, "\"offset\":1,"));
+    close_sink(&rig);
+    tear_down(&rig);
+}
+
 static void a_repeated_attempt_writes_its_lines_once(void **state)
 {
     (void)state;
@@ -164,6 +184,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_holds_coordinates_reason_and_bytes),
         cmocka_unit_test(lines_of_a_commit_that_never_came_are_cut_off),
+        cmocka_unit_test(lines_of_a_first_commit_that_never_came_are_set_aside),
         cmocka_unit_test(a_repeated_attempt_writes_its_lines_once),
         cmocka_unit_test(a_file_that_was_moved_away_is_started_anew),
     };

@@ -755,10 +755,11 @@ static void every_failed_step_is_tried_again_and_doubles_nothing(void **state)
         "lane.decode",          "commit.begun",
         "commit.files_written", "commit.before_publish",
         "commit.after_publish", "dead_letter.write",
-        "hudi.begin",           "hudi.inflight",
+        "hudi.begin",           "hudi.staged",
         "hudi.group",           "hudi.group_written",
         "hudi.commit",          "hudi.sync",
         "hudi.publish",         "hudi.published",
+        "hudi.slot_put",        "hudi.renamed",
     };
     struct mor_error err = MOR_ERROR_INIT;
     struct rig rig;

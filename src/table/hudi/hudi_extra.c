@@ -84,6 +84,15 @@ enum mor_status hudi_extra_base(struct hudi_table *table, json_t **ret_extra, st
         if (hudi_json_text(extra, HUDI_INSTANCE_KEY))
             break;
     }
+    const char *key;
+    json_t *value;
+    json_object_foreach(base, key, value)
+    {
+        MOR_AUTO_FREE char *carried =
+            json_is_string(value) ? mor_property_carried(json_string_value(value)) : NULL;
+        if (carried)
+            json_object_set_new(base, key, json_string(carried));
+    }
     *ret_extra = json_incref(base);
     return MOR_OK;
 }

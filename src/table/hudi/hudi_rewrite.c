@@ -10,7 +10,8 @@
 #include "moraine/base/fault.h"
 #include "moraine/base/thread.h"
 
-#define NAME_COLUMN 4 // of the stored columns: the file's own name
+#define NAME_COLUMN       4 // of the stored columns: the file's own name
+#define LIST_ATTEMPTS_MAX 64
 
 // ---- open ---------------------------------------------------------------------------------------
 
@@ -93,12 +94,50 @@ static enum mor_status collect_planned(struct hudi_table *table, struct mor_map 
     return MOR_OK;
 }
 
+// Version 6: a log is named by its slice, so it is listed as soon as it is there. One whose commit
+// the snapshot does not see yet would count as merged, and its rows be lost: it comes in later.
+static void leave_out_unseen(struct hudi_rewrite *rewrite, struct mor_slice *slice)
+{
+    const char **seen = mor_arena_alloc(&rewrite->arena, (slice->delta_count + 1) * sizeof *seen);
+    size_t count = 0;
+    for (size_t i = 0; i < slice->delta_count; i++) {
+        const char *key = slice->delta_keys[i], *slash = strrchr(key, '/');
+        struct hudi_file file;
+        char commit[HUDI_TIME_SIZE] = "";
+        if (hudi_file_parse(slash ? slash + 1 : key, &rewrite->arena, &file))
+            hudi_file_commit(&file, commit);
+        if (!*commit || hudi_snapshot_sees(slice->snapshot, commit))
+            seen[count++] = key;
+    }
+    slice->delta_keys = seen;
+    slice->delta_count = count;
+}
+
+// The slices, with the certainty that no commit of another program came in between the look at the
+// timeline and the look at the files: what its logs are called does not tell whose they are.
+static enum mor_status list_settled(struct hudi_rewrite *rewrite, struct mor_error *err)
+{
+    struct hudi_table *table = hudi_rewrite_table(rewrite);
+    for (int i = 0; i < LIST_ATTEMPTS_MAX; i++) {
+        uint64_t digest = hudi_timeline_digest(&table->timeline);
+        MOR_TRY(mor_fault("hudi.rewrite_list", err));
+        MOR_TRY(hudi_slices(&table->table, NULL, &rewrite->arena, &rewrite->slices,
+                            &rewrite->slice_count, err));
+        MOR_TRY(hudi_base_settle(table, NULL, err));
+        if (digest == hudi_timeline_digest(&table->timeline)) {
+            for (size_t n = 0; n < rewrite->slice_count && table->version < 8; n++)
+                leave_out_unseen(rewrite, &rewrite->slices[n]);
+            return MOR_OK;
+        }
+    }
+    return mor_error_set(err, MOR_RETRY, "the table changed at every look at it");
+}
+
 static enum mor_status list_slices(struct hudi_rewrite *rewrite, struct mor_error *err)
 {
     struct hudi_table *table = hudi_rewrite_table(rewrite);
     struct mor_map planned = {0};
-    enum mor_status status = hudi_slices(&table->table, NULL, &rewrite->arena, &rewrite->slices,
-                                         &rewrite->slice_count, err);
+    enum mor_status status = list_settled(rewrite, err);
     if (status == MOR_OK)
         status = collect_planned(table, &planned, err);
     size_t kept = 0;
@@ -127,16 +166,16 @@ enum mor_status hudi_rewrite_begin(struct mor_table *head, enum mor_rewrite_kind
     rewrite->id = mor_uuid_v7();
     mor_arena_init(&rewrite->arena, 0, head->budget);
     pthread_mutex_init(&rewrite->mutex, NULL);
-    // the instant is later than everything that the slices hold
-    hudi_change_init(&rewrite->change, table, HUDI_SLOT_REWRITE, &rewrite->id,
-                     kind == MOR_REWRITE_MERGE ? HUDI_ACTION_COMMIT : HUDI_ACTION_REPLACECOMMIT,
-                     table->timeline.last);
-    rewrite->instant = rewrite->change.slot.instant;
     enum mor_status status = list_slices(rewrite, err);
     if (status != MOR_OK) {
         hudi_rewrite_free(&rewrite->rewrite);
         return status;
     }
+    // the instant is later than everything that the slices hold
+    hudi_change_init(&rewrite->change, table, HUDI_SLOT_REWRITE, &rewrite->id,
+                     kind == MOR_REWRITE_MERGE ? HUDI_ACTION_COMMIT : HUDI_ACTION_REPLACECOMMIT,
+                     table->timeline.last);
+    rewrite->instant = rewrite->change.slot.instant;
     *ret_rewrite = &rewrite->rewrite;
     return MOR_OK;
 }
@@ -160,7 +199,8 @@ void hudi_rewrite_free(struct mor_rewrite *base)
     for (size_t i = 0; i < rewrite->file_count; i++)
         hudi_rewrite_file_free(&rewrite->files[i]->file);
     free(rewrite->files);
-    hudi_change_done(&rewrite->change);
+    if (rewrite->instant)
+        hudi_change_done(&rewrite->change);
     pthread_mutex_destroy(&rewrite->mutex);
     mor_arena_done(&rewrite->arena);
     free(rewrite);
