@@ -132,7 +132,7 @@ class Service:
 
 def check_ledger(table, records, **outcomes):
     """The outcomes that the commits state: together `records`, and each of `outcomes` exactly. `written` is what was
-    inserted or updated: which of the two a row of a Hudi table was is not looked up."""
+    inserted or updated: which of the two, only the key index knows."""
     totals = hudi_timeline.row_totals(table)
     parts = {k: v for k, v in totals.items() if k not in ("read", "gap")}
     expect(totals.get("read") == records, f"{table.name}: the ledger read {totals.get('read')} records, not {records}: {totals}")

@@ -13,6 +13,7 @@ from rig import Scenario, expect, say
 from service import Service
 
 PARTITIONS, MOVES, ORDERS = 3, 60_000, 30_000
+STILL = {"compaction": {"mode": "off"}}  # a damaged file must be one that readers need; `instances` looks beside compaction
 
 
 def last_commit(table):
@@ -36,11 +37,11 @@ def largest(table, pattern):
 with Scenario("verify") as scenario:
     broker = Broker(scenario)
     service = Service(scenario, broker)
-    orders = OrderTopic(scenario, broker, service, "orders", ORDERS, table_version=6, partitions=PARTITIONS, seed=5)
-    newer = OrderTopic(scenario, broker, service, "newer", ORDERS, table_version=9, partitions=PARTITIONS, seed=6)
+    orders = OrderTopic(scenario, broker, service, "orders", ORDERS, table_version=6, partitions=PARTITIONS, seed=5, **STILL)
+    newer = OrderTopic(scenario, broker, service, "newer", ORDERS, table_version=9, partitions=PARTITIONS, seed=6, **STILL)
     broker.create_topic("moves", PARTITIONS)
     moves = service.topic("moves", {"fields": [{"name": "n", "type": "long", "nullable": False},
-                                               {"name": "text", "type": "string"}]}, {"format": "json"})
+                                               {"name": "text", "type": "string"}]}, {"format": "json"}, **STILL)
 
     def frames():
         for n in range(MOVES):

@@ -92,9 +92,9 @@ static const char *mebibytes_of(const json_t *value, struct mor_arena *arena)
 
 // ---- table --------------------------------------------------------------------------------------
 
-static const char *const headings[] = {"TOPIC",    "STATE",         "LAG",
-                                       "LAG TIME", "WATERMARK LAG", "RECORDS/S",
-                                       "COMMITS",  "LAST COMMIT",   "DEAD"};
+static const char *const headings[] = {"TOPIC",         "STATE",     "LAG",       "LAG TIME",
+                                       "WATERMARK LAG", "RECORDS/S", "COMMITS",   "LAST COMMIT",
+                                       "FRESH",         "DEAD",      "TO COMPACT"};
 #define COLUMN_COUNT (sizeof headings / sizeof headings[0])
 #define TEXT_COLUMNS 2 // these stand left, numbers right
 
@@ -119,7 +119,10 @@ static void topic_cells(const json_t *topic, double now_ms, struct mor_arena *ar
             ? mor_arena_printf(arena, "%s ago",
                                duration_of(now_ms - json_number_value(last), arena))
             : unknown,
-        number_of(json_object_get(json_object_get(topic, "dead_letters"), "count"), arena)};
+        seconds_of(json_object_get(commits, "last_freshness_seconds"), arena),
+        number_of(json_object_get(json_object_get(topic, "dead_letters"), "count"), arena),
+        number_of(json_object_get(json_object_get(topic, "table"), "compaction_pending"), arena)};
+    _Static_assert(sizeof row == COLUMN_COUNT * sizeof *row, "a cell for each heading");
     memcpy(cells, row, sizeof row);
 }
 
@@ -162,8 +165,8 @@ static void print_problems(const json_t *topics, struct mor_arena *arena, struct
         if (!json_is_true(json_object_get(topic, "ready")))
             mor_buffer_printf(out, "\n%s: %s\n", name, text_of(topic, "words", arena));
         else if (trouble[0] != '\0')
-            mor_buffer_printf(out, "\n%s: in step '%s': %s\n", name, text_of(topic, "step", arena),
-                              trouble);
+            mor_buffer_printf(out, "\n%s: in step '%s': %s\n", name,
+                              text_of(topic, "trouble_step", arena), trouble);
     }
 }
 
@@ -181,6 +184,10 @@ static void print_status(const json_t *status, struct mor_buffer *out)
                       duration_of(now_ms - json_number_value(started), &arena),
                       mebibytes_of(json_object_get(memory, "used_bytes"), &arena),
                       mebibytes_of(json_object_get(memory, "limit_bytes"), &arena));
+    const char *refused = text_of(json_object_get(status, "config"), "trouble", &arena);
+    if (refused[0] != '\0')
+        mor_buffer_printf(
+            out, "The last reload was refused, the configuration before it stays: %s\n\n", refused);
     print_topics(topics, now_ms, &arena, out);
     print_problems(topics, &arena, out);
     mor_arena_done(&arena);

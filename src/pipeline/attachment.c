@@ -48,13 +48,6 @@ enum mor_status mor_attachment_read(struct mor_table *table, const struct mor_at
     return mor_error_set(err, MOR_FATAL, "'%s' is damaged: it holds %s", key, kind->damaged);
 }
 
-int64_t mor_attachment_note(const struct mor_buffer *bytes)
-{
-    int64_t note;
-    memcpy(&note, bytes->data + 16, sizeof note);
-    return note;
-}
-
 static enum mor_status read_note(struct mor_table *table, const char *key, int64_t *ret_note,
                                  struct mor_error *err)
 {

@@ -21,7 +21,6 @@ void mor_attachment_seal(const struct mor_attachment_kind *kind, int64_t note,
 enum mor_status mor_attachment_read(struct mor_table *table, const struct mor_attachment_kind *kind,
                                     const char *key, struct mor_buffer *ret_bytes,
                                     struct mor_error *err) MOR_CHECKED;
-int64_t mor_attachment_note(const struct mor_buffer *bytes);
 // Drops those whose note is less than `least`, oldest first; the first one that stays ends the
 // search, so notes should rise from commit to commit.
 enum mor_status mor_attachments_drop(struct mor_table *table,

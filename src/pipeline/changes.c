@@ -282,6 +282,12 @@ static void size_groups(const struct builder *builder, struct pool *pool,
     }
 }
 
+static void add_ref(struct mor_row_ref *refs, size_t *count, struct mor_row_ref ref)
+{
+    assert(refs != NULL); // size_groups has counted it
+    refs[(*count)++] = ref;
+}
+
 static void fill_groups(const struct builder *builder, const struct mor_ring *ring,
                         struct group_list *list)
 {
@@ -290,11 +296,11 @@ static void fill_groups(const struct builder *builder, const struct mor_ring *ri
         struct verdict verdict = judge(builder, contest);
         if (verdict.upsert != MOR_STATE_NOWHERE) {
             struct mor_change_group *group = group_of_place(list, verdict.upsert);
-            group->upserts[group->upsert_count++] = contest->winner;
+            add_ref(group->upserts, &group->upsert_count, contest->winner);
         }
         if (verdict.remove != MOR_STATE_NOWHERE) {
             struct mor_change_group *group = group_of_place(list, verdict.remove);
-            group->deletes[group->delete_count++] = contest->winner;
+            add_ref(group->deletes, &group->delete_count, contest->winner);
         }
     }
 }

@@ -815,6 +815,8 @@ enum mor_status mor_committer_run(struct mor_committer *committer, enum mor_comm
                                .facts = {.batch_id = mor_uuid_v7(),
                                          .instance = committer->instance,
                                          .topic = committer->topic}};
+    mor_buffer_init(&work.ids, committer->plan->budget);
+    mor_buffer_init(&work.keys, committer->plan->budget);
     mor_ledger_init(&work.base);
     mor_ledger_init(&work.after);
     enter(&work, "commit");

@@ -300,6 +300,17 @@ enum mor_status mor_key_load(void *state, const struct mor_key_change *changes, 
     return MOR_OK;
 }
 
+enum mor_status mor_key_load_graves(void *state, const struct mor_key_change *changes, size_t count,
+                                    struct mor_error *err)
+{
+    MOR_AUTO_FREE struct mor_key_change *graves = mor_alloc(count * sizeof *graves);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (changes[i].entry.location == MOR_STATE_NOWHERE)
+            graves[kept++] = changes[i];
+    return mor_key_load(state, graves, kept, err);
+}
+
 enum mor_status mor_key_apply(void *batch, const struct mor_key_change *changes, size_t count,
                               struct mor_error *err)
 {
@@ -355,7 +366,7 @@ static void choose_columns(struct rebuild *work, struct mor_arena *arena)
                            .column_count = count,
                            .columns = mor_arena_calloc(arena, count, sizeof(struct mor_vector))};
     for (size_t i = 0; i < count; i++) {
-        mor_vector_init(&work->view.columns[i], &all->root.children[i], NULL);
+        work->view.columns[i].field = &all->root.children[i];
         if (is_needed(work, all->root.children[i].name))
             work->columns[work->column_count++] = all->root.children[i].name;
     }

@@ -59,6 +59,9 @@ enum mor_status mor_key_attachment_visit(struct mor_state *state, const struct m
 // Puts them into the state, between mor_state_load_begin and _finish.
 enum mor_status mor_key_load(void *state, const struct mor_key_change *changes, size_t count,
                              struct mor_error *err) MOR_CHECKED;
+// Puts those of deleted keys into it.
+enum mor_status mor_key_load_graves(void *state, const struct mor_key_change *changes, size_t count,
+                                    struct mor_error *err) MOR_CHECKED;
 // Adds them to a batch of the state; cannot fail.
 enum mor_status mor_key_apply(void *batch, const struct mor_key_change *changes, size_t count,
                               struct mor_error *err) MOR_CHECKED;

@@ -108,15 +108,18 @@ static enum mor_status load_ids(struct mor_local_state *local, const struct mor_
     return mor_dedup_load(local->state, bytes, err);
 }
 
-// Before the oldest commit whose changes are kept somebody may have committed without telling any.
 static enum mor_status load_keys(struct mor_local_state *local, const struct mor_buffer *bytes,
                                  void *context, struct mor_error *err)
 {
-    const struct mor_ledger *ledger = context;
-    int64_t from = ledger->keys.from > 0 ? ledger->keys.from : ledger->number + 1;
-    if (mor_attachment_note(bytes) < from)
-        return MOR_OK;
+    (void)context;
     return mor_key_attachment_visit(local->state, bytes, mor_key_load, local->state, err);
+}
+
+static enum mor_status load_graves(struct mor_local_state *local, const struct mor_buffer *bytes,
+                                   void *context, struct mor_error *err)
+{
+    (void)context;
+    return mor_key_attachment_visit(local->state, bytes, mor_key_load_graves, local->state, err);
 }
 
 // Hands the attachments of commits after `after` (NULL = all) to `load`, oldest first. *ret_last:
@@ -157,17 +160,25 @@ static bool holds_keys(const struct mor_local_state *local)
     return status.index_entries > 0;
 }
 
-// The scan comes first: it sees the table at some version, and the changes that are loaded after it
-// tell everything that came later, whatever that version was.
-static enum mor_status load_all(struct mor_local_state *local, const char *after,
-                                const struct mor_ledger *ledger, char **version,
+// The index from nothing. What is known of deleted keys stands in attachments only, and a row that
+// is in the table says more than they do. They are listed before the scan: what is committed after
+// that comes again when the state catches up from *version.
+static enum mor_status make_index(struct mor_local_state *local, char **version,
+                                  struct mor_error *err)
+{
+    MOR_TRY(load_attachments(local, &mor_key_attachments, NULL, load_graves, NULL, version, err));
+    return mor_key_index_rebuild(local->state, &local->rebuild, err);
+}
+
+static enum mor_status load_all(struct mor_local_state *local, const char *after, char **version,
                                 struct mor_error *err)
 {
     if (local->has_index) {
-        if (after == NULL && mor_state_mark_of(local->state) == NULL)
-            MOR_TRY(mor_key_index_rebuild(local->state, &local->rebuild, err));
-        MOR_TRY(load_attachments(local, &mor_key_attachments, after, load_keys, (void *)ledger,
-                                 version, err));
+        bool is_new = mor_state_mark_of(local->state) == NULL;
+        if (is_new)
+            MOR_TRY(make_index(local, version, err));
+        const char *from = is_new && **version != '\0' ? *version : after;
+        MOR_TRY(load_attachments(local, &mor_key_attachments, from, load_keys, NULL, version, err));
     }
     if (!local->has_ids)
         return MOR_OK;
@@ -187,10 +198,10 @@ enum mor_status mor_local_state_catch_up(struct mor_local_state *local,
         MOR_TRY(check_continuity(mark, ledger, err));
     if (local->has_index && mark == NULL && holds_keys(local))
         return mor_error_set(err, MOR_NOT_FOUND, "the key index was left half made");
-    const char *after = version_of(mark);
-    MOR_AUTO_FREE char *version = mor_strdup(after != NULL ? after : "");
+    MOR_AUTO_FREE char *before = mor_strdup(version_of(mark) != NULL ? mark->version : "");
+    MOR_AUTO_FREE char *version = mor_strdup(before);
     MOR_TRY(mor_state_load_begin(local->state, ledger->watermark_ms, err));
-    MOR_TRY(load_all(local, after, ledger, &version, err));
+    MOR_TRY(load_all(local, *before != '\0' ? before : NULL, &version, err));
     struct mor_state_mark reached = mark_at(version, ledger, property);
     return mor_state_load_finish(local->state, &reached, err);
 }

@@ -136,12 +136,6 @@ static inline void key_prefetch(const struct key_shard *shard, struct mor_hash12
     for (size_t i = 0; i < shard->filter_count; i++)
         mor_key_filter_prefetch(&shard->filters[i], hash.low);
 }
-// Linear probing: at 70 % a hit reads about 2 slots and a miss 6, all neighbours.
-#define KEY_LOAD_PERCENT_MAX 70
-static inline bool key_has_room(const struct key_shard *shard, size_t more)
-{
-    return shard->used + more <= shard->capacity * KEY_LOAD_PERCENT_MAX / 100;
-}
 // Makes room for `more` entries; slots may move.
 void mor_key_shard_reserve(struct key_space *space, struct key_shard *shard, size_t more);
 // The slot of the hash, or NULL; its entry may be gone.

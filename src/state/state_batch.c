@@ -464,8 +464,7 @@ void mor_state_packed_free(struct packed_run *runs, size_t count)
 
 // ---- apply --------------------------------------------------------------------------------------
 
-// End of the changes from `start` on that belong to the shard of the first.
-static size_t shard_end(const struct key_change *sorted, size_t start, size_t count)
+size_t mor_key_shard_end(const struct key_change *sorted, size_t start, size_t count)
 {
     size_t shard = key_shard_of(sorted[start].hash), end = start + 1;
     while (end < count && key_shard_of(sorted[end].hash) == shard)
@@ -476,7 +475,7 @@ static size_t shard_end(const struct key_change *sorted, size_t start, size_t co
 void mor_state_settle_ids(struct mor_state *state, const struct key_change *sorted, size_t count)
 {
     for (size_t start = 0, end; start < count; start = end) {
-        end = shard_end(sorted, start, count);
+        end = mor_key_shard_end(sorted, start, count);
         struct key_shard *shard = key_shard_at(&state->ids, sorted[start].hash);
         MOR_LOCKED(&shard->mutex);
         for (size_t i = start; i < end; i++) {

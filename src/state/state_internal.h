@@ -175,6 +175,8 @@ void mor_state_settle_keys(struct mor_state *state, const struct packed_run *run
 void mor_index_changes_add(struct index_changes *changes, const struct mor_hash128 *keys,
                            const struct mor_state_entry *entries, size_t count);
 void mor_index_changes_done(struct index_changes *changes);
+// End of the changes from `start` on that belong to the shard of the first.
+size_t mor_key_shard_end(const struct key_change *sorted, size_t start, size_t count);
 // After an apply: moves the horizons on; of the ids, the purge two commits behind.
 void mor_state_advance(struct mor_state *state, int64_t watermark_ms);
 void mor_state_expire_graves(struct mor_state *state, int64_t watermark_ms);

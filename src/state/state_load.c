@@ -5,7 +5,6 @@
 #include "moraine/base/thread.h"
 #include "state_internal.h"
 
-#define ROOM_STEP        256
 #define LOAD_CHANGES_MAX ((size_t)1 << 20) // of a sorted run made while loading: 24 MiB
 
 // ---- sorted runs --------------------------------------------------------------------------------
@@ -39,10 +38,16 @@ void mor_state_take_in_keys(struct mor_state *state, struct key_shard *shard,
                             const uint8_t *entries, size_t start, size_t end, size_t expected)
 {
     MOR_LOCKED(&shard->mutex);
+    // Most keys of a commit may be known, and need no room. There must be room for all of the
+    // others at once: they come in the order of the slots and would crowd together at the
+    // beginning.
+    size_t missing = 0;
+    for (size_t i = start; i < end && !shard->filtered; i++)
+        missing +=
+            mor_key_shard_find(shard, mor_run_entry_at(entries, KEY_ENTRY_SIZE, i).hash) == NULL;
+    if (!shard->filtered)
+        mor_key_shard_reserve(&state->keys, shard, missing);
     for (size_t i = start; i < end; i++) {
-        // not at once for all: most keys of a commit may be known, and then need no room
-        if (!shard->filtered && (i - start) % ROOM_STEP == 0 && !key_has_room(shard, ROOM_STEP))
-            mor_key_shard_reserve(&state->keys, shard, end - i + ROOM_STEP);
         struct run_entry entry = mor_run_entry_at(entries, KEY_ENTRY_SIZE, i);
         if (shard->filtered) {
             mor_key_shard_filter_add(&state->keys, shard, 0, entry.hash, expected);
@@ -165,30 +170,44 @@ enum mor_status mor_state_load_begin(struct mor_state *state, int64_t watermark_
     return mor_fault("state.load_begin", err);
 }
 
-// Rows of the table win over what is in flight: a run that put the same id in will find out.
-static void take_in_loaded(struct mor_state *state, struct key_change *sorted, size_t count)
+// Entries [start, end), all of one shard. Adds to `losers` (struct demotion) who put an id in that
+// is in the table.
+static void take_in_part(struct mor_state *state, const struct key_change *sorted, size_t start,
+                         size_t end, struct mor_buffer *losers)
 {
-    for (size_t i = 0; i < count; i++) {
-        uint32_t loser = OWNER_NONE;
-        {
-            struct key_shard *shard = key_shard_at(&state->ids, sorted[i].hash);
-            MOR_LOCKED(&shard->mutex);
-            mor_key_shard_reserve(&state->ids, shard, 1);
-            struct key_slot *slot = mor_key_shard_put(shard, sorted[i].hash);
-            uint32_t bucket = ID_BUCKET(sorted[i].value);
-            if (slot->value != KEY_NOWHERE) {
-                loser = ID_OWNER(slot->value);
-                if (loser == OWNER_NONE && ID_BUCKET(slot->value) > bucket)
-                    bucket = ID_BUCKET(slot->value);
-            }
-            slot->value = ID_VALUE(bucket, OWNER_NONE);
-            if (shard->filtered) {
-                mor_key_shard_filter_add(&state->ids, shard, bucket, sorted[i].hash, 0);
-                slot->value = KEY_NOWHERE;
-            }
+    struct key_shard *shard = key_shard_at(&state->ids, sorted[start].hash);
+    MOR_LOCKED(&shard->mutex);
+    mor_key_shard_reserve(&state->ids, shard, end - start); // at once, see above
+    for (size_t i = start; i < end; i++) {
+        struct key_slot *slot = mor_key_shard_put(shard, sorted[i].hash);
+        uint32_t bucket = ID_BUCKET(sorted[i].value);
+        if (slot->value != KEY_NOWHERE) {
+            struct demotion loser = {ID_OWNER(slot->value), sorted[i].hash};
+            if (loser.run != OWNER_NONE)
+                mor_buffer_append(losers, &loser, sizeof loser);
+            else if (ID_BUCKET(slot->value) > bucket)
+                bucket = ID_BUCKET(slot->value);
         }
-        if (loser != OWNER_NONE)
-            mor_state_demote(state, loser, sorted[i].hash);
+        slot->value = ID_VALUE(bucket, OWNER_NONE);
+        if (shard->filtered) {
+            mor_key_shard_filter_add(&state->ids, shard, bucket, sorted[i].hash, end - start);
+            slot->value = KEY_NOWHERE;
+        }
+    }
+}
+
+// Rows of the table win over what is in flight: a run that put the same id in will find out.
+static void take_in_loaded(struct mor_state *state, const struct key_change *sorted, size_t count)
+{
+    MOR_AUTO_BUFFER losers = {0};
+    for (size_t start = 0, end; start < count; start = end) {
+        end = mor_key_shard_end(sorted, start, count);
+        take_in_part(state, sorted, start, end, &losers);
+    }
+    for (size_t at = 0; at < losers.size_bytes; at += sizeof(struct demotion)) {
+        struct demotion loser;
+        memcpy(&loser, losers.data + at, sizeof loser);
+        mor_state_demote(state, loser.run, loser.hash);
     }
 }
 
