@@ -70,7 +70,7 @@ with Scenario("evolution_live") as scenario:
     wrong_id = registry.register("broken-value", schema_of(wrong))
     value = confluent(wrong_id, encode(schema_of(wrong), {"id": 1, "n": ["x"]}))
     broker.produce("broken", [struct.pack("<iqii", 0, -1, -1, len(value)) + value])
-    service.wait_for_words(position, ["cannot follow"], 60)
+    service.wait_for_words(position, ["topic_failed", "cannot follow", "schema id"], 60)
     service.stop()
 
     rows = [row(n, n >= COUNT and n // 100 % 2 == 1) for n in range(2 * COUNT)]

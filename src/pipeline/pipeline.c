@@ -143,6 +143,7 @@ static enum mor_status follow_change(struct mor_pipeline *pipeline, struct mor_c
     }
     MOR_LOG(INFO, "schema_changed", MOR_STR("topic", pipeline->topic->topic),
             MOR_INT("schema_id", id), MOR_STR("msg", err->message));
+    (void)snprintf(pipeline->change, sizeof pipeline->change, "%s", err->message);
     *err = MOR_ERROR_INIT;
     MOR_TRY(commit_once(pipeline, committer, MOR_COMMIT_RECORDS, err));
     pipeline->learned_ids = mor_realloc(pipeline->learned_ids, (pipeline->learned_count + 1) *
@@ -188,6 +189,9 @@ static void *pipeline_main(void *argument)
         pipeline->opens_again = false;
         mor_gate_reopen(&pipeline->gate);
         status = mor_pipeline_open_all(pipeline, &err);
+        if (status == MOR_FATAL && pipeline->learned_count > 0)
+            (void)mor_error_wrap(&err, "the table cannot follow a change of the schema (%s)",
+                                 pipeline->change);
         if (status == MOR_OK && pipeline->source != NULL)
             status = run(pipeline, &err);
         if (status != MOR_OK) {
