@@ -21,7 +21,8 @@ struct mor_pipeline {
     size_t budget_share_bytes;
     int32_t *learned_ids; // writer schemas whose changes the columns have taken over
     size_t learned_count;
-    bool opens_again;    // with them
+    char change[512]; // the newest of these changes, in words
+    bool opens_again; // with them
     bool without_source; // records are handed in; late ones are as good as others
     pthread_t thread;
 
