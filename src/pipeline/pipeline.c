@@ -143,7 +143,7 @@ static enum mor_status follow_change(struct mor_pipeline *pipeline, struct mor_c
     }
     MOR_LOG(INFO, "schema_changed", MOR_STR("topic", pipeline->topic->topic),
             MOR_INT("schema_id", id), MOR_STR("msg", err->message));
-    (void)snprintf(pipeline->change, sizeof pipeline->change, "%s", err->message);
+    (void)snprintf(pipeline->change, sizeof pipeline->change, "%.500s", err->message);
     *err = MOR_ERROR_INIT;
     MOR_TRY(commit_once(pipeline, committer, MOR_COMMIT_RECORDS, err));
     pipeline->learned_ids = mor_realloc(pipeline->learned_ids, (pipeline->learned_count + 1) *
