@@ -8,7 +8,7 @@ static void empty_value(json_t *object, const char *name)
 {
     json_t *value = json_object_get(object, name);
     if (json_is_integer(value))
-        json_object_set_new(object, name, json_integer(0));
+        json_integer_set(value, 0);
     if (json_is_array(value))
         json_array_clear(value);
     if (!json_is_object(value))
