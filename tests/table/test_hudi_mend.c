@@ -124,6 +124,28 @@ static void commit_that_a_pending_plan_missed_goes_to_the_new_slice_first(void *
     assert_logs(fixture, 3);
 }
 
+// An engine takes the instant of its plan long before it writes it.
+static void plan_that_is_older_than_the_newest_commits_names_what_comes_after_it(void **state)
+{
+    struct table_fixture *fixture = *state;
+    set_up_race(fixture);
+    const struct hudi_timeline *timeline = &hudi_of(fixture->table)->timeline;
+    char instant[HUDI_TIME_SIZE], pattern[64];
+    snprintf(instant, sizeof instant, "%s", timeline->instants[timeline->count - 2].time);
+    for (size_t i = strlen(instant); i-- > 0 && ++instant[i] > '9';)
+        instant[i] = '0';
+    plan_with(fixture, instant, 1);
+    snprintf(pattern, sizeof pattern, "_%s\\.log\\.", instant);
+    table_must_commit(fixture, later_rows, 1, "3", "4");
+    assert_int_equal(table_count_files(fixture, pattern), 2);
+    table_must_commit(fixture, later_rows, 1, "4", "5");
+    assert_int_equal(table_count_files(fixture, pattern), 3);
+    complete_with(fixture, instant);
+    assert_int_equal(count_rows(fixture).raced, 1);
+    table_must_commit(fixture, later_rows, 1, "5", "6");
+    assert_int_equal(table_count_files(fixture, pattern), 4);
+}
+
 static void commit_that_a_completed_compaction_missed_comes_back(void **state)
 {
     struct table_fixture *fixture = *state;
@@ -199,6 +221,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, table_setup, table_teardown)
     const struct CMUnitTest tests[] = {
         TEST(commit_that_a_pending_plan_missed_goes_to_the_new_slice_first),
+        TEST(plan_that_is_older_than_the_newest_commits_names_what_comes_after_it),
         TEST(commit_that_a_completed_compaction_missed_comes_back),
         TEST(plan_that_appears_during_a_write_is_mended_before_its_logs_are_named),
         TEST(commit_that_was_merged_since_does_not_come_back),
