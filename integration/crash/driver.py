@@ -187,7 +187,7 @@ class Campaign:
         possible = [f for f in faults.INSTANCE_FAULTS if self.journal or f[1] is not faults.cut_power]
         weights, chosen = zip(*([f for f in possible if f[1].__name__ == self.settings.fault] or possible))
         yield from faults.kill_at_failpoint(self, instance, dice)
-        while self.kills < stop_at and self.in_a_row < PATIENCE_STARTS and not self.out_of_time():
+        while self.kills < stop_at and not self.out_of_time() and not self.gives_up():
             (fault,) = dice.choices(chosen, weights)
             yield from fault(self, instance, dice)
 
@@ -205,6 +205,10 @@ class Campaign:
                 say(f"    world: {self.world_fault}")
             self.disturbances.append((began, time.monotonic()))
             self.world_fault = None
+
+    def gives_up(self):
+        """Whether going on with the round makes no sense."""
+        return self.in_a_row >= PATIENCE_STARTS or (self.settings.until_failure and self.failures)
 
     def out_of_time(self):
         return time.monotonic() > self.deadline
@@ -265,7 +269,8 @@ class Campaign:
             time.sleep(0.005)
         weather.close()
         try:
-            self.settle()
+            if not self.gives_up():
+                self.settle()
         except Failure as failure:
             self.fail(str(failure))
         for instance in self.instances:

@@ -61,7 +61,7 @@ static void extend(struct key_space *space, struct key_shard *shard, size_t capa
         memset((uint8_t *)slots + used, 0, bytes - used);
     } else if (before < HUGE_BYTES) {
         slots = map(bytes);
-        if (used > 0)
+        if (shard->slots != NULL)
             memcpy(slots, shard->slots, used);
         free(shard->slots);
     } else {

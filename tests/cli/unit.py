@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 
-binary, source = map(pathlib.Path, sys.argv[1:3])
+binary, source = (pathlib.Path(path).resolve() for path in sys.argv[1:3])
 if shutil.which("systemd-analyze") is None:
     print("skipped: systemd-analyze (package systemd) is not here")
     sys.exit(77)
