@@ -5,7 +5,7 @@
 
 BENCH_BINARY is compaction_bench. Prints one JSON object per case. --day takes the lines of a `compaction_bench day` that ran
 before instead of running it (minutes). --out writes compaction.svg there. Spark merges a copy of the same table with Hudi's own
-compactor; its CPU seconds are those of the whole process less those of one that only starts a session and opens the table.
+compactor; its CPU seconds are those of planning and running the compaction in a session that stands already.
 """
 
 import argparse
@@ -20,11 +20,28 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get("MORAINE_CACHE", pathlib.Path.home() / ".cache/moraine")) / "integration"
-OPEN = """
+SPARK = """
+import os
 import sys
 from read_spark import make_session
-session = make_session(sys.argv[1])
-session.read.format("hudi").load(sys.argv[2]).schema
+bundle, table = sys.argv[1:]
+session = make_session(bundle)
+session.sql("set hoodie.metadata.enable=false")
+session.sql("set hoodie.compact.inline.max.delta.commits=1")
+session.read.format("hudi").load(table).schema
+
+
+def cpu():
+    with open(f"/proc/{session.sparkContext._gateway.proc.pid}/stat") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+before = cpu()
+for step in ("schedule", "run"):
+    rows = session.sql(f"call run_compaction(op => '{step}', path => '{table}')").collect()
+    assert rows, step
+print("cpu", cpu() - before)
 session.stop()
 """
 
@@ -45,10 +62,15 @@ def cpu_of(command, folder):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def spark_cpu(jar, table, compact):
+def spark_cpu(jar, table):
+    """CPU seconds of Spark's own process for planning and running the compaction, its start not counted."""
     scripts = HERE.parents[1] / "integration/lib"
-    script = [scripts / "spark_compact.py", jar, table, 6] if compact else ["-c", OPEN, jar, table]
-    return cpu_of([CACHE / "venv-main/bin/python", *script], scripts)
+    result = subprocess.run([str(CACHE / "venv-main/bin/python"), "-c", SPARK, str(jar), str(table)], capture_output=True,
+                            text=True, cwd=scripts)
+    for line in result.stdout.splitlines():
+        if line.startswith("cpu "):
+            return float(line.split()[1])
+    sys.exit(f"Spark: {result.stderr[-2000:]}")
 
 
 def beside_spark(binary, moraine, folder):
@@ -61,8 +83,7 @@ def beside_spark(binary, moraine, folder):
     copy = folder / "copy"
     shutil.copytree(table, copy)
     ours = cpu_of([moraine, "compact", table, "--all", "--threads", "1"], folder)
-    start = spark_cpu(jars[0], copy, False)
-    theirs = spark_cpu(jars[0], copy, True) - start
+    theirs = spark_cpu(jars[0], copy)
     same = [subprocess.run([str(moraine), "scan", str(t), "--output", "digest"], capture_output=True, text=True).stdout
             for t in (table, copy)]
     print(json.dumps({"case": "beside spark", "rows": 2_000_000, "cpu_s": round(ours, 2), "spark_cpu_s": round(theirs, 2),

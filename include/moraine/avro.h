@@ -79,6 +79,8 @@ enum mor_status mor_avro_plan_new(const struct mor_avro_schema *writer,
                                   const struct mor_schema *table, struct mor_avro_plan **ret_plan,
                                   struct mor_error *err) MOR_CHECKED;
 void mor_avro_plan_free(struct mor_avro_plan *plan);
+// Whether a field of the writer's record goes to no column, by its name or an alias.
+bool mor_avro_plan_skips(const struct mor_avro_plan *plan, const char *field);
 
 // Decodes one datum to the end of `columns` (columns[i] for table field i, all of one length;
 // `bytes` is not NULL). *ret_used: bytes of the datum; NULL: bytes after it are DATA. Every length,

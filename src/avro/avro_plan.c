@@ -691,6 +691,16 @@ enum mor_status mor_avro_plan_new(const struct mor_avro_schema *writer,
     return mor_avro_plan_compile(&options, ret_plan, err);
 }
 
+bool mor_avro_plan_skips(const struct mor_avro_plan *plan, const char *field)
+{
+    for (size_t i = 0; i < plan->program.op_count; i++) {
+        const struct mor_avro_op *op = &plan->program.ops[i];
+        if (op->code == MOR_AVRO_OP_SKIP && strcmp(op->name, field) == 0)
+            return true;
+    }
+    return false;
+}
+
 void mor_avro_plan_free(struct mor_avro_plan *plan)
 {
     if (!plan)

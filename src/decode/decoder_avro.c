@@ -80,7 +80,7 @@ static void name_strangers(const struct mor_decoder *decoder, const struct mor_d
         return;
     for (size_t i = 0; i < fields->root.child_count; i++) {
         const char *name = fields->root.children[i].name;
-        if (mor_schema_find(decoder->options.schema, name) < 0)
+        if (mor_avro_plan_skips(plan->plan, name)) // an alias may have found it a column
             mor_buffer_printf(names, "%s%s", names->size_bytes > 0 ? ", " : "", name);
     }
     mor_schema_free(fields);
