@@ -15,8 +15,7 @@ static const struct table_row later_rows[] = {{"a", 3, 0, 12, false}};
 
 static void run_shell(const struct table_fixture *fixture, const char *text)
 {
-    char command[512];
-    snprintf(command, sizeof command, "cd '%s' && %s", fixture->location, text);
+    MOR_AUTO_FREE char *command = mor_asprintf("cd '%s' && %s", fixture->location, text);
     assert_int_equal(system(command), 0);
 }
 
@@ -130,7 +129,7 @@ static void plan_that_is_older_than_the_newest_commits_names_what_comes_after_it
     struct table_fixture *fixture = *state;
     set_up_race(fixture);
     const struct hudi_timeline *timeline = &hudi_of(fixture->table)->timeline;
-    char instant[HUDI_TIME_SIZE], pattern[64];
+    char instant[HUDI_TIME_SIZE], pattern[HUDI_TIME_SIZE + 16];
     snprintf(instant, sizeof instant, "%s", timeline->instants[timeline->count - 2].time);
     for (size_t i = strlen(instant); i-- > 0 && ++instant[i] > '9';)
         instant[i] = '0';
