@@ -362,6 +362,26 @@ static enum mor_status settle(struct mor_store *store, const struct hudi_slot *s
     return MOR_UNKNOWN;
 }
 
+// A put that failed may have happened all the same (a rename that was carried out and reported as
+// failed): what is under the name tells. Returns what the put should have; *err holds its failure.
+static enum mor_status judge_failure(struct mor_store *store, const char *key,
+                                     const struct mor_buffer *bytes, enum mor_status failure,
+                                     struct mor_error *err)
+{
+    MOR_AUTO_BUFFER there = {0};
+    struct mor_error question = MOR_ERROR_INIT;
+    enum mor_status status = mor_store_get(store, key, HUDI_SLOT_BYTES_MAX, &there, &question);
+    if (status == MOR_NOT_FOUND)
+        return failure;
+    if (status != MOR_OK)
+        return err->status = MOR_UNKNOWN;
+    if (there.size_bytes != bytes->size_bytes ||
+        memcmp(there.data, bytes->data, bytes->size_bytes) != 0)
+        return err->status = MOR_CONFLICT;
+    *err = MOR_ERROR_INIT;
+    return mor_store_sync(store, err) == MOR_OK ? MOR_OK : (err->status = MOR_UNKNOWN);
+}
+
 enum mor_status hudi_chain_put(struct mor_store *store, const struct hudi_slot *slot,
                                struct mor_error *err)
 {
@@ -375,6 +395,8 @@ enum mor_status hudi_chain_put(struct mor_store *store, const struct hudi_slot *
                              slot->number - 1, slot->instant);
     MOR_TRY(mor_fault("hudi.publish", err));
     enum mor_status status = mor_store_put_new(store, key, bytes.data, bytes.size_bytes, err);
+    if (status != MOR_OK && status != MOR_CONFLICT && status != MOR_UNKNOWN)
+        status = judge_failure(store, key, &bytes, status, err);
     if (status == MOR_CONFLICT)
         return mor_error_set(err, MOR_CONFLICT, "another instance committed while %s was written",
                              slot->instant);
