@@ -177,8 +177,10 @@ def terminate(campaign, instance, dice):
 
 def fail_disk(campaign, instance, dice):
     call = dice.choice(["write", "write", "fsync", "fsync", "rename", "rename", "create", "unlink", "read"])
-    path = dice.choice([str(campaign.lake), str(campaign.lake), "/.hoodie/", "/.hoodie/moraine/", ".parquet", ".log.", "/dead_letters/",
-                        "/state-"])
+    paths = [str(campaign.lake), str(campaign.lake), "/.hoodie/", "/.hoodie/moraine/", "/dead_letters/", "/state-"]
+    if call in ("rename", "read", "unlink"):  # the others see temporary names
+        paths += [".parquet", ".log."]
+    path = dice.choice(paths)
     error = dice.choice({"write": ["EIO", "ENOSPC", "short"], "read": ["EIO", "short"]}.get(call, ["EIO", "ENOSPC"]))
     setting = f"call={call};path={path};error={error}"
     if call == "rename" and dice.random() < 0.4:

@@ -24,6 +24,7 @@ class Timeline:
         self.seen, self.changed = set(), {}
         self.taken = {}  # partition -> [(start, end)] of all commits
         self.ledgers = []  # of all commits, as they appeared
+        self.unreadable = []
         self.doubled = 0  # records in ranges of two commits
 
     def poll(self):
@@ -39,7 +40,10 @@ class Timeline:
             for path in sorted(folder.glob("*.deltacommit")):
                 if path.name not in self.seen:
                     self.seen.add(path.name)
-                    self.take(hudi_timeline.read_commit(path))
+                    try:
+                        self.take(hudi_timeline.read_commit(path))
+                    except ValueError as error:
+                        self.unreadable.append(f"{path.name}: {error}")
 
     def take(self, metadata):
         ledger = hudi_timeline.ledger(metadata)

@@ -198,5 +198,7 @@ def check_ledger(verdict, topic):
     check_tiling(verdict, topic, ledgers)
     check_digests(verdict, topic, ledgers)
     check_outcomes(verdict, topic, ledgers)
+    if topic.timeline.unreadable:
+        verdict.add(f"commits that cannot be read: {topic.timeline.unreadable}", lost=len(topic.timeline.unreadable))
     if topic.timeline.doubled:
         verdict.add("two commits covered the same records while it ran", doubled=topic.timeline.doubled)
