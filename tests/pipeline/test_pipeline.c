@@ -665,6 +665,34 @@ static void dead_letters_land_in_their_table_once(void **state)
     tear_down(&rig);
 }
 
+static void dead_letters_go_to_a_topic(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct mor_error err = MOR_ERROR_INIT;
+    set_up(&rig, "");
+    rig.topic_options = "dead_letter: {topic: events.dead}\n";
+    write_config(&rig, "");
+    start(&rig);
+    for (int64_t id = 0; id < 20; id++)
+        produce(&rig, id, id % 2 == 0 ? "{" : "{\"id\":1,\"version\":1}");
+    flush(&rig);
+    wait_for(&rig, 20);
+    assert_int_equal(rig.status->dead, 10);
+    stop(&rig);
+    const struct mor_source_property property = {"bootstrap.servers",
+                                                 mor_demo_broker_address(rig.broker)};
+    struct mor_source_reader *reader;
+    assert_ok(mor_source_reader_open("events.dead", &property, 1, &reader, &err));
+    int64_t letters = 0, low, high;
+    for (int32_t partition = 0;
+         mor_source_reader_ends(reader, partition, &low, &high, &err) == MOR_OK; partition++)
+        letters += high - low;
+    mor_source_reader_free(reader);
+    assert_int_equal(letters, 10);
+    tear_down(&rig);
+}
+
 static void redriven_letters_land_once(void **state)
 {
     (void)state;
@@ -964,6 +992,7 @@ int main(void)
         cmocka_unit_test(an_event_counts_once_over_restarts_and_without_its_state),
         cmocka_unit_test(the_offsets_follow_a_table_that_was_rolled_back),
         cmocka_unit_test(dead_letters_land_in_their_table_once),
+        cmocka_unit_test(dead_letters_go_to_a_topic),
         cmocka_unit_test(redriven_letters_land_once),
         cmocka_unit_test(changed_properties_stop_the_topic_with_words),
         cmocka_unit_test(a_paused_topic_takes_in_nothing_until_it_is_resumed),
