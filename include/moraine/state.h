@@ -81,16 +81,6 @@ const struct mor_state_mark *mor_state_mark_of(const struct mor_state *state);
 // mor_hash128_seed(…, salt), so that nobody can prepare two ids with one hash.
 uint64_t mor_state_salt(const struct mor_state *state);
 
-// ---- intent -------------------------------------------------------------------------------------
-
-// Notes durably what is about to be written to the table (opaque, up to 4 MiB), before the first
-// file is made. One at a time; cleared by the next apply, load or reset. Committer.
-enum mor_status mor_state_intent_write(struct mor_state *state, const void *bytes,
-                                       size_t size_bytes, struct mor_error *err) MOR_CHECKED;
-enum mor_status mor_state_intent_clear(struct mor_state *state, struct mor_error *err) MOR_CHECKED;
-// NULL when there is none. Borrowed until the next write, clear, apply, load or reset. Committer.
-const void *mor_state_intent(const struct mor_state *state, size_t *ret_size_bytes);
-
 // ---- dedup: lanes -------------------------------------------------------------------------------
 
 enum mor_dedup_verdict {
@@ -169,7 +159,7 @@ int64_t mor_state_batch_ids(const struct mor_state *state, const struct mor_stat
 void mor_state_batch_index(struct mor_state_batch *batch, const struct mor_hash128 *keys,
                            const struct mor_state_entry *entries, size_t count);
 // The table commit is in: writes ids, keys, names and mark in one durable transaction, drops the
-// buckets that the watermark passed, clears the intent. The batch is freed on OK; otherwise the
+// buckets that the watermark passed. The batch is freed on OK; otherwise the
 // caller still owns it and tries again (RETRY) or drops it.
 enum mor_status mor_state_batch_apply(struct mor_state *state, struct mor_state_batch *batch,
                                       const struct mor_state_mark *mark,

@@ -207,7 +207,6 @@ static struct mor_state *new_state(const struct mor_state_options *options)
     mor_key_space_init(&state->ids, true, options->budget);
     mor_key_space_init(&state->keys, false, options->budget);
     mor_buffer_init(&state->mark_bytes, options->budget);
-    mor_buffer_init(&state->intent, options->budget);
     pthread_mutex_init(&state->mutex, NULL);
     pthread_mutex_init(&state->merge_mutex, NULL);
     pthread_cond_init(&state->merger_wake, NULL);
@@ -260,7 +259,6 @@ void mor_state_free(struct mor_state *state)
     mor_key_space_done(&state->ids);
     mor_key_space_done(&state->keys);
     mor_buffer_done(&state->mark_bytes);
-    mor_buffer_done(&state->intent);
     pthread_mutex_destroy(&state->mutex);
     pthread_mutex_destroy(&state->merge_mutex);
     pthread_cond_destroy(&state->merger_wake);
@@ -285,7 +283,7 @@ enum mor_status mor_state_reset(struct mor_state *state, struct mor_error *err)
     return status;
 }
 
-// ---- mark, intent, names ------------------------------------------------------------------------
+// ---- mark, names --------------------------------------------------------------------------------
 
 const struct mor_state_mark *mor_state_mark_of(const struct mor_state *state)
 {
@@ -295,29 +293,6 @@ const struct mor_state_mark *mor_state_mark_of(const struct mor_state *state)
 uint64_t mor_state_salt(const struct mor_state *state)
 {
     return state->salt;
-}
-
-enum mor_status mor_state_intent_write(struct mor_state *state, const void *bytes,
-                                       size_t size_bytes, struct mor_error *err)
-{
-    if (size_bytes > OPAQUE_BYTES_MAX)
-        return mor_error_set(err, MOR_FATAL, "an intent of %zu bytes: at most %zu are kept",
-                             size_bytes, OPAQUE_BYTES_MAX);
-    return mor_state_disk_write(
-        state, &(struct state_change){.intent = bytes, .intent_size_bytes = size_bytes}, err);
-}
-
-enum mor_status mor_state_intent_clear(struct mor_state *state, struct mor_error *err)
-{
-    return state->has_intent
-               ? mor_state_disk_write(state, &(struct state_change){.clear_intent = true}, err)
-               : MOR_OK;
-}
-
-const void *mor_state_intent(const struct mor_state *state, size_t *ret_size_bytes)
-{
-    *ret_size_bytes = state->has_intent ? state->intent.size_bytes : 0;
-    return state->has_intent ? state->intent.data : NULL;
 }
 
 uint32_t mor_state_name_number(struct mor_state *state, const char *text)

@@ -591,8 +591,8 @@ enum mor_status mor_state_batch_apply(struct mor_state *state, struct mor_state_
     assert(batch->index.count == 0 || state->has_index);
     size_t id_count;
     MOR_AUTO_FREE struct key_change *ids = gather_ids(batch, &id_count);
-    struct state_change change = {
-        .mark = mark, .clear_intent = true, .drop_before = atomic_load(&state->ids.purge_horizon)};
+    struct state_change change = {.mark = mark,
+                                  .drop_before = atomic_load(&state->ids.purge_horizon)};
     mor_state_pack_ids(ids, id_count, &change.runs, &change.run_count);
     mor_state_pack_keys(&batch->index, mark->watermark_ms, &change.runs, &change.run_count);
     enum mor_status status = mor_fault("state.before_apply", err);

@@ -8,7 +8,6 @@
 //   'M'            watermark i64 | batch id 16 bytes | version size u32 | offsets size u32 |
 //   version |
 //                  offsets
-//   'T'            intent
 //   'N' number u32 name
 //
 // The sums in 'D' change in the transaction that changes what they count, so that values of two
@@ -208,19 +207,6 @@ static int put_mark(struct disk_write *write, MDB_txn *txn, MDB_dbi dbi)
     return put_checked(txn, dbi, &key, value, &write->sums.mark_checksum);
 }
 
-static int put_intent(const struct state_change *change, MDB_txn *txn, MDB_dbi dbi)
-{
-    MDB_val key = letter_key("T");
-    if (change->intent != NULL) {
-        MOR_AUTO_BUFFER value = {0};
-        mor_buffer_append_le64(&value, 0);
-        mor_buffer_append(&value, change->intent, change->intent_size_bytes);
-        return put_checked(txn, dbi, &key, &value, NULL);
-    }
-    int code = change->clear_intent ? mdb_del(txn, dbi, &key, NULL) : MDB_SUCCESS;
-    return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
-}
-
 static int write_change(void *context, MDB_txn *txn, MDB_dbi dbi)
 {
     struct disk_write *write = context;
@@ -238,8 +224,6 @@ static int write_change(void *context, MDB_txn *txn, MDB_dbi dbi)
         code = put_names(write, txn, dbi);
     if (code == MDB_SUCCESS && write->change->mark != NULL)
         code = put_mark(write, txn, dbi);
-    if (code == MDB_SUCCESS)
-        code = put_intent(write->change, txn, dbi);
     return code == MDB_SUCCESS ? mor_state_put_sums(&write->sums, txn, dbi) : code;
 }
 
@@ -284,11 +268,6 @@ enum mor_status mor_state_disk_write(struct mor_state *state, const struct state
     if (status == MOR_OK) {
         if (change->mark != NULL)
             set_mark(state, &write.mark);
-        if (change->intent != NULL) {
-            mor_buffer_reset(&state->intent);
-            mor_buffer_append(&state->intent, change->intent, change->intent_size_bytes);
-        }
-        state->has_intent = change->intent != NULL || (state->has_intent && !change->clear_intent);
     }
     forget_added(&write);
     free(write.added);
@@ -393,19 +372,6 @@ static int read_mark(struct disk_open *open, MDB_txn *txn, MDB_dbi dbi)
     return MDB_SUCCESS;
 }
 
-static int read_intent(struct disk_open *open, MDB_txn *txn, MDB_dbi dbi)
-{
-    struct mor_state *state = open->state;
-    MDB_val value;
-    int code = get_checked(txn, dbi, "T", 0, &value);
-    if (code != MDB_SUCCESS)
-        return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
-    mor_buffer_reset(&state->intent);
-    mor_buffer_append(&state->intent, (const uint8_t *)value.mv_data + 8, value.mv_size - 8);
-    state->has_intent = true;
-    return MDB_SUCCESS;
-}
-
 static int read_name(struct mor_state *state, const MDB_val *key, const MDB_val *value,
                      struct state_sums *found)
 {
@@ -470,8 +436,7 @@ static int count_orphans(const struct mor_state *state, MDB_txn *txn, MDB_dbi db
 {
     MDB_stat facts;
     int code = mdb_stat(txn, dbi, &facts);
-    size_t known =
-        2u + state->has_mark + state->has_intent + state->names.count + state->runs.count;
+    size_t known = 2u + state->has_mark + state->names.count + state->runs.count;
     for (size_t i = 0; i < state->runs.count; i++)
         known += state->runs.runs[i].chunk_count;
     if (code == MDB_SUCCESS && known > facts.ms_entries)
@@ -532,8 +497,6 @@ static int read_all(void *context, MDB_txn *txn, MDB_dbi dbi)
     }
     if (code == MDB_SUCCESS)
         code = read_mark(open, txn, dbi);
-    if (code == MDB_SUCCESS)
-        code = read_intent(open, txn, dbi);
     return code == MDB_SUCCESS ? remove_orphans(state, txn, dbi) : code;
 }
 
@@ -556,5 +519,5 @@ void mor_state_disk_close(struct mor_state *state)
     mor_map_done(&state->names);
     state->names = (struct mor_map){0};
     mor_buffer_reset(&state->mark_bytes);
-    state->has_mark = state->has_intent = false;
+    state->has_mark = false;
 }

@@ -6,7 +6,7 @@
 //   env.readers            (read) the list of sorted runs and the map; (write) changing them
 //   mutex                  names, demotions, wishes to the merger and its trouble
 //   merge_mutex            one merge at a time; outermost
-// Mark, intent and batches belong to the committer.
+// Mark and batches belong to the committer.
 #ifndef MORAINE_STATE_INTERNAL_H
 #define MORAINE_STATE_INTERNAL_H
 
@@ -94,8 +94,7 @@ struct mor_state {
 
     bool has_mark;
     struct mor_state_mark mark; // points into mark_bytes
-    struct mor_buffer mark_bytes, intent;
-    bool has_intent;
+    struct mor_buffer mark_bytes;
     struct key_change *loading_ids; // wait for their sorted run
     size_t loading_id_count;
     struct index_changes loading_keys;
@@ -129,12 +128,9 @@ struct state_change {
     struct packed_run *runs;
     size_t run_count;
     const struct mor_state_mark *mark;
-    bool clear_intent;
-    const void *intent;
-    size_t intent_size_bytes;
     uint64_t drop_before; // sorted runs of ids in buckets before this one
 };
-// One durable transaction; names that are new go with it. Takes effect on memory (mark, intent,
+// One durable transaction; names that are new go with it. Takes effect on memory (mark,
 // list of runs) once it is durable.
 enum mor_status mor_state_disk_write(struct mor_state *state, const struct state_change *change,
                                      struct mor_error *err) MOR_CHECKED;

@@ -229,7 +229,6 @@ static enum mor_status flush_loading(struct mor_state *state, const struct mor_s
                                      struct mor_error *err)
 {
     struct state_change change = {.mark = mark,
-                                  .clear_intent = mark != NULL,
                                   .drop_before = atomic_load(&state->ids.purge_horizon)};
     size_t id_count = state->loading_id_count;
     MOR_AUTO_FREE struct key_change *scratch = mor_alloc(id_count * sizeof *scratch);

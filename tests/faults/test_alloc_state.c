@@ -55,9 +55,7 @@ static enum mor_status commit(struct mor_state *state, struct mor_error *error)
     struct mor_hash128 keys[2] = {id_of(1), id_of(700)};
     mor_state_batch_index(batch, keys, (struct mor_state_entry[]){{1000, 2}, {700, 1}}, 2);
     struct mor_state_mark mark = {.version = "v2", .offsets = "", .watermark_ms = HOUR_MS};
-    status = mor_state_intent_write(state, "intent", 6, error);
-    if (status == MOR_OK)
-        status = mor_state_batch_apply(state, batch, &mark, error);
+    status = mor_state_batch_apply(state, batch, &mark, error);
     if (status != MOR_OK)
         mor_state_batch_drop(state, batch);
     return status;

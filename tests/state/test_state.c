@@ -23,8 +23,6 @@ static void a_new_state_is_fresh_and_has_no_mark(void **context)
     assert_int_equal(f.outcome.condition, MOR_STATE_FRESH);
     assert_string_equal(f.outcome.reason, "");
     assert_null(mor_state_mark_of(f.state));
-    size_t size;
-    assert_null(mor_state_intent(f.state, &size));
     fixture_reopen(&f);
     assert_int_equal(f.outcome.condition, MOR_STATE_FRESH);
     assert_int_equal(count_aside(&f), 0);
@@ -87,29 +85,6 @@ static void names_keep_their_numbers_over_restarts_and_dropped_batches(void **co
     assert_string_equal(mor_state_name_text(f.state, 0), "a");
     assert_string_equal(mor_state_name_text(f.state, 1), "");
     assert_string_equal(mor_state_name_text(f.state, 2), long_name);
-    fixture_done(&f);
-}
-
-static void an_intent_lasts_until_the_apply(void **context)
-{
-    (void)context;
-    struct fixture f;
-    fixture_init(&f);
-    size_t size;
-    assert_ok(mor_state_intent_write(f.state, "batch 1", 7, &err));
-    assert_ok(mor_state_intent_write(f.state, "batch 02", 8, &err));
-    fixture_reopen(&f);
-    const void *intent = mor_state_intent(f.state, &size);
-    assert_int_equal(size, 8);
-    assert_memory_equal(intent, "batch 02", 8);
-    apply_run(&f, judge_one(&f, 1, 0, MOR_DEDUP_NEW), INT64_MIN);
-    assert_null(mor_state_intent(f.state, &size));
-    assert_int_equal(size, 0);
-    assert_ok(mor_state_intent_write(f.state, "", 0, &err));
-    assert_non_null(mor_state_intent(f.state, &size));
-    assert_ok(mor_state_intent_clear(f.state, &err));
-    fixture_reopen(&f);
-    assert_null(mor_state_intent(f.state, &size));
     fixture_done(&f);
 }
 
@@ -284,7 +259,6 @@ int main(void)
         cmocka_unit_test(a_new_state_is_fresh_and_has_no_mark),
         cmocka_unit_test(what_was_applied_is_there_after_a_restart),
         cmocka_unit_test(names_keep_their_numbers_over_restarts_and_dropped_batches),
-        cmocka_unit_test(an_intent_lasts_until_the_apply),
         cmocka_unit_test(another_table_or_other_dedup_fields_set_the_state_aside),
         cmocka_unit_test(a_second_process_is_refused),
         cmocka_unit_test(impossible_options_are_refused),

@@ -48,7 +48,7 @@ static int64_t time_of(uint64_t version)
 }
 
 // Applies versions until it is killed or `count` are done. Runs in the child: no cmocka.
-static void work(struct fixture *f, uint64_t count, bool with_intent)
+static void work(struct fixture *f, uint64_t count)
 {
     static uint8_t verdicts[ROWS_MAX];
     static struct mor_hash128 ids[IDS_EACH];
@@ -69,8 +69,7 @@ static void work(struct fixture *f, uint64_t count, bool with_intent)
         bool merged;
         if (mor_state_dedup(f->state, ids, times, verdicts, IDS_EACH, &run, &err) != MOR_OK ||
             mor_state_batch_begin(f->state, &run, 1, NULL, 0, &batch, &corrections,
-                                  &corrections_count, &err) != MOR_OK ||
-            (with_intent && mor_state_intent_write(f->state, &version, 8, &err) != MOR_OK))
+                                  &corrections_count, &err) != MOR_OK)
             _exit(4);
         struct mor_state_entry entry = {version, 0};
         mor_state_batch_index(batch, ids, &entry, 1);
@@ -107,14 +106,6 @@ static void check(struct fixture *f)
         assert_true(location_of(f, version * IDS_EACH) ==
                     (version <= state ? version : MOR_STATE_NOWHERE));
     }
-    size_t size;
-    const void *intent = mor_state_intent(f->state, &size);
-    if (intent != NULL) {
-        uint64_t meant;
-        assert_int_equal(size, sizeof meant);
-        memcpy(&meant, intent, sizeof meant);
-        assert_true(meant == state + 1);
-    }
     // the caller would catch up now
     if (state < table) {
         struct mor_hash128 ids[IDS_EACH];
@@ -132,7 +123,6 @@ static void check(struct fixture *f)
         assert_ok(mor_state_load_ids(f->state, ids, times, IDS_EACH, &err));
         assert_ok(mor_state_load_keys(f->state, ids, &entry, 1, &err));
         assert_ok(mor_state_load_finish(f->state, &mark, &err));
-        assert_null(mor_state_intent(f->state, &size));
     }
     mor_state_free(f->state);
     f->state = NULL;
@@ -170,7 +160,7 @@ static void a_kill_at_any_failpoint_leaves_a_state_of_a_version(void **context)
                 (void)setenv("MORAINE_FAILPOINTS", setting, 1);
                 if (mor_fault_init(&err) != MOR_OK)
                     _exit(6);
-                work(&f, 12, nth % 2 == 0);
+                work(&f, 12);
             }
             int status;
             assert_int_equal(waitpid(child, &status, 0), child);
@@ -197,7 +187,7 @@ static void a_kill_at_any_moment_leaves_a_state_of_a_version(void **context)
         pid_t child = fork();
         assert_true(child >= 0);
         if (child == 0)
-            work(&f, 200, i % 2 == 0);
+            work(&f, 200);
         seed ^= seed << 13;
         seed ^= seed >> 7;
         seed ^= seed << 17;

@@ -16,7 +16,6 @@ static void make(struct fixture *f)
         (void)mor_state_name_number(f->state, name);
         apply(f, batch, INT64_MIN);
     }
-    assert_ok(mor_state_intent_write(f->state, "intent", 6, &err));
     mor_state_free(f->state);
     f->state = NULL;
 }
@@ -65,17 +64,6 @@ static void any_missing_value_is_noticed(void **context)
         assert_string_not_equal(f.outcome.reason, "");
         fixture_done(&f);
     }
-}
-
-static void a_missing_intent_is_no_damage(void **context)
-{
-    (void)context;
-    struct fixture f;
-    make(&f);
-    tamper(&f, remove_first, 'T');
-    fixture_open(&f);
-    assert_int_equal(f.outcome.condition, MOR_STATE_USABLE);
-    fixture_done(&f);
 }
 
 static void put_foreign(MDB_txn *txn, MDB_dbi dbi, char letter)
@@ -146,7 +134,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_missing_value_is_noticed),
-        cmocka_unit_test(a_missing_intent_is_no_damage),
         cmocka_unit_test(chunks_without_a_record_are_removed),
         cmocka_unit_test(foreign_values_are_noticed),
         cmocka_unit_test(another_format_version_is_set_aside),

@@ -97,7 +97,6 @@ static void a_full_disk_asks_for_a_retry_and_loses_nothing(void **context)
     struct mor_state_mark mark = mark_of(&f, INT64_MIN);
     for (int i = 0; i < 3; i++) {
         assert_fails(mor_state_batch_apply(f.state, batch, &mark, &err), MOR_RETRY, "full");
-        assert_fails(mor_state_intent_write(f.state, verdicts, ROWS_MAX, &err), MOR_RETRY, "full");
         mor_state_dedup_forget(f.state, judge_one(&f, 7, HOUR_MS, MOR_DEDUP_STATE));
         mor_state_dedup_forget(f.state, judge_one(&f, ROWS_MAX, HOUR_MS, MOR_DEDUP_IN_FLIGHT));
     }
