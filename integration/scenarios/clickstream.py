@@ -110,7 +110,7 @@ with Scenario("clickstream") as scenario:
     for table in tables.values():
         waited = subprocess.run([BINARY, "wait-for", table, "--until", until.replace("+00:00", "Z"), "--timeout", "60s"],
                                 capture_output=True, text=True)
-        expect(waited.returncode == 0, f"wait-for: {waited.stdout}{waited.stderr}")
+        expect(waited.returncode == 0, f"wait-for: {waited.stdout}{waited.stderr}{service.get('/lag')[1]}")
     say(f"every table is complete up to {until}")
     early = subprocess.run([BINARY, "wait-for", tables["merge"], "--until", "2099-01-01", "--timeout", "1s"],
                            capture_output=True, text=True)

@@ -93,15 +93,19 @@ void mor_ledger_follow(struct mor_ledger *ledger, const struct mor_range *range,
 
 void mor_ledger_advance_watermark(struct mor_ledger *ledger)
 {
-    int64_t least = INT64_MAX;
+    int64_t least = INT64_MAX, greatest = NO_WATERMARK;
     for (size_t i = 0; i < ledger->progress_count; i++) {
         const struct mor_progress *progress = &ledger->progress[i];
-        if (!progress->idle && progress->watermark_ms != NO_WATERMARK &&
-            progress->watermark_ms < least)
+        if (progress->watermark_ms == NO_WATERMARK)
+            continue;
+        if (progress->watermark_ms > greatest)
+            greatest = progress->watermark_ms;
+        if (!progress->idle && progress->watermark_ms < least)
             least = progress->watermark_ms;
     }
-    if (least != INT64_MAX && least > ledger->watermark_ms)
-        ledger->watermark_ms = least;
+    int64_t reached = least != INT64_MAX ? least : greatest;
+    if (reached > ledger->watermark_ms)
+        ledger->watermark_ms = reached;
 }
 
 void mor_ledger_keep_keys(struct mor_ledger *ledger, int64_t bytes, int64_t now_ms)

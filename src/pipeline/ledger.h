@@ -91,8 +91,8 @@ void mor_ledger_copy(struct mor_ledger *to, const struct mor_ledger *from);
 // Length of the instance's dead-letter file, -1 when the ledger does not know it.
 int64_t mor_ledger_letters(const struct mor_ledger *ledger, const char *instance);
 void mor_ledger_set_letters(struct mor_ledger *ledger, const char *instance, int64_t bytes);
-// The table's watermark follows the least of those partitions that are not idle; it never goes
-// back.
+// The table's watermark follows the least of those partitions that are not idle, and when all are,
+// the greatest of them: nothing older is on its way. It never goes back.
 void mor_ledger_advance_watermark(struct mor_ledger *ledger);
 // The commit number ledger->number attaches `bytes` of changes of keys; keeps them and enough
 // before them (1,000 commits and an hour, but not much more than 512 MiB).

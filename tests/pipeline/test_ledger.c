@@ -139,6 +139,12 @@ static void the_tables_watermark_is_the_least_of_partitions_that_are_not_idle(vo
     assert_int_equal(mor_ledger_find(&ledger, 1)->next_offset, 7);
     mor_ledger_advance_watermark(&ledger);
     assert_int_equal(ledger.watermark_ms, 500);
+    // nothing is on its way any more
+    mor_ledger_partition(&ledger, 1)->watermark_ms = 700;
+    mor_ledger_partition(&ledger, 0)->idle = true;
+    mor_ledger_partition(&ledger, 1)->idle = true;
+    mor_ledger_advance_watermark(&ledger);
+    assert_int_equal(ledger.watermark_ms, 700);
     mor_ledger_done(&ledger);
 }
 
