@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "source_internal.h"
 
@@ -13,6 +14,8 @@
 #define IDENTITY_INTERVAL_MS 30000
 #define IDENTITY_RETRY_MS    1000
 #define ANSWER_LIMIT_MS      10000
+#define MISSING_TRIES        6
+#define MISSING_PAUSE_US     500000
 #define LAG_INTERVAL_MS      10000
 #define LAG_LOST_MS          20000
 // A topic that is not there so many times in a row, a second apart, is gone; once may be a broker
@@ -47,7 +50,7 @@ static enum mor_status check_metadata(struct mor_source *source,
     rd_kafka_resp_err_t code = metadata->topic_cnt == 1 ? metadata->topics[0].err
                                                         : RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART;
     if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
-        return mor_error_set(err, MOR_FATAL, "topic '%s' does not exist in this Kafka cluster",
+        return mor_error_set(err, MOR_NOT_FOUND, "topic '%s' does not exist in this Kafka cluster",
                              source->topic);
     if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED)
         return mor_error_set(
@@ -66,17 +69,26 @@ enum mor_status mor_source_check_topic(struct mor_source *source, struct mor_err
         return mor_error_set(err, MOR_FATAL, "topic '%s': %s", source->topic,
                              rd_kafka_err2str(rd_kafka_last_error()));
     enum mor_status status = MOR_RETRY;
+    int missing = 0; // a broker hears of a new topic some moments after its making
     for (int i = 0; i < CONNECT_TRIES && status == MOR_RETRY; i++) {
         const struct rd_kafka_metadata *metadata = NULL;
+        *err = MOR_ERROR_INIT;
         if (rd_kafka_metadata(source->kafka, 0, topic, &metadata, CONNECT_LIMIT_MS) ==
             RD_KAFKA_RESP_ERR_NO_ERROR) {
             status = check_metadata(source, metadata, err);
             rd_kafka_metadata_destroy(metadata);
+            if (status == MOR_NOT_FOUND && ++missing < MISSING_TRIES) {
+                usleep(MISSING_PAUSE_US);
+                status = MOR_RETRY;
+                i--;
+            }
         } else {
             status = no_broker(source, err);
         }
     }
     rd_kafka_topic_destroy(topic);
+    if (status == MOR_NOT_FOUND)
+        status = err->status = MOR_FATAL;
     return status;
 }
 
