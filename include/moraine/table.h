@@ -5,6 +5,10 @@
 // properties.
 //
 // Life of a commit: mor_write_begin -> mor_write_group (many, in parallel) -> mor_write_commit.
+//
+// Formats are of two kinds. Some find the versions of a row by its key when they are read. The
+// others address rows by *place*: (data file, position in it); to change a row there, its writer
+// says which place is void (mor_table_has_places).
 #ifndef MORAINE_TABLE_H
 #define MORAINE_TABLE_H
 
@@ -14,6 +18,7 @@
 
 #include "moraine/base/hash.h"
 #include "moraine/base/memory.h"
+#include "moraine/base/position_set.h"
 #include "moraine/base/status.h"
 #include "moraine/base/uuid.h"
 #include "moraine/column.h"
@@ -25,12 +30,15 @@ enum mor_transform {
     MOR_TRANSFORM_YEAR,
     MOR_TRANSFORM_MONTH,
     MOR_TRANSFORM_DAY,
-    MOR_TRANSFORM_HOUR
+    MOR_TRANSFORM_HOUR,
+    MOR_TRANSFORM_BUCKET,  // hash of the value modulo N
+    MOR_TRANSFORM_TRUNCATE // the first W characters, or the multiple of W below a number
 };
 
 struct mor_partition_field {
     const char *column;
     enum mor_transform transform;
+    int32_t argument; // N of a bucket, W of a truncation; 0 = the transform takes none
 };
 
 // What a new table shall be; compared with an existing one at open.
@@ -45,8 +53,9 @@ struct mor_table_options {
     const char *ordering_column; // NULL only for append-only tables
     const struct mor_partition_field *partition_fields;
     size_t partition_field_count;
-    int32_t bucket_count;       // keyed tables
+    int32_t bucket_count;       // keyed tables; with places: files per partition and commit
     int32_t hudi_table_version; // 6 or 9; 0 = 6
+    int32_t format_version;     // Iceberg: 2 or 3; 0 = 2
     const char *instance;      // written into the lock and the commits for people; NULL = host name
     struct mor_budget *budget; // borrowed
 };
@@ -79,6 +88,8 @@ void mor_table_free(struct mor_table *table); // releases the lock
 const struct mor_schema *mor_table_schema(const struct mor_table *table);
 const char *mor_table_name(const struct mor_table *table);
 bool mor_table_is_keyed(const struct mor_table *table);
+// Whether rows are addressed by place: changes are then rows added and places removed, never keys.
+bool mor_table_has_places(const struct mor_table *table);
 // Whether all versions of a row share the value of column `name`.
 bool mor_table_is_key_column(const struct mor_table *table, const char *name);
 
@@ -132,8 +143,15 @@ struct mor_change_group {
     int32_t bucket;        // -1: append-only
     struct mor_row_ref *upserts;
     size_t upsert_count;
-    struct mor_row_ref *deletes; // only the key columns of these rows matter
+    struct mor_row_ref *deletes; // only the key columns of these rows matter; none with places
     size_t delete_count;
+};
+
+// Rows that a commit removes from a data file which the base of the write has (tables with places).
+struct mor_change_removal {
+    const char *file;          // key of the data file in mor_table_store
+    const uint32_t *positions; // of rows, counted from 0, ascending, each once
+    size_t count;
 };
 
 // Borrowed for the commit; batches have the schema of mor_table_schema.
@@ -142,6 +160,8 @@ struct mor_change_set {
     size_t batch_count;
     struct mor_change_group *groups;
     size_t group_count;
+    const struct mor_change_removal *removals; // a file at most once
+    size_t removal_count;
 };
 
 struct mor_property {
@@ -185,6 +205,14 @@ enum mor_status mor_write_attach(struct mor_write *write, const char *kind, cons
 // *ret_existed: the file group existed before (its rows are updates), may be NULL.
 enum mor_status mor_write_group(struct mor_write *write, const struct mor_change_set *changes,
                                 size_t group_index, struct mor_error *err) MOR_CHECKED;
+// Tables with places, after mor_write_group: key of the one data file of the group, in which
+// upserts[i] is the row at position i; NULL when it has none. Never the name that another attempt
+// used. Borrowed until the write is freed.
+const char *mor_write_group_file(const struct mor_write *write, size_t group_index);
+// Tables with places: prepares removals[removal_index]. Any thread, several at once. CONFLICT when
+// the base does not have the file (any more).
+enum mor_status mor_write_removal(struct mor_write *write, const struct mor_change_set *changes,
+                                  size_t removal_index, struct mor_error *err) MOR_CHECKED;
 // Publishes everything with the properties, atomically, after the base and nothing else; properties
 // of the base that are not given are carried on. CONFLICT: another change came after the base, free
 // the write and begin again. UNKNOWN: it is or may be decided, ask mor_table_has_batch. RETRY:
@@ -210,6 +238,14 @@ enum mor_status mor_table_attachments(struct mor_table *table, const char *kind,
                                       const char *after_version, struct mor_arena *arena,
                                       struct mor_attachment **ret_attachments, size_t *ret_count,
                                       struct mor_error *err) MOR_CHECKED;
+// Tables with places: data files of the newest snapshot that commits after `after_version` added by
+// moving rows of other files into them, as slices; places in the files that they replaced are void.
+// NOT_FOUND with words when that is not known (any more), or when somebody else added, changed or
+// removed rows since: then everything about places has to be read from the table again.
+struct mor_slice;
+enum mor_status mor_table_moved_files(struct mor_table *table, const char *after_version,
+                                      struct mor_arena *arena, struct mor_slice **ret_slices,
+                                      size_t *ret_count, struct mor_error *err) MOR_CHECKED;
 // Nobody needs it any more.
 enum mor_status mor_table_attachment_drop(struct mor_table *table,
                                           const struct mor_attachment *attachment,
@@ -236,8 +272,10 @@ enum mor_status mor_table_history(struct mor_table *table, struct mor_arena *are
 // The view of the table that slices were taken from; internal to the format.
 struct mor_snapshot;
 
-// One file group as it is now: base file and the delta files to merge on it, oldest first.
+// One file group as it is now: base file and the delta files to merge on it, oldest first. With
+// places a slice is one data file, and its deltas say which of its rows are removed.
 struct mor_slice {
+    uint32_t number; // index in the list that it came in
     const char *partition;
     const char *file_group;
     const char *base_key; // NULL = none
@@ -245,7 +283,11 @@ struct mor_slice {
     const char *const *delta_keys;
     size_t delta_count;
     int64_t delta_size_bytes;
-    int64_t oldest_delta_ms;             // wall clock of its commit; 0 = there are no deltas
+    int64_t oldest_delta_ms; // wall clock of its commit; 0 = there are no deltas
+    int64_t base_row_count;  // 0 = not known without a look
+    int64_t delta_row_count; // with places: rows removed, at most; 0 = none, or not known
+    int64_t base_row_id;     // of the row at position 0; -1 = rows have no ids
+    int64_t base_sequence;   // of the commit that wrote the rows; 0 = not known
     const struct mor_snapshot *snapshot; // lives in the arena of the slice
 };
 // Slices of the newest snapshot, or of `version` when not NULL (NOT_FOUND with words when it is
@@ -327,7 +369,7 @@ enum mor_status mor_rewrite_begin(struct mor_table *table, enum mor_rewrite_kind
 // groups that another engine plans to rewrite are left out. Live as long as the rewrite.
 void mor_rewrite_slices(const struct mor_rewrite *rewrite, const struct mor_slice **ret_slices,
                         size_t *ret_count);
-// Stored columns, format-internal ones included: of the rows to read and to append.
+// Stored columns, format-internal and virtual ones included: of the rows to read and to append.
 const struct mor_schema *mor_rewrite_schema(const struct mor_rewrite *rewrite);
 
 struct mor_rewrite_counts {
@@ -402,6 +444,8 @@ struct mor_merge_rule {
     bool by_ordering; // true: the higher ordering value wins, equal or unknown: the later one;
                       // false: the later one wins
     const char *commit_column; // names the commit that wrote a row, rising; NULL = there is none
+    bool by_place; // deltas say which rows of the base are removed (mor_table_removed_rows), and
+                   // nothing else: no key is needed, and there is no mor_delta
 };
 void mor_table_merge_rule(const struct mor_table *table, struct mor_merge_rule *ret_rule);
 // Where the keys of slices live; borrowed.
@@ -411,8 +455,22 @@ struct mor_store *mor_table_store(const struct mor_table *table);
 bool mor_table_partition_value(const struct mor_table *table, const char *partition, size_t index,
                                struct mor_arena *arena, const char **ret_column,
                                enum mor_transform *ret_transform, const char **ret_text);
-// A column of the stored files by name, format-internal ones included; NULL when there is none.
+// Virtual columns of tables with places, all long, filled by whoever reads a slice. A file that was
+// rewritten stores the latter two; where it has none, or null, they follow from the slice.
+#define MOR_COLUMN_PLACE    "_place"  // number of the slice << 32 | position in its base file
+#define MOR_COLUMN_ROW_ID   "_row_id" // base_row_id + position
+#define MOR_COLUMN_SEQUENCE "_last_updated_sequence_number" // base_sequence
+
+// A column of the stored files by name, format-internal and virtual ones included; NULL when there
+// is none.
 const struct mor_field *mor_table_column(const struct mor_table *table, const char *name);
+
+// Tables with places: which rows of a slice's base file its deltas remove; NULL when none is. The
+// caller frees. Any thread.
+enum mor_status mor_table_removed_rows(struct mor_table *table, const struct mor_slice *slice,
+                                       struct mor_budget *budget,
+                                       struct mor_position_set **ret_positions,
+                                       struct mor_error *err) MOR_CHECKED;
 
 // The changes beside a slice's base file in the order in which they were committed; only what the
 // slice's snapshot sees. One thread.

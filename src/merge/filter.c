@@ -155,7 +155,7 @@ static bool unit_range(enum mor_transform transform, const char *text, int64_t *
                                      [MOR_TRANSFORM_MONTH] = 7,
                                      [MOR_TRANSFORM_DAY] = 10,
                                      [MOR_TRANSFORM_HOUR] = 13};
-    if (strlen(text) != lengths[transform])
+    if (transform > MOR_TRANSFORM_HOUR || strlen(text) != lengths[transform])
         return false;
     struct mor_civil from = {number_at(text, 4), 1, 1}, to;
     if (transform >= MOR_TRANSFORM_MONTH)

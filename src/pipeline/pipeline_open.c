@@ -52,8 +52,8 @@ static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_erro
         mor_calloc(topic->table.partition_field_count, sizeof *fields);
     for (size_t i = 0; i < topic->table.partition_field_count; i++)
         fields[i] = (struct mor_partition_field){
-            topic->table.partition_fields[i].column,
-            (enum mor_transform)topic->table.partition_fields[i].transform};
+            .column = topic->table.partition_fields[i].column,
+            .transform = (enum mor_transform)topic->table.partition_fields[i].transform};
     const char *ordering =
         pipeline->schema.ordering_column >= 0
             ? pipeline->schema.rows->root.children[pipeline->schema.ordering_column].name

@@ -8,7 +8,8 @@
 static const char *const transform_names[] = {
     [MOR_TRANSFORM_IDENTITY] = "identity", [MOR_TRANSFORM_YEAR] = "year",
     [MOR_TRANSFORM_MONTH] = "month",       [MOR_TRANSFORM_DAY] = "day",
-    [MOR_TRANSFORM_HOUR] = "hour",
+    [MOR_TRANSFORM_HOUR] = "hour",         [MOR_TRANSFORM_BUCKET] = "bucket",
+    [MOR_TRANSFORM_TRUNCATE] = "truncate",
 };
 
 const char *mor_transform_name(enum mor_transform transform)
@@ -47,6 +48,8 @@ bool mor_partition_field_parse(const char *text, enum mor_transform *ret_transfo
 
 bool mor_transform_accepts(enum mor_transform transform, const struct mor_field *field)
 {
+    if (transform > MOR_TRANSFORM_HOUR)
+        return false;
     switch (field->type) {
     case MOR_TYPE_DATE:
         return transform != MOR_TRANSFORM_HOUR;

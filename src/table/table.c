@@ -24,6 +24,11 @@ bool mor_table_is_keyed(const struct mor_table *table)
     return table->keyed;
 }
 
+bool mor_table_has_places(const struct mor_table *table)
+{
+    return table->ops->write_removal != NULL;
+}
+
 bool mor_table_is_key_column(const struct mor_table *table, const char *name)
 {
     for (size_t i = 0; i < table->key_column_count; i++) {
@@ -69,6 +74,22 @@ enum mor_status mor_write_group(struct mor_write *write, const struct mor_change
                                 size_t group_index, struct mor_error *err)
 {
     return write->table->ops->write_group(write, changes, group_index, err);
+}
+
+const char *mor_write_group_file(const struct mor_write *write, size_t group_index)
+{
+    const struct mor_table_ops *ops = write->table->ops;
+    return ops->group_file ? ops->group_file(write, group_index) : NULL;
+}
+
+enum mor_status mor_write_removal(struct mor_write *write, const struct mor_change_set *changes,
+                                  size_t removal_index, struct mor_error *err)
+{
+    const struct mor_table *table = write->table;
+    if (!table->ops->write_removal)
+        return mor_error_set(err, MOR_FATAL, "rows of table '%s' are removed by key, not by place",
+                             table->name);
+    return table->ops->write_removal(write, changes, removal_index, err);
 }
 
 enum mor_status mor_write_commit(struct mor_write *write, const struct mor_property *properties,
@@ -122,6 +143,26 @@ enum mor_status mor_table_attachments(struct mor_table *table, const char *kind,
 {
     return table->ops->attachments(table, kind, after_version, arena, ret_attachments, ret_count,
                                    err);
+}
+
+enum mor_status mor_table_moved_files(struct mor_table *table, const char *after_version,
+                                      struct mor_arena *arena, struct mor_slice **ret_slices,
+                                      size_t *ret_count, struct mor_error *err)
+{
+    if (!table->ops->moved_files)
+        return mor_error_set(err, MOR_NOT_FOUND, "rows of table '%s' have no places", table->name);
+    return table->ops->moved_files(table, after_version, arena, ret_slices, ret_count, err);
+}
+
+enum mor_status mor_table_removed_rows(struct mor_table *table, const struct mor_slice *slice,
+                                       struct mor_budget *budget,
+                                       struct mor_position_set **ret_positions,
+                                       struct mor_error *err)
+{
+    *ret_positions = NULL;
+    if (!table->ops->removed_rows || slice->delta_count == 0)
+        return MOR_OK;
+    return table->ops->removed_rows(table, slice, budget, ret_positions, err);
 }
 
 enum mor_status mor_table_attachment_drop(struct mor_table *table,

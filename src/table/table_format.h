@@ -9,7 +9,8 @@
 struct mor_partition_column {
     int32_t column; // index in the table schema
     enum mor_transform transform;
-    char *path_name; // name in "name=value"
+    int32_t argument; // of the transform
+    char *path_name;  // name in "name=value"
 };
 
 struct mor_table_ops;
@@ -73,6 +74,16 @@ struct mor_table_ops {
                                    struct mor_write **ret_write, struct mor_error *err);
     enum mor_status (*write_group)(struct mor_write *write, const struct mor_change_set *changes,
                                    size_t group_index, struct mor_error *err);
+    // The four of tables with places; NULL = the format has none.
+    enum mor_status (*write_removal)(struct mor_write *write, const struct mor_change_set *changes,
+                                     size_t removal_index, struct mor_error *err);
+    const char *(*group_file)(const struct mor_write *write, size_t group_index);
+    enum mor_status (*moved_files)(struct mor_table *table, const char *after_version,
+                                   struct mor_arena *arena, struct mor_slice **ret_slices,
+                                   size_t *ret_count, struct mor_error *err);
+    enum mor_status (*removed_rows)(struct mor_table *table, const struct mor_slice *slice,
+                                    struct mor_budget *budget,
+                                    struct mor_position_set **ret_positions, struct mor_error *err);
     enum mor_status (*write_commit)(struct mor_write *write, const struct mor_property *properties,
                                     size_t property_count, struct mor_commit_result *ret_result,
                                     struct mor_error *err);
@@ -156,7 +167,8 @@ enum mor_status mor_table_bind(struct mor_table *table, const char *const *key_c
                                size_t partition_field_count, struct mor_error *err) MOR_CHECKED;
 
 // The value of a property in a commit that only carries it on. A property that is a JSON object may
-// name in its member "own" those members that tell of its own commit alone: they are emptied (0, [],
+// name in its member "own" those members that tell of its own commit alone: they are emptied (0,
+// [],
 // {} or an object of zeros), so that no two commits claim the same. The caller frees.
 char *mor_property_carried(const char *value);
 // True when values of the two fields are stored alike (names and ids of nested fields included).

@@ -109,6 +109,7 @@ static enum mor_status bind_partition(struct mor_table *table,
         struct mor_partition_column *bound = &table->partition_columns[i];
         bound->column = mor_schema_find(table->schema, fields[i].column);
         bound->transform = fields[i].transform;
+        bound->argument = fields[i].argument;
         if (bound->column < 0)
             return mor_error_set(err, MOR_FATAL, "partition column '%s' is not in the schema",
                                  fields[i].column);

@@ -400,8 +400,8 @@ static void run(const struct settings *settings)
     struct mor_schema *raw = make_schema(settings), *schema = NULL;
     check(mor_table_normalise_schema(MOR_FORMAT_HUDI, raw, &schema, &err), &err, "normalise");
     static const char *const key_columns[] = {"id", "part"};
-    struct mor_partition_field day = {"created_at", MOR_TRANSFORM_DAY};
-    struct mor_partition_field region = {"region", MOR_TRANSFORM_IDENTITY};
+    struct mor_partition_field day = {"created_at", MOR_TRANSFORM_DAY, 0};
+    struct mor_partition_field region = {"region", MOR_TRANSFORM_IDENTITY, 0};
     struct mor_partition_field fields[2] = {day, region};
     if (strcmp(settings->partition, "identity") == 0)
         fields[0] = region;

@@ -119,8 +119,8 @@ static bool partition_matches(struct table_fixture *fixture, const char *text,
 static void partitions_that_cannot_match_are_left_out(void **state)
 {
     struct table_fixture *fixture = *state;
-    static const struct mor_partition_field fields[] = {{"created_at", MOR_TRANSFORM_DAY},
-                                                        {"id", MOR_TRANSFORM_IDENTITY}};
+    static const struct mor_partition_field fields[] = {{"created_at", MOR_TRANSFORM_DAY, 0},
+                                                        {"id", MOR_TRANSFORM_IDENTITY, 0}};
     fixture->options.partition_fields = fields;
     fixture->options.partition_field_count = 2;
     table_open(fixture);

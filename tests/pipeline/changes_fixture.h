@@ -68,7 +68,7 @@ static inline void open_state(struct fixture *fixture)
 static inline void set_up(struct fixture *fixture, bool keyed, bool partitioned, bool indexed)
 {
     static const char *const key[] = {"id"};
-    static const struct mor_partition_field by_region[] = {{"region", MOR_TRANSFORM_IDENTITY}};
+    static const struct mor_partition_field by_region[] = {{"region", MOR_TRANSFORM_IDENTITY, 0}};
     struct mor_error err = MOR_ERROR_INIT;
     *fixture = (struct fixture){.folder = check_folder(), .schema = make_schema()};
     struct mor_table_options options = {.format = MOR_FORMAT_HUDI,

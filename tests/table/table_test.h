@@ -26,7 +26,8 @@ struct table_fixture {
 };
 
 static const char *const fixture_keys[] = {"id"};
-static const struct mor_partition_field fixture_partition[] = {{"created_at", MOR_TRANSFORM_DAY}};
+static const struct mor_partition_field fixture_partition[] = {
+    {"created_at", MOR_TRANSFORM_DAY, 0}};
 
 static inline int table_setup(void **state)
 {

@@ -72,7 +72,7 @@ static void rows_without_key_or_ordering_are_invalid_and_explained(void **state)
 static void null_and_empty_partition_values_share_the_null_partition(void **state)
 {
     struct table_fixture *fixture = *state;
-    static const struct mor_partition_field by_id[] = {{"id", MOR_TRANSFORM_IDENTITY}};
+    static const struct mor_partition_field by_id[] = {{"id", MOR_TRANSFORM_IDENTITY, 0}};
     fixture->options.partition_fields = by_id;
     fixture->options.key_column_count = 0;
     fixture->options.ordering_column = NULL;
@@ -98,7 +98,7 @@ static void null_and_empty_partition_values_share_the_null_partition(void **stat
 static void partition_value_too_long_for_a_directory_is_invalid(void **state)
 {
     struct table_fixture *fixture = *state;
-    static const struct mor_partition_field by_id[] = {{"id", MOR_TRANSFORM_IDENTITY}};
+    static const struct mor_partition_field by_id[] = {{"id", MOR_TRANSFORM_IDENTITY, 0}};
     fixture->options.partition_fields = by_id;
     table_open(fixture);
     char id[300];

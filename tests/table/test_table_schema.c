@@ -61,10 +61,10 @@ static void key_ordering_and_partition_columns_must_exist_and_fit(void **state)
     fixture->options.ordering_column = NULL;
     assert_int_equal(try_open(fixture), MOR_FATAL);
     fixture->options.ordering_column = "updated";
-    static const struct mor_partition_field by_value[] = {{"value", MOR_TRANSFORM_DAY}};
+    static const struct mor_partition_field by_value[] = {{"value", MOR_TRANSFORM_DAY, 0}};
     fixture->options.partition_fields = by_value;
     assert_int_equal(try_open(fixture), MOR_FATAL);
-    static const struct mor_partition_field by_time[] = {{"created_at", MOR_TRANSFORM_IDENTITY}};
+    static const struct mor_partition_field by_time[] = {{"created_at", MOR_TRANSFORM_IDENTITY, 0}};
     fixture->options.partition_fields = by_time;
     assert_int_equal(try_open(fixture), MOR_FATAL);
     fixture->options.partition_fields = fixture_partition;

@@ -30,7 +30,7 @@ struct rig {
 };
 
 static const char *const rig_keys[] = {"id"};
-static const struct mor_partition_field rig_partition[] = {{"region", MOR_TRANSFORM_IDENTITY}};
+static const struct mor_partition_field rig_partition[] = {{"region", MOR_TRANSFORM_IDENTITY, 0}};
 
 static inline void rig_open(struct rig *rig, bool keyed, bool provenance, int version)
 {
