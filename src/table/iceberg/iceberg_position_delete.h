@@ -15,9 +15,7 @@
 struct iceberg_delete_file {
     int64_t size_bytes;
     int64_t row_count;
-    int64_t first, last;           // positions
-    int64_t path_bytes, pos_bytes; // column_sizes: compressed, headers of pages included
-    int64_t split_offset;          // of its only row group
+    int64_t first, last; // positions
 };
 // Writes the object `key`: durable, its name with the next mor_store_sync. The URI is that of the
 // data file, byte for byte as the manifests spell it. `positions` is not empty. Errors: those of
