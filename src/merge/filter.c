@@ -313,6 +313,19 @@ static const void *value_bytes(const struct mor_vector *values, size_t *ret_size
     return values->data.data;
 }
 
+// The file's column of the condition, by its id where both have one; NULL when it has none.
+static const struct mor_field *column_in_file(const struct mor_schema *schema,
+                                              const struct mor_field *field)
+{
+    for (size_t i = 0; i < schema->root.child_count; i++) {
+        const struct mor_field *in_file = &schema->root.children[i];
+        bool by_id = in_file->field_id >= 0 && field->field_id >= 0;
+        if (by_id ? in_file->field_id == field->field_id : strcmp(in_file->name, field->name) == 0)
+            return in_file;
+    }
+    return NULL;
+}
+
 static void add_predicate(const struct filter_node *node, const struct mor_schema *schema,
                           bool keys_only, const struct mor_table *table,
                           struct mor_parquet_predicate *predicates, size_t *count)
@@ -330,15 +343,16 @@ static void add_predicate(const struct filter_node *node, const struct mor_schem
         (leaf->kind == FILTER_COMPARE && leaf->compare == FILTER_NOT_EQUAL) ||
         (keys_only && !mor_table_is_key_column(table, leaf->field->name)))
         return;
-    int32_t column = mor_schema_find(schema, leaf->field->name);
+    const struct mor_field *in_file = column_in_file(schema, leaf->field);
     // values are laid out in the table's type; an older file may have another
-    if (column >= 0) {
-        const struct mor_field *in_file = &schema->root.children[column];
-        if (in_file->type != leaf->field->type || in_file->scale != leaf->field->scale)
-            return;
-    }
+    if (in_file && (in_file->type != leaf->field->type || in_file->scale != leaf->field->scale))
+        return;
+    // what has the name in the file may have been another column
+    if (!in_file && mor_schema_find(schema, leaf->field->name) >= 0)
+        return;
     struct mor_parquet_predicate *predicate = &predicates[(*count)++];
-    *predicate = (struct mor_parquet_predicate){.path = leaf->field->name};
+    *predicate =
+        (struct mor_parquet_predicate){.path = in_file ? in_file->name : leaf->field->name};
     if (is_null) {
         predicate->compare = leaf == node ? MOR_PARQUET_IS_NULL : MOR_PARQUET_IS_NOT_NULL;
         return;

@@ -1,6 +1,7 @@
 // The rows of one slice, in passes. A pass indexes the changed rows whose key hash lies in a range,
 // streams the base file past the index, and then streams the changed rows that stand. One pass is
-// enough unless the keys of changed rows take more memory than allowed.
+// enough unless the keys of changed rows take more memory than allowed. Where rows are removed by
+// place there is one pass, over the base file without them.
 #include <assert.h>
 #include <string.h>
 
@@ -21,12 +22,15 @@ struct mor_slice_reader {
     struct mor_schema *widened;      // owned; NULL = the wanted columns have everything
     struct mor_schema *keys;         // key and ordering
     int32_t key_column, ordering_column, commit_column; // in merged
-    struct mor_batch *rows;                             // of the merged schema
+    int32_t place_column, id_column, sequence_column;   // virtual ones, in merged
+    bool by_place;
+    struct mor_batch *rows; // of the merged schema
     struct mor_arena arena;
 
     enum phase phase;
     uint64_t from; // least key hash of this pass
     struct mor_delta_index *index;
+    struct mor_position_set *removed; // of the base file, by place; NULL = none
     struct mor_reader *object;
     struct mor_parquet_reader *base;
     struct mor_delta *winners;
@@ -61,7 +65,8 @@ static enum mor_status build_schemas(struct mor_slice_reader *reader, struct mor
 {
     struct mor_merge_rule rule;
     mor_table_merge_rule(reader->table, &rule);
-    bool merge = reader->slice->delta_count > 0;
+    reader->by_place = rule.by_place;
+    bool merge = reader->slice->delta_count > 0 && !rule.by_place;
     if (merge && !rule.key_column)
         return mor_error_set(err, MOR_FATAL, "the table has deltas and no key to merge them by");
     reader->merged = reader->options.wanted;
@@ -76,6 +81,12 @@ static enum mor_status build_schemas(struct mor_slice_reader *reader, struct mor
     for (size_t i = 0; filter && i < filter->columns->root.child_count; i++) {
         int32_t ignored;
         MOR_TRY(need_column(reader, filter->columns->root.children[i].name, &ignored, err));
+    }
+    reader->place_column = reader->id_column = reader->sequence_column = -1;
+    if (rule.by_place) {
+        reader->place_column = mor_schema_find(reader->merged, MOR_COLUMN_PLACE);
+        reader->id_column = mor_schema_find(reader->merged, MOR_COLUMN_ROW_ID);
+        reader->sequence_column = mor_schema_find(reader->merged, MOR_COLUMN_SEQUENCE);
     }
     if (!merge)
         return MOR_OK;
@@ -123,6 +134,7 @@ void mor_slice_reader_free(struct mor_slice_reader *reader)
     close_base(reader);
     mor_delta_free(reader->winners);
     mor_delta_index_free(reader->index);
+    mor_position_set_free(reader->removed);
     mor_batch_free(reader->rows);
     mor_schema_free(reader->widened);
     mor_schema_free(reader->keys);
@@ -233,11 +245,59 @@ static enum mor_status open_base(struct mor_slice_reader *reader, struct mor_err
     return prune(reader, err);
 }
 
+// Fills the slots of a virtual column: first, first + step, and so on. Those that the file states
+// itself stay when `stated`.
+static void fill_virtual(struct mor_vector *column, int64_t first, int64_t step, bool stated)
+{
+    int64_t *values = (int64_t *)(void *)column->data.data;
+    for (size_t i = 0; i < column->length; i++)
+        if (!stated || mor_vector_is_null(column, i))
+            values[i] = first + (int64_t)i * step;
+    if (column->null_count > 0)
+        memset(column->validity.data, 0xff, (column->length + 7) / 8);
+    column->null_count = 0;
+}
+
+// `position`: in the base file, of the first row.
+static void fill_virtual_columns(const struct mor_slice_reader *reader, struct mor_batch *rows,
+                                 int64_t position)
+{
+    const struct mor_slice *slice = reader->slice;
+    if (reader->place_column >= 0)
+        fill_virtual(&rows->columns[reader->place_column], (int64_t)slice->number << 32 | position,
+                     1, false);
+    if (reader->id_column >= 0 && slice->base_row_id >= 0)
+        fill_virtual(&rows->columns[reader->id_column], slice->base_row_id + position, 1, true);
+    if (reader->sequence_column >= 0 && slice->base_sequence > 0)
+        fill_virtual(&rows->columns[reader->sequence_column], slice->base_sequence, 0, true);
+}
+
+// Indices of the rows that stand, before conditions.
+static size_t keep_standing(struct mor_slice_reader *reader, const struct mor_batch *rows,
+                            int64_t position)
+{
+    size_t count = rows->row_count;
+    if (reader->index) {
+        const struct mor_vector *ordering =
+            reader->ordering_column >= 0 ? &rows->columns[reader->ordering_column] : NULL;
+        mor_delta_index_judge(reader->index, &rows->columns[reader->key_column], ordering,
+                              reader->kept, &count);
+        return count;
+    }
+    if (reader->removed)
+        return mor_position_set_leave_out(reader->removed, (uint64_t)position, (uint32_t)count,
+                                          reader->kept);
+    for (uint32_t i = 0; i < count; i++)
+        reader->kept[i] = i;
+    return count;
+}
+
 static enum mor_status next_base(struct mor_slice_reader *reader, struct mor_batch *batch,
                                  struct mor_error *err)
 {
     struct mor_batch *rows = reader->rows;
-    MOR_TRY(mor_parquet_reader_next(reader->base, BATCH_ROWS_MAX, rows, NULL, err));
+    int64_t position = 0;
+    MOR_TRY(mor_parquet_reader_next(reader->base, BATCH_ROWS_MAX, rows, &position, err));
     if (rows->row_count == 0) {
         close_base(reader);
         reader->phase = PHASE_WINNERS;
@@ -245,16 +305,8 @@ static enum mor_status next_base(struct mor_slice_reader *reader, struct mor_bat
     }
     if (reader->from == 0)
         reader->counts.base_rows += (int64_t)rows->row_count;
-    size_t count = rows->row_count;
-    if (reader->index) {
-        mor_delta_index_judge(reader->index, &rows->columns[reader->key_column],
-                              reader->ordering_column >= 0 ? &rows->columns[reader->ordering_column]
-                                                           : NULL,
-                              reader->kept, &count);
-    } else {
-        for (uint32_t i = 0; i < count; i++)
-            reader->kept[i] = i;
-    }
+    fill_virtual_columns(reader, rows, position);
+    size_t count = keep_standing(reader, rows, position);
     count = choose(reader, rows, reader->kept, count);
     if (count == rows->row_count && !reader->widened)
         swap_batches(batch, rows);
@@ -275,6 +327,12 @@ static enum mor_status begin_pass(struct mor_slice_reader *reader, struct mor_er
         struct mor_delta_counts counts = mor_delta_index_counts(reader->index);
         reader->counts.delta_rows = (int64_t)counts.rows;
         reader->counts.delta_deletes = (int64_t)counts.deletes;
+    }
+    if (reader->by_place) {
+        MOR_TRY(mor_table_removed_rows(reader->table, reader->slice, reader->options.budget,
+                                       &reader->removed, err));
+        if (reader->removed)
+            reader->counts.delta_deletes = (int64_t)mor_position_set_count(reader->removed);
     }
     reader->phase = PHASE_WINNERS;
     if (!reader->slice->base_key)
