@@ -46,12 +46,12 @@ size_t iceberg_schema_identifiers(const json_t *json, int32_t *ret_ids, size_t c
 
 // What a table's schema must become to hold rows of `rows` (normalised; ids play no part, columns
 // are matched by name at every level): new columns are added (optional), int becomes long, float
-// double, decimals get more digits, required ones become optional where the rows may be null;
-// columns that the rows do not have stay and become optional. The order of the table's columns
-// stays. *ret_json (the caller decrefs) has the id `schema_id` and the identifier fields of
-// `table`; NULL when nothing changes. *last_id is moved on for new columns. FATAL naming the column
-// when Iceberg does not allow the change, or an identifier column would become optional, or a new
-// name differs from one of the table's by case alone.
+// double, decimals get more digits, required ones become optional where the rows may be null (not
+// identifier columns: rows without a key are never written); columns that the rows do not have stay
+// and become optional. The order of the table's columns stays. *ret_json (the caller decrefs) has
+// the id `schema_id` and the identifier fields of `table`; NULL when nothing changes. *last_id is
+// moved on for new columns. FATAL naming the column when Iceberg does not allow the change, the
+// rows lack an identifier column, or a new name differs from one of the table's by case alone.
 enum mor_status iceberg_schema_evolve(const json_t *table, const struct mor_schema *rows,
                                       int32_t schema_id, int32_t *last_id, json_t **ret_json,
                                       struct mor_error *err) MOR_CHECKED;

@@ -95,8 +95,8 @@ bool iceberg_spec_matches(const struct iceberg_spec *spec, const struct iceberg_
 enum mor_status iceberg_spec_check_writable(const struct iceberg_spec *spec,
                                             struct mor_error *err) MOR_CHECKED;
 
-// Tuple of row `row` of a batch of `schema` (sources are found in it by field id once, at begin).
-// Values live in the arena; ret_values has room for spec->field_count.
+// Tuple of row `row` of a batch whose schema carries field ids (sources are found by id, also in
+// structs). Values live in the arena; ret_values has room for spec->field_count.
 void iceberg_spec_tuple(const struct iceberg_spec *spec, const struct mor_batch *batch, size_t row,
                         struct mor_arena *arena, struct iceberg_value *ret_values);
 bool iceberg_tuple_equal(const struct iceberg_value *a, const struct iceberg_value *b,
