@@ -18,11 +18,12 @@ struct pool {
     struct mor_row_ref *refs; // of the groups
     size_t ref_count;
     struct mor_buffer key_changes;
+    struct mor_buffer removals; // uint64_t[]: places of rows that go
     struct mor_outcomes outcomes;
 };
 
-// A group id of a lane's router. Places are numbers of table partitions: those of the local state,
-// or 0 for the only one of a pool.
+// A group id of a lane's router. `place` is the number of a table partition: that of the local
+// state, of `partitions` when rows have places, or 0 for the only one of a pool.
 struct local_group {
     uint32_t pool; // index + 1, 0 = not known yet
     uint32_t place;
@@ -38,6 +39,8 @@ struct builder {
     struct mor_map bucket_of_name;     // bucket -> first struct pool of it
     struct local_group **local_groups; // [part][the router's id]
     size_t *local_counts;
+    bool by_place;             // rows of the table have places
+    struct mor_map partitions; // of the commit's rows; only by place
 };
 
 static struct pool *pool_at(const struct builder *builder, size_t index)
@@ -67,6 +70,7 @@ static size_t find_pool(struct builder *builder, const char *partition, int32_t 
         pool->partition = partition != NULL ? mor_arena_strdup(arena, partition) : NULL;
         pool->bucket = bucket;
         pool->key_changes.budget = builder->changes->budget;
+        pool->removals.budget = builder->changes->budget;
         struct mor_map_entry *first =
             mor_map_put(&builder->bucket_of_name, &bucket, sizeof bucket, NULL);
         pool->next_of_bucket = first->value.pointer;
@@ -89,6 +93,19 @@ static void reserve_local(struct builder *builder, size_t part, uint32_t local)
     builder->local_counts[part] = grown;
 }
 
+static uint32_t number_of_partition(struct builder *builder, const char *partition)
+{
+    if (builder->by_place) { // the state's numbers are files mostly, and partitions far apart
+        bool added;
+        struct mor_map_entry *entry = mor_map_put_text(&builder->partitions, partition, &added);
+        if (added)
+            entry->value.pointer = mor_arena_strdup(&builder->changes->arena, partition);
+        return (uint32_t)(entry - builder->partitions.entries);
+    }
+    const struct mor_known_keys *known = builder->options->known;
+    return known != NULL ? mor_state_name_number(known->state, partition) : 0;
+}
+
 // The group of a row that knows its partition.
 static struct local_group *local_group_of(struct builder *builder, size_t part, uint32_t local)
 {
@@ -99,8 +116,7 @@ static struct local_group *local_group_of(struct builder *builder, size_t part, 
     const char *partition;
     int32_t bucket;
     mor_router_group(builder->parts[part].batch->router, local, &partition, &bucket);
-    const struct mor_known_keys *known = builder->options->known;
-    group->place = known != NULL ? mor_state_name_number(known->state, partition) : 0;
+    group->place = number_of_partition(builder, partition);
     group->pool = (uint32_t)find_pool(builder, partition, bucket, part) + 1;
     return group;
 }
@@ -224,7 +240,8 @@ static struct verdict judge(const struct builder *builder, const struct mor_cont
         uint32_t local = builder->parts[part].batch->groups[contest->winner.row];
         verdict.upsert = builder->local_groups[part][local].place;
     }
-    if (contest->prior.location != verdict.upsert)
+    // a row goes from its place also when its key stays in the table partition
+    if (builder->by_place || contest->prior.location != verdict.upsert)
         verdict.remove = contest->prior.location;
     return verdict;
 }
@@ -265,7 +282,7 @@ static void size_groups(const struct builder *builder, struct pool *pool,
         struct verdict verdict = judge(builder, &ring->contests[i]);
         if (verdict.upsert != MOR_STATE_NOWHERE)
             group_of_place(list, verdict.upsert)->upsert_count++;
-        if (verdict.remove != MOR_STATE_NOWHERE)
+        if (verdict.remove != MOR_STATE_NOWHERE && !builder->by_place)
             group_of_place(list, verdict.remove)->delete_count++;
     }
     for (size_t i = 0; i < pool->group_count; i++)
@@ -305,6 +322,28 @@ static void fill_groups(const struct builder *builder, const struct mor_ring *ri
     }
 }
 
+// The same where rows have places: rows go from there, and the index learns the new ones.
+static void fill_by_place(const struct builder *builder, struct pool *pool,
+                          const struct mor_ring *ring, struct group_list *list)
+{
+    for (size_t i = 0; i < ring->count; i++) {
+        const struct mor_contest *contest = &ring->contests[i];
+        struct verdict verdict = judge(builder, contest);
+        struct mor_key_change change = {contest->key, {MOR_STATE_NOWHERE, contest->ordering}};
+        if (verdict.upsert != MOR_STATE_NOWHERE) {
+            struct mor_change_group *group = group_of_place(list, verdict.upsert);
+            change.entry.location = (uint64_t)(group - pool->groups) << 32 | group->upsert_count;
+            add_ref(group->upserts, &group->upsert_count, contest->winner);
+        }
+        if (verdict.remove != MOR_STATE_NOWHERE)
+            mor_buffer_append(&pool->removals, &verdict.remove, sizeof verdict.remove);
+        if (contest->entered &&
+            (verdict.upsert != MOR_STATE_NOWHERE || verdict.remove != MOR_STATE_NOWHERE ||
+             contest->ordering != contest->prior.ordering))
+            mor_buffer_append(&pool->key_changes, &change, sizeof change);
+    }
+}
+
 // Groups get their partition; a file group that does not exist has nothing to delete.
 static void name_groups(const struct builder *builder, struct pool *pool,
                         const struct group_list *list)
@@ -314,8 +353,11 @@ static void name_groups(const struct builder *builder, struct pool *pool,
         if (list->group_of_place[place] == 0)
             continue;
         struct mor_change_group *group = &pool->groups[list->group_of_place[place] - 1];
-        group->partition =
-            known != NULL ? mor_state_name_text(known->state, (uint32_t)place) : pool->partition;
+        if (builder->by_place)
+            group->partition = builder->partitions.entries[place].value.pointer;
+        else
+            group->partition = known != NULL ? mor_state_name_text(known->state, (uint32_t)place)
+                                             : pool->partition;
         if (group->delete_count > 0 &&
             !mor_table_has_group(builder->options->table, group->partition, group->bucket))
             group->delete_count = 0;
@@ -351,10 +393,13 @@ static enum mor_status settle_keys(const struct builder *builder, struct pool *p
     if (status == MOR_OK) {
         struct group_list list = {.pool = pool};
         size_groups(builder, pool, &ring, &list);
-        fill_groups(builder, &ring, &list);
+        if (builder->by_place)
+            fill_by_place(builder, pool, &ring, &list);
+        else
+            fill_groups(builder, &ring, &list);
         name_groups(builder, pool, &list);
         free(list.group_of_place);
-        if (builder->options->known != NULL)
+        if (builder->options->known != NULL && !builder->by_place)
             note_key_changes(builder, pool, &ring);
         pool->outcomes = ring.outcomes;
     }
@@ -392,6 +437,19 @@ static void keep_refs(struct mor_changes *changes, struct mor_row_ref *take_refs
     changes->ref_bytes += count * sizeof *take_refs;
 }
 
+// The pool's changes of keys speak of its groups, which are numbered from `group_first` on.
+static void gather_key_changes(struct builder *builder, struct pool *pool, size_t group_first)
+{
+    struct mor_key_change *changes = (struct mor_key_change *)(void *)pool->key_changes.data;
+    size_t count = pool->key_changes.size_bytes / sizeof *changes;
+    for (size_t i = 0; builder->by_place && i < count; i++)
+        if (changes[i].entry.location != MOR_STATE_NOWHERE)
+            changes[i].entry.location += (uint64_t)group_first << 32;
+    mor_buffer_append(&builder->changes->key_changes, pool->key_changes.data,
+                      pool->key_changes.size_bytes);
+    mor_buffer_done(&pool->key_changes);
+}
+
 // Takes the results of the pools together; groups that ended up without rows are left out.
 static void gather(struct builder *builder)
 {
@@ -403,21 +461,114 @@ static void gather(struct builder *builder)
         mor_arena_calloc(&changes->arena, group_count, sizeof *changes->set.groups);
     for (size_t i = 0; i < pool_count; i++) {
         struct pool *pool = pool_at(builder, i);
+        size_t group_first = changes->set.group_count; // with places no group is empty
         for (size_t g = 0; g < pool->group_count; g++)
             if (pool->groups[g].upsert_count + pool->groups[g].delete_count > 0)
                 changes->set.groups[changes->set.group_count++] = pool->groups[g];
         mor_outcomes_add(&changes->outcomes, &pool->outcomes);
-        mor_buffer_append(&changes->key_changes, pool->key_changes.data,
-                          pool->key_changes.size_bytes);
-        mor_buffer_done(&pool->key_changes);
+        gather_key_changes(builder, pool, group_first);
         if (pool->refs != NULL)
             keep_refs(changes, pool->refs, pool->ref_count);
         free(pool->groups);
     }
 }
 
+// ---- rows that go from their places -------------------------------------------------------------
+
+// Ascending; bytes that all have in common cost nothing.
+static void sort_places(uint64_t *places, size_t count)
+{
+    MOR_AUTO_FREE uint64_t *other = mor_alloc(count * sizeof *other);
+    uint64_t *from = places, *to = other;
+    for (unsigned shift = 0; shift < 64; shift += 8) {
+        size_t starts[257] = {0};
+        for (size_t i = 0; i < count; i++)
+            starts[(from[i] >> shift & 0xff) + 1]++;
+        if (starts[(from[0] >> shift & 0xff) + 1] == count)
+            continue;
+        for (size_t i = 0; i < 256; i++)
+            starts[i + 1] += starts[i];
+        for (size_t i = 0; i < count; i++)
+            to[starts[from[i] >> shift & 0xff]++] = from[i];
+        uint64_t *kept = from;
+        from = to;
+        to = kept;
+    }
+    if (from != places)
+        memcpy(places, from, count * sizeof *places);
+}
+
+// One removal for each file of the sorted places.
+static enum mor_status make_removals(struct builder *builder, const uint64_t *places, size_t count,
+                                     struct mor_error *err)
+{
+    struct mor_changes *changes = builder->changes;
+    struct mor_change_set *set = &changes->set;
+    size_t file_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        file_count += i == 0 || places[i] >> 32 != places[i - 1] >> 32;
+        if (i > 0 && places[i] == places[i - 1])
+            return mor_error_set(
+                err, MOR_DATA, "the key index has two keys in one place of '%s'",
+                mor_state_name_text(builder->options->known->state, (uint32_t)(places[i] >> 32)));
+    }
+    uint32_t *positions = mor_arena_alloc(&changes->arena, count * sizeof *positions);
+    struct mor_change_removal *removals =
+        mor_arena_calloc(&changes->arena, file_count, sizeof *removals);
+    for (size_t i = 0; i < count; i++) {
+        positions[i] = (uint32_t)places[i];
+        if (i == 0 || places[i] >> 32 != places[i - 1] >> 32)
+            removals[set->removal_count++] = (struct mor_change_removal){
+                .file = mor_state_name_text(builder->options->known->state,
+                                            (uint32_t)(places[i] >> 32)),
+                .positions = positions + i};
+        removals[set->removal_count - 1].count++;
+    }
+    set->removals = removals;
+    return MOR_OK;
+}
+
+static enum mor_status gather_removals(struct builder *builder, struct mor_error *err)
+{
+    MOR_AUTO_BUFFER places = {.budget = builder->changes->budget};
+    for (size_t i = 0; i < builder->pool_of_name.count; i++) {
+        struct pool *pool = pool_at(builder, i);
+        mor_buffer_append(&places, pool->removals.data, pool->removals.size_bytes);
+        mor_buffer_done(&pool->removals);
+    }
+    uint64_t *values = (uint64_t *)(void *)places.data;
+    size_t count = places.size_bytes / sizeof *values;
+    if (count == 0)
+        return MOR_OK;
+    sort_places(values, count);
+    return make_removals(builder, values, count, err);
+}
+
+void mor_changes_resolve(const struct mor_changes *changes, const struct mor_write *write,
+                         struct mor_state *state, struct mor_buffer *ret_changes)
+{
+    size_t count, group_count = changes->set.group_count;
+    const struct mor_key_change *provisional = mor_changes_of_keys(changes, &count);
+    MOR_AUTO_FREE uint32_t *number_of_group = mor_alloc((group_count + 1) * sizeof(uint32_t));
+    for (size_t i = 0; i < group_count; i++) {
+        const char *file = mor_write_group_file(write, i);
+        assert(file != NULL); // with places every group has rows
+        number_of_group[i] = mor_state_name_number(state, file);
+    }
+    mor_buffer_reserve(ret_changes, count * sizeof *provisional);
+    for (size_t i = 0; i < count; i++) {
+        struct mor_key_change change = provisional[i];
+        uint64_t place = change.entry.location;
+        if (place != MOR_STATE_NOWHERE)
+            change.entry.location =
+                (uint64_t)number_of_group[place >> 32] << 32 | (place & UINT32_MAX);
+        mor_buffer_append(ret_changes, &change, sizeof change);
+    }
+}
+
 static void builder_done(struct builder *builder)
 {
+    mor_map_done(&builder->partitions);
     mor_map_done(&builder->pool_of_name);
     mor_map_done(&builder->bucket_of_name);
     for (size_t i = 0; i < builder->part_count; i++)
@@ -451,7 +602,9 @@ enum mor_status mor_changes_build(const struct mor_changes_options *options,
                                         .known = options->known},
                               .parts = parts,
                               .part_count = part_count,
-                              .changes = changes};
+                              .changes = changes,
+                              .by_place =
+                                  options->known != NULL && mor_table_has_places(options->table)};
     builder.local_groups = mor_calloc(part_count, sizeof *builder.local_groups);
     builder.local_counts = mor_calloc(part_count, sizeof *builder.local_counts);
     begin_set(changes, parts, part_count);
@@ -462,6 +615,9 @@ enum mor_status mor_changes_build(const struct mor_changes_options *options,
     changes->refs = mor_arena_calloc(&changes->arena, pool_count + 1, sizeof *changes->refs);
     enum mor_status status = mor_crew_run(options->crew, pool_count, settle_pool, &builder, err);
     gather(&builder);
+    struct mor_error ignored = MOR_ERROR_INIT; // the first error counts
+    enum mor_status gathered = gather_removals(&builder, status == MOR_OK ? err : &ignored);
+    status = status == MOR_OK ? gathered : status;
     builder_done(&builder);
     keep_refs(changes, rows, row_count); // groups without keys point into it
     if (status != MOR_OK)

@@ -9,9 +9,11 @@
 // Rows in file groups; borrowed batches. Zero-initialised is empty.
 struct mor_changes {
     struct mor_change_set set;
-    struct mor_outcomes outcomes;  // inserted, updated, deleted
-    struct mor_buffer key_changes; // struct mor_key_change[], of the key index
-    struct mor_arena arena;        // everything below
+    struct mor_outcomes outcomes; // inserted, updated, deleted
+    // struct mor_key_change[], of the key index. Where rows have places these are provisional,
+    // since the files do not exist yet: number of the group << 32 | index in its upserts.
+    struct mor_buffer key_changes;
+    struct mor_arena arena; // everything below
     struct mor_batch **batches;
     struct mor_row_ref **refs; // arrays that the groups point into
     size_t ref_array_count;
@@ -34,16 +36,23 @@ struct mor_changes_options {
 // nothing is not written. Outcomes: inserted = the key had no row, updated = it had one, or the
 // record is older than what the key has had, deleted = the record deletes.
 //
+// In a table with places the row that a key had is removed from its place, wherever the winner
+// goes; there is always an index then.
+//
 // Without the index nothing is known of what is in the table: a key is one per table partition, a
 // tombstone does not know its partition and goes to every one that has its bucket, and each record
 // counts as if its key had a row when its file group exists.
 //
-// Errors: those of mor_state_lookup.
+// Errors: those of mor_state_lookup; DATA: two keys of the index have one place.
 enum mor_status mor_changes_build(const struct mor_changes_options *options,
                                   const struct mor_batch_part *parts, size_t part_count,
                                   struct mor_changes *ret_changes,
                                   struct mor_error *err) MOR_CHECKED;
 void mor_changes_done(struct mor_changes *changes);
+// Where rows have places: the key changes with their locations, once the files of the groups were
+// written; numbers are those of the known keys' state. Appended to `ret_changes`.
+void mor_changes_resolve(const struct mor_changes *changes, const struct mor_write *write,
+                         struct mor_state *state, struct mor_buffer *ret_changes);
 static inline const struct mor_key_change *mor_changes_of_keys(const struct mor_changes *changes,
                                                                size_t *ret_count)
 {

@@ -31,10 +31,12 @@ struct commit_work {
     struct mor_buffer refused;   // of a redrive
     struct mor_buffer ids, keys; // to attach: ids and changes of keys
     bool is_built;
-    char built_on[MOR_UUID_TEXT_SIZE]; // the commit up to which the changes know the table
+    // the commit up to which the changes know the table: its batch, and by place its version
+    char built_on[MOR_UUID_TEXT_SIZE], built_on_version[64];
     // of the current attempt
     struct mor_write *write;
     struct mor_ledger base, after;
+    char base_version[64]; // by place, else ""
     struct mor_buffer property;
     const char *step; // what is being done
     // what came of it
@@ -91,6 +93,8 @@ static enum mor_status restart_state(struct mor_committer *committer,
     enum mor_status status = mor_local_state_reset(committer->local, err);
     if (status == MOR_OK)
         status = mor_local_state_catch_up(committer->local, ledger, property, err);
+    if (status == MOR_NOT_FOUND) // somebody else rewrote it meanwhile
+        err->status = status = MOR_RETRY;
     size_t count;
     MOR_AUTO_FREE int32_t *partitions = mor_positions_abort(committer->positions, ledger, &count);
     for (size_t i = 0; i < committer->lane_count; i++)
@@ -373,7 +377,7 @@ static enum mor_status build_changes(struct commit_work *work, struct mor_error 
     if (work->committer->index) {
         struct mor_key_overlay overlay = {0};
         const struct mor_known_keys known = {local->state, &overlay};
-        status = mor_local_state_overlay(local, ledger, &overlay, err);
+        status = mor_local_state_overlay(local, ledger, work->base_version, &overlay, err);
         if (status == MOR_OK)
             status = group_rows(work, &known, err);
         mor_key_overlay_done(&overlay);
@@ -382,11 +386,12 @@ static enum mor_status build_changes(struct commit_work *work, struct mor_error 
     }
     MOR_TRY(status);
     memcpy(work->built_on, ledger->batch_id, sizeof work->built_on);
+    memcpy(work->built_on_version, work->base_version, sizeof work->built_on_version);
     work->is_built = true;
-    if (work->committer->index) {
+    if (work->committer->index && !local->by_place) {
         size_t count;
         const struct mor_key_change *changes = mor_changes_of_keys(&work->changes, &count);
-        mor_key_attachment(local->state, changes, count, ledger->number + 1, &work->keys);
+        mor_key_attachment(local->state, changes, count, ledger->number + 1, false, &work->keys);
         mor_buffer_done(&work->changes.key_changes); // the attachment has them
     }
     work->facts.outcomes = work->gathered;
@@ -409,7 +414,8 @@ static enum mor_status give_up_on_keys(struct commit_work *work, enum mor_status
 // which deletes find a row.
 static enum mor_status build_on_base(struct commit_work *work, struct mor_error *err)
 {
-    if (!work->has_records || (work->is_built && strcmp(work->built_on, work->base.batch_id) == 0))
+    if (!work->has_records || (work->is_built && strcmp(work->built_on, work->base.batch_id) == 0 &&
+                               strcmp(work->built_on_version, work->base_version) == 0))
         return MOR_OK;
     enter(work, "encode");
     enum mor_status status = build_changes(work, err);
@@ -466,10 +472,6 @@ static enum mor_status make_ledger(struct commit_work *work, struct mor_error *e
     if (work->after.dedup_salt == 0)
         work->after.dedup_salt = committer->salt;
     work->after.number++;
-    if (committer->index)
-        mor_ledger_keep_keys(&work->after, (int64_t)work->keys.size_bytes, mor_clock_wall_ms());
-    else
-        work->after.keys = (struct mor_kept_keys){0};
     mor_uuid_format(&work->facts.batch_id, work->after.batch_id);
     return MOR_OK;
 }
@@ -480,6 +482,10 @@ static enum mor_status read_base(struct commit_work *work, struct mor_error *err
     MOR_TRY(mor_ledger_parse(mor_write_base_property(work->write, LEDGER_PROPERTY), &base, err));
     mor_ledger_done(&work->base);
     work->base = base;
+    const struct mor_local_state *local = work->committer->local;
+    bool by_place = local != NULL && local->by_place;
+    (void)snprintf(work->base_version, sizeof work->base_version, "%s",
+                   by_place ? mor_write_base_version(work->write) : "");
     if (!mor_write_base_went_back(work->write))
         return MOR_OK;
     work->went_back = true;
@@ -487,10 +493,29 @@ static enum mor_status read_base(struct commit_work *work, struct mor_error *err
                          "the table was rolled back or restored to an earlier commit");
 }
 
-static enum mor_status write_one_group(void *context, size_t index, struct mor_error *err)
+// Groups of the change set, then removals.
+static enum mor_status write_one(void *context, size_t index, struct mor_error *err)
 {
     struct commit_work *work = context;
-    return mor_write_group(work->write, &work->changes.set, index, err);
+    const struct mor_change_set *set = &work->changes.set;
+    if (index < set->group_count)
+        return mor_write_group(work->write, set, index, err);
+    return mor_write_removal(work->write, set, index - set->group_count, err);
+}
+
+// A file from which a row goes is not in the base: the table has moved on, or the index is wrong.
+static enum mor_status judge_conflict(struct commit_work *work, enum mor_status status,
+                                      struct mor_error *err)
+{
+    struct mor_committer *committer = work->committer;
+    if (status != MOR_CONFLICT || !committer->index || !committer->local->by_place)
+        return status;
+    char head[64];
+    struct mor_error ignored = MOR_ERROR_INIT;
+    if (mor_local_state_version(committer->local, head, &ignored) != MOR_OK ||
+        strcmp(head, work->base_version) != 0)
+        return status;
+    return give_up_on_keys(work, MOR_DATA, err);
 }
 
 static enum mor_status attach(struct commit_work *work, const struct mor_attachment_kind *kind,
@@ -501,17 +526,42 @@ static enum mor_status attach(struct commit_work *work, const struct mor_attachm
     return mor_write_attach(work->write, kind->name, bytes->data, bytes->size_bytes, err);
 }
 
+// Changes of keys by place are known once the files are written, in each attempt anew.
+static void place_keys(struct commit_work *work)
+{
+    struct mor_state *state = work->committer->local->state;
+    MOR_AUTO_BUFFER changes = {.budget = work->committer->plan->budget};
+    mor_changes_resolve(&work->changes, work->write, state, &changes);
+    mor_key_attachment(state, (const struct mor_key_change *)(const void *)changes.data,
+                       changes.size_bytes / sizeof(struct mor_key_change), work->base.number + 1,
+                       true, &work->keys);
+}
+
 static enum mor_status write_files(struct commit_work *work, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
     enter(work, "upload");
     MOR_TRY(mor_fault("commit.begun", err));
-    if (work->changes.set.group_count > 0)
-        MOR_TRY(mor_crew_run(committer->crew, work->changes.set.group_count, write_one_group, work,
-                             err));
+    const struct mor_change_set *set = &work->changes.set;
+    size_t count = set->group_count + set->removal_count;
+    if (count > 0) {
+        enum mor_status status = mor_crew_run(committer->crew, count, write_one, work, err);
+        MOR_TRY(judge_conflict(work, status, err));
+    }
+    if (work->is_built && committer->index && committer->local->by_place)
+        place_keys(work);
     MOR_TRY(attach(work, &mor_dedup_attachments, &work->ids, err));
     MOR_TRY(attach(work, &mor_key_attachments, &work->keys, err));
     return mor_fault("commit.files_written", err);
+}
+
+// From which commit on changes of keys are kept, now that this one's are known.
+static void keep_keys(struct commit_work *work)
+{
+    if (work->committer->index)
+        mor_ledger_keep_keys(&work->after, (int64_t)work->keys.size_bytes, mor_clock_wall_ms());
+    else
+        work->after.keys = (struct mor_kept_keys){0};
 }
 
 static enum mor_status write_letters(struct commit_work *work, struct mor_error *err)
@@ -555,8 +605,10 @@ static enum mor_status attempt(struct commit_work *work, struct mor_commit_resul
         status = build_on_base(work, err);
     if (status == MOR_OK)
         status = write_files(work, err);
-    if (status == MOR_OK)
+    if (status == MOR_OK) {
+        keep_keys(work);
         status = write_letters(work, err);
+    }
     if (status == MOR_OK)
         status = publish(work, ret_result, err);
     mor_write_free(work->write);
@@ -620,7 +672,8 @@ static enum mor_status apply_state(struct commit_work *work, const char *version
                                    struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
-    bool next = *version != '\0' && mor_local_state_is_at(committer->local, &work->base);
+    bool next = *version != '\0' &&
+                mor_local_state_is_at(committer->local, &work->base, work->base_version);
     MOR_TRY(mor_fault("commit.before_state", err));
     MOR_TRY(mor_local_state_apply(committer->local, work->state_batch, version, &work->after,
                                   (const char *)work->property.data, next, err));
@@ -631,8 +684,10 @@ static enum mor_status apply_state(struct commit_work *work, const char *version
 static enum mor_status catch_up_after(struct commit_work *work, const char *version,
                                       struct mor_error *err)
 {
-    (void)version;
-    return catch_up(work->committer, &work->after, (const char *)work->property.data, err);
+    struct mor_committer *committer = work->committer;
+    if (*version != '\0' && mor_local_state_is_at(committer->local, &work->after, version))
+        return MOR_OK;
+    return catch_up(committer, &work->after, (const char *)work->property.data, err);
 }
 
 // The batch is in the table: the local state and the positions follow. A state that cannot follow
@@ -645,7 +700,8 @@ static enum mor_status adopt(struct commit_work *work, const char *version, stru
     enum mor_status status = MOR_OK;
     if (work->state_batch != NULL) {
         if (work->keys.size_bytes > 0)
-            status = mor_key_attachment_visit(committer->local->state, &work->keys, mor_key_apply,
+            status = mor_key_attachment_visit(committer->local->state, &work->keys,
+                                              committer->local->by_place, mor_key_apply,
                                               work->state_batch, err);
         if (status == MOR_OK)
             status = until_done(work, apply_state, version, err);
@@ -691,8 +747,9 @@ static enum mor_status look_at_table(struct commit_work *work, struct mor_error 
     mor_ledger_done(&work->base);
     MOR_TRY(mor_committer_load(committer->table, &work->base, &property, err));
     fence(work, &work->base);
-    if (!committer->index || mor_local_state_is_at(committer->local, &work->base))
+    if (!committer->index)
         return MOR_OK;
+    // asks where the state is by itself
     enum mor_status status = mor_local_state_catch_up(committer->local, &work->base, property, err);
     return status == MOR_OK ? MOR_OK : give_up_on_keys(work, status, err);
 }

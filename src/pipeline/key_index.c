@@ -3,15 +3,11 @@
 #include <assert.h>
 #include <string.h>
 
-#include "moraine/base/clock.h"
-#include "moraine/base/log.h"
-#include "moraine/merge.h"
-
 // The body of an attachment, little-endian: count of names u32 | for each: number u32, size u32,
 // bytes | zeroes up to a multiple of 8 | changes of 32 bytes: low and high half of the key's hash,
-// number of the partition's name (all ones = deleted), ordering.
+// location (all ones = deleted), ordering. A location is the number of the partition's name or,
+// where rows have places, the number of the file's name << 32 | position.
 #define PIECE_CHANGES 4096
-#define PROGRESS_MS   5000
 #define OVERLAY_SLOTS 1024
 #define MANTISSA_BITS 56
 #define SIGN_BIT      (UINT64_C(1) << 63)
@@ -144,9 +140,14 @@ enum mor_status mor_known_keys_lookup(const struct mor_known_keys *known,
 
 // ---- attachments --------------------------------------------------------------------------------
 
-// Names of the partitions that the changes speak of, each once.
+static uint32_t name_number_of(uint64_t location, bool by_place)
+{
+    return (uint32_t)(by_place ? location >> 32 : location);
+}
+
+// Names of the partitions or files that the changes speak of, each once.
 static void append_names(struct mor_state *state, const struct mor_key_change *changes,
-                         size_t count, struct mor_buffer *bytes)
+                         size_t count, bool by_place, struct mor_buffer *bytes)
 {
     size_t count_at = bytes->size_bytes;
     uint32_t name_count = 0;
@@ -156,7 +157,7 @@ static void append_names(struct mor_state *state, const struct mor_key_change *c
     for (size_t i = 0; i < count; i++) {
         if (changes[i].entry.location == MOR_STATE_NOWHERE)
             continue;
-        uint32_t number = (uint32_t)changes[i].entry.location;
+        uint32_t number = name_number_of(changes[i].entry.location, by_place);
         if (number >= known) {
             size_t grown = (size_t)number * 2 + 64;
             named = mor_realloc(named, grown * sizeof *named);
@@ -178,13 +179,13 @@ static void append_names(struct mor_state *state, const struct mor_key_change *c
 }
 
 void mor_key_attachment(struct mor_state *state, const struct mor_key_change *changes, size_t count,
-                        int64_t number, struct mor_buffer *ret_bytes)
+                        int64_t number, bool by_place, struct mor_buffer *ret_bytes)
 {
     mor_buffer_reset(ret_bytes);
     if (count == 0)
         return;
     mor_attachment_begin(ret_bytes);
-    append_names(state, changes, count, ret_bytes);
+    append_names(state, changes, count, by_place, ret_bytes);
     mor_buffer_append(ret_bytes, changes, count * sizeof *changes);
     mor_attachment_seal(&mor_key_attachments, number, ret_bytes);
 }
@@ -193,6 +194,7 @@ void mor_key_attachment(struct mor_state *state, const struct mor_key_change *ch
 struct translation {
     uint32_t *from, *to;
     size_t count;
+    bool by_place;
 };
 
 // False when the bytes end early.
@@ -225,17 +227,21 @@ static bool read_names(struct mor_state *state, const struct mor_buffer *bytes, 
            (bytes->size_bytes - *at) % sizeof(struct mor_key_change) == 0;
 }
 
-// Neighbours mostly lie in the same partition: `last` is where the search starts.
+// Neighbours mostly have the same name: `last` is where the search starts.
 static bool translate(const struct translation *names, size_t *last, uint64_t *location)
 {
     if (*location == MOR_STATE_NOWHERE)
         return true;
+    uint32_t number = name_number_of(*location, names->by_place);
+    if (!names->by_place && *location != number)
+        return false;
     for (size_t i = 0; i < names->count; i++) {
         size_t at = *last + i < names->count ? *last + i : *last + i - names->count;
-        if (names->from[at] != *location)
+        if (names->from[at] != number)
             continue;
         *last = at;
-        *location = names->to[at];
+        *location = names->by_place ? (uint64_t)names->to[at] << 32 | (*location & UINT32_MAX)
+                                    : names->to[at];
         return true;
     }
     return false;
@@ -254,8 +260,7 @@ static enum mor_status visit_changes(const struct mor_buffer *bytes, size_t at,
         for (size_t i = 0; i < count; i++)
             if (!translate(names, &last, &piece[i].entry.location))
                 return mor_error_set(err, MOR_FATAL,
-                                     "an attachment of keys has a partition "
-                                     "without a name");
+                                     "an attachment of keys has a place without a name");
         MOR_TRY(take(context, piece, count, err));
         at += count * sizeof *piece;
     }
@@ -263,10 +268,10 @@ static enum mor_status visit_changes(const struct mor_buffer *bytes, size_t at,
 }
 
 enum mor_status mor_key_attachment_visit(struct mor_state *state, const struct mor_buffer *bytes,
-                                         mor_take_key_changes *take, void *context,
+                                         bool by_place, mor_take_key_changes *take, void *context,
                                          struct mor_error *err)
 {
-    struct translation names = {0};
+    struct translation names = {.by_place = by_place};
     size_t at = ATTACHMENT_HEAD_BYTES;
     enum mor_status status =
         read_names(state, bytes, &at, &names)
@@ -322,174 +327,4 @@ enum mor_status mor_key_apply(void *batch, const struct mor_key_change *changes,
         mor_state_batch_index(batch, keys, entries, part);
     }
     return MOR_OK;
-}
-
-// ---- rebuilding ---------------------------------------------------------------------------------
-
-struct rebuild {
-    struct mor_state *state;
-    const struct mor_key_rebuild *options;
-    struct mor_table *snapshot; // the same table, opened for reading
-    struct mor_router *router;
-    struct mor_scan *scan;
-    const char **columns; // of the projection, by name
-    size_t column_count;
-    struct mor_batch *rows;    // of the projection
-    struct mor_batch view;     // the same in the table's order; other columns are empty
-    int32_t ordering;          // column of rows, -1 = none
-    uint32_t *number_of_local; // of the router's groups, + 1
-    size_t local_count;
-    uint32_t *groups;
-    struct mor_hash128 *keys;
-    struct mor_state_entry *entries;
-    size_t capacity;
-    int64_t row_count, started_ms, told_ms;
-};
-
-static bool is_needed(const struct rebuild *work, const char *name)
-{
-    int32_t column = mor_schema_find(work->options->rows, name);
-    for (size_t i = 0; i < work->options->required_count; i++)
-        if (work->options->required_columns[i] == column)
-            return true;
-    return mor_table_is_key_column(work->options->table, name);
-}
-
-// The projection, and the table's own order of columns for the router.
-static void choose_columns(struct rebuild *work, struct mor_arena *arena)
-{
-    const struct mor_schema *all = mor_table_schema(work->options->table);
-    size_t count = all->root.child_count;
-    work->columns = mor_arena_calloc(arena, count, sizeof *work->columns);
-    work->view =
-        (struct mor_batch){.schema = all,
-                           .column_count = count,
-                           .columns = mor_arena_calloc(arena, count, sizeof(struct mor_vector))};
-    for (size_t i = 0; i < count; i++) {
-        work->view.columns[i].field = &all->root.children[i];
-        if (is_needed(work, all->root.children[i].name))
-            work->columns[work->column_count++] = all->root.children[i].name;
-    }
-}
-
-static enum mor_status open_scan(struct rebuild *work, struct mor_arena *arena,
-                                 struct mor_error *err)
-{
-    MOR_TRY(
-        mor_table_open_read(work->options->location, work->options->budget, &work->snapshot, err));
-    choose_columns(work, arena);
-    const struct mor_scan_options options = {.columns = work->columns,
-                                             .column_count = work->column_count,
-                                             .budget = work->options->budget};
-    MOR_TRY(mor_scan_open(work->snapshot, &options, &work->scan, err));
-    work->rows = mor_batch_new(mor_scan_schema(work->scan), work->options->budget);
-    work->router = mor_router_new(work->options->table);
-    int32_t ordering = work->options->ordering_column;
-    work->ordering = ordering >= 0
-                         ? mor_schema_find(mor_scan_schema(work->scan),
-                                           work->options->rows->root.children[ordering].name)
-                         : -1;
-    return MOR_OK;
-}
-
-static uint32_t number_of(struct rebuild *work, uint32_t local)
-{
-    if (local >= work->local_count) {
-        size_t grown = (size_t)local * 2 + 64;
-        work->number_of_local =
-            mor_realloc(work->number_of_local, grown * sizeof *work->number_of_local);
-        memset(work->number_of_local + work->local_count, 0,
-               (grown - work->local_count) * sizeof *work->number_of_local);
-        work->local_count = grown;
-    }
-    if (work->number_of_local[local] == 0) {
-        const char *partition;
-        int32_t bucket;
-        mor_router_group(work->router, local, &partition, &bucket);
-        work->number_of_local[local] = mor_state_name_number(work->state, partition) + 1;
-    }
-    return work->number_of_local[local] - 1;
-}
-
-static void reserve(struct rebuild *work, size_t row_count)
-{
-    if (row_count <= work->capacity)
-        return;
-    work->groups = mor_realloc(work->groups, row_count * sizeof *work->groups);
-    work->keys = mor_realloc(work->keys, row_count * sizeof *work->keys);
-    work->entries = mor_realloc(work->entries, row_count * sizeof *work->entries);
-    work->capacity = row_count;
-}
-
-static enum mor_status load_rows(struct rebuild *work, struct mor_error *err)
-{
-    size_t row_count = work->rows->row_count;
-    reserve(work, row_count);
-    for (size_t i = 0; i < work->column_count; i++)
-        work->view.columns[mor_schema_find(work->view.schema, work->columns[i])] =
-            work->rows->columns[i];
-    work->view.row_count = row_count;
-    mor_router_route(work->router, &work->view, 0, row_count, NULL, work->groups, work->keys);
-    const struct mor_vector *ordering =
-        work->ordering >= 0 ? &work->rows->columns[work->ordering] : NULL;
-    size_t kept = 0;
-    for (size_t i = 0; i < row_count; i++) {
-        if (work->groups[i] == MOR_GROUP_INVALID) // written by somebody else
-            continue;
-        work->keys[kept] = work->keys[i];
-        work->entries[kept++] = (struct mor_state_entry){number_of(work, work->groups[i]),
-                                                         mor_key_ordering(ordering, i)};
-    }
-    work->row_count += (int64_t)kept;
-    return mor_state_load_keys(work->state, work->keys, work->entries, kept, err);
-}
-
-static void tell_progress(struct rebuild *work, bool done)
-{
-    int64_t now_ms = mor_clock_mono_ms();
-    if (!done && now_ms < work->told_ms + PROGRESS_MS)
-        return;
-    work->told_ms = now_ms;
-    MOR_LOG(INFO, done ? "key_index_rebuilt" : "key_index_progress",
-            MOR_STR("topic", work->options->topic), MOR_INT("keys", work->row_count),
-            MOR_INT("ms", now_ms - work->started_ms));
-}
-
-static enum mor_status scan_table(struct rebuild *work, struct mor_arena *arena,
-                                  struct mor_error *err)
-{
-    MOR_TRY(open_scan(work, arena, err));
-    for (;;) {
-        MOR_TRY(mor_scan_next(work->scan, work->rows, err));
-        if (work->rows->row_count == 0)
-            break;
-        MOR_TRY(load_rows(work, err));
-        tell_progress(work, false);
-    }
-    tell_progress(work, true);
-    return MOR_OK;
-}
-
-enum mor_status mor_key_index_rebuild(struct mor_state *state,
-                                      const struct mor_key_rebuild *options, struct mor_error *err)
-{
-    int64_t now_ms = mor_clock_mono_ms();
-    struct rebuild work = {
-        .state = state, .options = options, .started_ms = now_ms, .told_ms = now_ms};
-    struct mor_arena arena;
-    mor_arena_init(&arena, 0, NULL);
-    enum mor_status status = scan_table(&work, &arena, err);
-    if (status != MOR_OK)
-        status = mor_error_wrap(err, "could not make the key index from '%s'", options->location);
-    mor_scan_free(work.scan);
-    if (work.rows != NULL)
-        mor_batch_free(work.rows);
-    mor_router_free(work.router);
-    mor_table_free(work.snapshot);
-    free(work.number_of_local);
-    free(work.groups);
-    free(work.keys);
-    free(work.entries);
-    mor_arena_done(&arena);
-    return status;
 }

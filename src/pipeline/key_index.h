@@ -7,6 +7,7 @@
 #include "attachment.h"
 #include "moraine/column.h"
 #include "moraine/state.h"
+#include "moraine/table.h"
 
 // The ordering value of a row as a number that compares as the values do. Numbers of up to 64 bits,
 // dates and timestamps are exact; of a decimal the 56 leading bits count, of a text the first eight
@@ -16,7 +17,8 @@ uint64_t mor_key_ordering(const struct mor_vector *column, size_t row);
 bool mor_key_ordering_is_coarse(const struct mor_field *field);
 
 // What a commit changes in the index: the entry of the key afterwards. Locations are the numbers
-// that the local state gives to the paths of table partitions.
+// that the local state gives to the paths of table partitions; where rows have places
+// (mor_table_has_places) they are the number of the data file's key << 32 | position in it.
 struct mor_key_change {
     struct mor_hash128 key;
     struct mor_state_entry entry;
@@ -47,14 +49,14 @@ enum mor_status mor_known_keys_lookup(const struct mor_known_keys *known,
 
 // Attachments of the changes of a commit; their note is the number of the commit.
 extern const struct mor_attachment_kind mor_key_attachments;
-// The bytes for commit `number`; empty when it changes nothing.
+// The bytes for commit `number`; empty when it changes nothing. by_place: locations are places.
 void mor_key_attachment(struct mor_state *state, const struct mor_key_change *changes, size_t count,
-                        int64_t number, struct mor_buffer *ret_bytes);
+                        int64_t number, bool by_place, struct mor_buffer *ret_bytes);
 // Calls take with the changes of an attachment, a piece at a time, in numbers of this state.
 typedef enum mor_status mor_take_key_changes(void *context, const struct mor_key_change *changes,
                                              size_t count, struct mor_error *err);
 enum mor_status mor_key_attachment_visit(struct mor_state *state, const struct mor_buffer *bytes,
-                                         mor_take_key_changes *take, void *context,
+                                         bool by_place, mor_take_key_changes *take, void *context,
                                          struct mor_error *err) MOR_CHECKED;
 // Puts them into the state, between mor_state_load_begin and _finish.
 enum mor_status mor_key_load(void *state, const struct mor_key_change *changes, size_t count,
@@ -69,7 +71,7 @@ enum mor_status mor_key_apply(void *batch, const struct mor_key_change *changes,
 // ---- rebuilding ---------------------------------------------------------------------------------
 
 struct mor_key_rebuild {
-    const struct mor_table *table; // borrowed: how rows are routed
+    struct mor_table *table; // borrowed: how rows are routed, and where they lie by place
     const char *location;
     const struct mor_schema *rows;   // borrowed
     int32_t ordering_column;         // of rows; -1 = none is configured
@@ -83,5 +85,11 @@ struct mor_key_rebuild {
 enum mor_status mor_key_index_rebuild(struct mor_state *state,
                                       const struct mor_key_rebuild *rebuild,
                                       struct mor_error *err) MOR_CHECKED;
+// Where rows have places: calls take with the keys of the rows of these slices, a piece at a time,
+// in numbers of this state.
+enum mor_status mor_key_slices_visit(struct mor_state *state, const struct mor_key_rebuild *rebuild,
+                                     const struct mor_slice *slices, size_t slice_count,
+                                     mor_take_key_changes *take, void *context,
+                                     struct mor_error *err) MOR_CHECKED;
 
 #endif

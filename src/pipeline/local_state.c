@@ -6,6 +6,7 @@
 #include "moraine/base/clock.h"
 
 #define TIDY_INTERVAL_MS 300000
+#define OVERLAY_KEYS_MAX (1u << 21) // of moved rows: about 130 MiB
 
 enum mor_status mor_local_state_open(const struct mor_local_state_options *options,
                                      struct mor_table *table, struct mor_local_state **ret_local,
@@ -31,6 +32,7 @@ enum mor_status mor_local_state_open(const struct mor_local_state_options *optio
                                       .table = table,
                                       .has_ids = options->dedup_by_count > 0,
                                       .has_index = options->index,
+                                      .by_place = options->index && mor_table_has_places(table),
                                       .salt = options->salt,
                                       .window_ms = options->window_ms,
                                       .rebuild = options->rebuild};
@@ -61,16 +63,30 @@ static struct mor_state_mark mark_at(const char *version, const struct mor_ledge
     return mark;
 }
 
-bool mor_local_state_is_at(const struct mor_local_state *local, const struct mor_ledger *ledger)
+bool mor_local_state_is_at(const struct mor_local_state *local, const struct mor_ledger *ledger,
+                           const char *version)
 {
     const struct mor_state_mark *mark = mor_state_mark_of(local->state);
-    if (mark == NULL)
+    if (mark == NULL || (local->by_place && strcmp(mark->version, version) != 0))
         return false;
     if (ledger->batch_id[0] == '\0')
         return mark->offsets_size_bytes == 0;
     char batch[MOR_UUID_TEXT_SIZE];
     mor_uuid_format(&mark->batch_id, batch);
     return strcmp(batch, ledger->batch_id) == 0;
+}
+
+enum mor_status mor_local_state_version(const struct mor_local_state *local, char ret_version[64],
+                                        struct mor_error *err)
+{
+    ret_version[0] = '\0';
+    if (!local->by_place)
+        return MOR_OK;
+    enum mor_status status = mor_table_version_at(local->table, INT64_MAX, ret_version, err);
+    if (status != MOR_NOT_FOUND)
+        return status;
+    *err = MOR_ERROR_INIT; // the table has no commits
+    return MOR_OK;
 }
 
 // The version after which attachments are missing, NULL = all of them are.
@@ -112,14 +128,16 @@ static enum mor_status load_keys(struct mor_local_state *local, const struct mor
                                  void *context, struct mor_error *err)
 {
     (void)context;
-    return mor_key_attachment_visit(local->state, bytes, mor_key_load, local->state, err);
+    return mor_key_attachment_visit(local->state, bytes, local->by_place, mor_key_load,
+                                    local->state, err);
 }
 
 static enum mor_status load_graves(struct mor_local_state *local, const struct mor_buffer *bytes,
                                    void *context, struct mor_error *err)
 {
     (void)context;
-    return mor_key_attachment_visit(local->state, bytes, mor_key_load_graves, local->state, err);
+    return mor_key_attachment_visit(local->state, bytes, local->by_place, mor_key_load_graves,
+                                    local->state, err);
 }
 
 // Hands the attachments of commits after `after` (NULL = all) to `load`, oldest first. *ret_last:
@@ -153,6 +171,34 @@ static enum mor_status load_attachments(struct mor_local_state *local,
     return status;
 }
 
+// Hands the keys of rows that commits after `after` moved to `take`: whatever the attachments of
+// these commits and of those before say of their place, they lie where they lie now. NOT_FOUND:
+// more than `rows_max` rows, or it is not known.
+static enum mor_status visit_moved(struct mor_local_state *local, const char *after,
+                                   int64_t rows_max, mor_take_key_changes *take, void *context,
+                                   struct mor_error *err)
+{
+    if (after == NULL)
+        return mor_error_set(err, MOR_NOT_FOUND,
+                             "the local state is older than the table's first commit");
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    struct mor_slice *slices;
+    size_t count = 0;
+    enum mor_status status =
+        mor_table_moved_files(local->table, after, &arena, &slices, &count, err);
+    int64_t rows = 0;
+    for (size_t i = 0; status == MOR_OK && i < count; i++)
+        rows += slices[i].base_row_count;
+    if (status == MOR_OK && rows > rows_max)
+        status = mor_error_set(err, MOR_NOT_FOUND, "%lld rows were moved", (long long)rows);
+    if (status == MOR_OK && count > 0)
+        status =
+            mor_key_slices_visit(local->state, &local->rebuild, slices, count, take, context, err);
+    mor_arena_done(&arena);
+    return status;
+}
+
 static bool holds_keys(const struct mor_local_state *local)
 {
     struct mor_state_status status;
@@ -170,16 +216,31 @@ static enum mor_status make_index(struct mor_local_state *local, char **version,
     return mor_key_index_rebuild(local->state, &local->rebuild, err);
 }
 
-static enum mor_status load_all(struct mor_local_state *local, const char *after, char **version,
-                                struct mor_error *err)
+// `head`: by place, a version that everything below has at least taken in.
+static enum mor_status load_keys_since(struct mor_local_state *local, const char *after,
+                                       const char *head, char **version, struct mor_error *err)
 {
-    if (local->has_index) {
-        bool is_new = mor_state_mark_of(local->state) == NULL;
-        if (is_new)
-            MOR_TRY(make_index(local, version, err));
-        const char *from = is_new && **version != '\0' ? *version : after;
-        MOR_TRY(load_attachments(local, &mor_key_attachments, from, load_keys, NULL, version, err));
-    }
+    bool is_new = mor_state_mark_of(local->state) == NULL;
+    if (is_new)
+        MOR_TRY(make_index(local, version, err));
+    const char *from = is_new && **version != '\0' ? *version : after;
+    MOR_TRY(load_attachments(local, &mor_key_attachments, from, load_keys, NULL, version, err));
+    if (!local->by_place)
+        return MOR_OK;
+    // what was scanned may have been moved since, from where the attachments say it was
+    if (*head != '\0' && !(after != NULL && strcmp(after, head) == 0))
+        MOR_TRY(
+            visit_moved(local, is_new ? head : after, INT64_MAX, mor_key_load, local->state, err));
+    free(*version);
+    *version = mor_strdup(head);
+    return MOR_OK;
+}
+
+static enum mor_status load_all(struct mor_local_state *local, const char *after, const char *head,
+                                char **version, struct mor_error *err)
+{
+    if (local->has_index)
+        MOR_TRY(load_keys_since(local, after, head, version, err));
     if (!local->has_ids)
         return MOR_OK;
     // listed later than the keys, so it may see a commit more than they did
@@ -191,7 +252,9 @@ enum mor_status mor_local_state_catch_up(struct mor_local_state *local,
                                          const struct mor_ledger *ledger, const char *property,
                                          struct mor_error *err)
 {
-    if (mor_local_state_is_at(local, ledger))
+    char head[64];
+    MOR_TRY(mor_local_state_version(local, head, err));
+    if (mor_local_state_is_at(local, ledger, head))
         return MOR_OK;
     const struct mor_state_mark *mark = mor_state_mark_of(local->state);
     if (local->has_index && mark != NULL)
@@ -201,7 +264,7 @@ enum mor_status mor_local_state_catch_up(struct mor_local_state *local,
     MOR_AUTO_FREE char *before = mor_strdup(version_of(mark) != NULL ? mark->version : "");
     MOR_AUTO_FREE char *version = mor_strdup(before);
     MOR_TRY(mor_state_load_begin(local->state, ledger->watermark_ms, err));
-    MOR_TRY(load_all(local, *before != '\0' ? before : NULL, &version, err));
+    MOR_TRY(load_all(local, *before != '\0' ? before : NULL, head, &version, err));
     struct mor_state_mark reached = mark_at(version, ledger, property);
     return mor_state_load_finish(local->state, &reached, err);
 }
@@ -225,20 +288,23 @@ static enum mor_status put_over(void *overlay, const struct mor_key_change *chan
 static enum mor_status overlay_keys(struct mor_local_state *local, const struct mor_buffer *bytes,
                                     void *overlay, struct mor_error *err)
 {
-    return mor_key_attachment_visit(local->state, bytes, put_over, overlay, err);
+    return mor_key_attachment_visit(local->state, bytes, local->by_place, put_over, overlay, err);
 }
 
 enum mor_status mor_local_state_overlay(struct mor_local_state *local,
-                                        const struct mor_ledger *ledger,
+                                        const struct mor_ledger *ledger, const char *version,
                                         struct mor_key_overlay *overlay, struct mor_error *err)
 {
-    if (mor_local_state_is_at(local, ledger))
+    if (mor_local_state_is_at(local, ledger, version))
         return MOR_OK;
     const struct mor_state_mark *mark = mor_state_mark_of(local->state);
     if (mark != NULL)
         MOR_TRY(check_continuity(mark, ledger, err));
-    return load_attachments(local, &mor_key_attachments, version_of(mark), overlay_keys, overlay,
-                            NULL, err);
+    const char *after = version_of(mark);
+    MOR_TRY(load_attachments(local, &mor_key_attachments, after, overlay_keys, overlay, NULL, err));
+    if (!local->by_place)
+        return MOR_OK;
+    return visit_moved(local, after, OVERLAY_KEYS_MAX, put_over, overlay, err);
 }
 
 enum mor_status mor_local_state_apply(struct mor_local_state *local, struct mor_state_batch *batch,

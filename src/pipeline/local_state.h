@@ -34,6 +34,8 @@ struct mor_local_state {
     struct mor_state *state;
     struct mor_table *table; // borrowed
     bool has_ids, has_index;
+    bool by_place; // the index knows places of rows, which commits move that the ledger does not
+                   // tell
     uint64_t salt;
     int64_t window_ms;
     struct mor_key_rebuild rebuild;
@@ -50,10 +52,16 @@ enum mor_status mor_local_state_open(const struct mor_local_state_options *optio
                                      struct mor_error *err) MOR_CHECKED;
 void mor_local_state_free(struct mor_local_state *local);
 
-// Whether the state has taken in everything up to the ledger's commit.
-bool mor_local_state_is_at(const struct mor_local_state *local, const struct mor_ledger *ledger);
+// Whether the state has taken in everything up to the ledger's commit; by place, up to `version` of
+// the table, which may be newer.
+bool mor_local_state_is_at(const struct mor_local_state *local, const struct mor_ledger *ledger,
+                           const char *version);
+// The table's newest version, read from it, where an index by place needs it; else "".
+enum mor_status mor_local_state_version(const struct mor_local_state *local, char ret_version[64],
+                                        struct mor_error *err) MOR_CHECKED;
 // Takes in what the table has and the state has not, up to `ledger`, which was read from the table
-// (`property`: its text, NULL = the table has none). No batch may be open; lanes may go on judging.
+// (`property`: its text, NULL = the table has none), and by place also the rows that were moved. No
+// batch may be open; lanes may go on judging.
 // NOT_FOUND: the state does not continue this table (rolled back, or too far behind):
 // mor_local_state_reset first.
 enum mor_status mor_local_state_catch_up(struct mor_local_state *local,
@@ -64,9 +72,9 @@ enum mor_status mor_local_state_catch_up(struct mor_local_state *local,
 enum mor_status mor_local_state_reset(struct mor_local_state *local,
                                       struct mor_error *err) MOR_CHECKED;
 // The changes of keys that the table has and the state has not, while a batch is open. NOT_FOUND as
-// for catching up.
+// for catching up, and when more rows were moved than belong into memory twice.
 enum mor_status mor_local_state_overlay(struct mor_local_state *local,
-                                        const struct mor_ledger *ledger,
+                                        const struct mor_ledger *ledger, const char *version,
                                         struct mor_key_overlay *overlay,
                                         struct mor_error *err) MOR_CHECKED;
 // The commit `version` of the batch is in the table with this ledger. `continues`: its base is what

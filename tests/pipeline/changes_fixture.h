@@ -193,7 +193,7 @@ static inline void write_changes(struct fixture *fixture, struct mor_changes *ch
     size_t count;
     const struct mor_key_change *keys = mor_changes_of_keys(changes, &count);
     if (fixture->state != NULL) {
-        mor_key_attachment(fixture->state, keys, count, ledger.number, &bytes);
+        mor_key_attachment(fixture->state, keys, count, ledger.number, false, &bytes);
         ledger.keys.from = 1;
     }
     if (bytes.size_bytes > 0)

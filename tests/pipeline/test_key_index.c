@@ -159,11 +159,11 @@ static void changes_mean_the_same_to_another_instance(void **state)
     for (size_t i = 0; i < CHANGES; i++)
         changes[i] = change_of(mine.state, i);
     MOR_AUTO_BUFFER bytes = {0};
-    mor_key_attachment(mine.state, changes, CHANGES, 3, &bytes);
+    mor_key_attachment(mine.state, changes, CHANGES, 3, false, &bytes);
     struct seen seen = {.state = theirs.state};
-    assert_ok(mor_key_attachment_visit(theirs.state, &bytes, see_changes, &seen, &err));
+    assert_ok(mor_key_attachment_visit(theirs.state, &bytes, false, see_changes, &seen, &err));
     assert_int_equal(seen.count, CHANGES);
-    mor_key_attachment(mine.state, changes, 0, 3, &bytes);
+    mor_key_attachment(mine.state, changes, 0, 3, false, &bytes);
     assert_int_equal(bytes.size_bytes, 0);
     tear_down(&mine);
     tear_down(&theirs);
@@ -189,14 +189,15 @@ static void an_attachment_that_ends_early_is_an_error(void **state)
     for (size_t i = 0; i < 8; i++)
         changes[i] = change_of(fixture.state, i);
     MOR_AUTO_BUFFER bytes = {0};
-    mor_key_attachment(fixture.state, changes, 8, 3, &bytes);
+    mor_key_attachment(fixture.state, changes, 8, 3, false, &bytes);
     size_t whole = bytes.size_bytes;
     for (size_t size = ATTACHMENT_HEAD_BYTES; size < whole; size++) {
         bytes.size_bytes = size;
         if ((whole - size) % sizeof changes[0] == 0 && whole - size <= sizeof changes)
             continue; // some whole changes: the head's sum tells
         assert_int_equal(
-            mor_key_attachment_visit(fixture.state, &bytes, ignore_changes, NULL, &err), MOR_FATAL);
+            mor_key_attachment_visit(fixture.state, &bytes, false, ignore_changes, NULL, &err),
+            MOR_FATAL);
     }
     tear_down(&fixture);
 }

@@ -49,7 +49,7 @@ static enum mor_status catch_up(struct fixture *fixture, struct mor_local_state 
     struct mor_ledger ledger = read_ledger(fixture, &property);
     enum mor_status status = mor_local_state_catch_up(local, &ledger, property, err);
     if (status == MOR_OK)
-        assert_true(mor_local_state_is_at(local, &ledger));
+        assert_true(mor_local_state_is_at(local, &ledger, ""));
     mor_ledger_done(&ledger);
     free(property);
     return status;
@@ -135,7 +135,7 @@ static void an_overlay_has_what_the_state_lacks(void **state)
     char *property;
     struct mor_ledger ledger = read_ledger(&fixture, &property);
     struct mor_key_overlay overlay = {0};
-    assert_ok(mor_local_state_overlay(other, &ledger, &overlay, &err));
+    assert_ok(mor_local_state_overlay(other, &ledger, "", &overlay, &err));
     assert_int_equal(overlay.count, 1);
     add_row(&fixture.batches[0], 1, 1, "A", 0, 0);
     close_batch(&fixture, 0);
