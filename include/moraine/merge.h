@@ -35,7 +35,6 @@ size_t mor_filter_select(const struct mor_filter *filter, const struct mor_batch
 struct mor_slice_options {
     const struct mor_schema *wanted; // columns of the rows; borrowed for the reader's life
     const struct mor_filter *filter; // only rows for which it is true; NULL = all; borrowed
-    const char *after_version;       // only rows that a later commit wrote; NULL = all; borrowed
     size_t index_bytes_max;          // memory for the keys of changed rows; 0 = 64 MiB
     struct mor_budget *budget;
 };
@@ -68,7 +67,6 @@ struct mor_scan_options {
     const char *const *columns; // projection, none = all
     size_t column_count;
     const char *version;             // NULL = newest
-    const char *after_version;       // only rows that a later commit wrote; NULL = all
     const struct mor_filter *filter; // NULL = all rows; borrowed for the scan's life
     size_t thread_count;             // file groups read at once; 0 or 1 = by the caller, in order
     size_t index_bytes_max;          // of each file group, as above
@@ -84,6 +82,35 @@ const struct mor_schema *mor_scan_schema(const struct mor_scan *scan);
 enum mor_status mor_scan_next(struct mor_scan *scan, struct mor_batch *batch,
                               struct mor_error *err) MOR_CHECKED;
 void mor_scan_free(struct mor_scan *scan);
+
+// ---- changes ------------------------------------------------------------------------------------
+
+enum mor_change { MOR_CHANGE_INSERT, MOR_CHANGE_UPDATE, MOR_CHANGE_DELETE };
+#define MOR_CHANGE_COLUMN "_change"
+
+struct mor_diff_options {
+    const char *from, *to;      // versions; to = NULL: the newest
+    const char *const *columns; // projection, none = all
+    size_t column_count;
+    const struct mor_filter *filter; // on rows as they are given out; NULL = all; borrowed
+    size_t index_bytes_max;          // memory for the keys of changed file groups; 0 = 64 MiB
+    struct mor_budget *budget;
+};
+
+// The rows by which two versions of a table differ: those that `to` has and `from` had not, those
+// that another commit wrote since, both as `to` has them, and those that are gone, as `from` had
+// them. What came and went in between is not seen. A row that moved to another table partition is
+// gone there and new here. Both versions must be in the table still (NOT_FOUND). One thread;
+// memory does not depend on the size of the table.
+struct mor_diff;
+enum mor_status mor_diff_open(struct mor_table *table, const struct mor_diff_options *options,
+                              struct mor_diff **ret_diff, struct mor_error *err) MOR_CHECKED;
+// The column MOR_CHANGE_COLUMN ("insert", "update", "delete"), then the wanted ones.
+const struct mor_schema *mor_diff_schema(const struct mor_diff *diff);
+// Replaces the rows of `batch` (made with mor_diff_schema); row_count 0 = end.
+enum mor_status mor_diff_next(struct mor_diff *diff, struct mor_batch *batch,
+                              struct mor_error *err) MOR_CHECKED;
+void mor_diff_free(struct mor_diff *diff); // NULL allowed
 
 // ---- values -------------------------------------------------------------------------------------
 

@@ -288,6 +288,7 @@ struct mor_slice {
     int64_t delta_row_count; // with places: rows removed, at most; 0 = none, or not known
     int64_t base_row_id;     // of the row at position 0; -1 = rows have no ids
     int64_t base_sequence;   // of the commit that wrote the rows; 0 = not known
+    bool sealed;             // slices with these names have these rows, always
     const struct mor_snapshot *snapshot; // lives in the arena of the slice
 };
 // Slices of the newest snapshot, or of `version` when not NULL (NOT_FOUND with words when it is
@@ -428,7 +429,8 @@ struct mor_expiry {
     size_t version_count;
 };
 // Removes the files that no kept snapshot needs and the commits that nothing refers to any more. A
-// dry run only tells. The result lives in the arena. Files are removed after the table says so;
+// dry run only tells and writes nothing: the table may be open for reading only. The result lives
+// in the arena. Files are removed after the table says so;
 // what a crash leaves is found by the next call.
 enum mor_status mor_table_expire(struct mor_table *table, const struct mor_retention *retention,
                                  bool dry_run, struct mor_arena *arena,
@@ -443,7 +445,9 @@ struct mor_merge_rule {
     const char *ordering_column; // NULL = none
     bool by_ordering; // true: the higher ordering value wins, equal or unknown: the later one;
                       // false: the later one wins
-    const char *commit_column; // names the commit that wrote a row, rising; NULL = there is none
+    // the commit that wrote a row, and which of its rows it is, kept by rewrites; NULL = the table
+    // does not tell
+    const char *commit_column, *sequence_column;
     bool by_place; // deltas say which rows of the base are removed (mor_table_removed_rows), and
                    // nothing else: no key is needed, and there is no mor_delta
 };

@@ -19,7 +19,9 @@ static const struct cli_option options[] = {
      "only rows for which the condition is true, e.g. \"n > 3 and s in ('a', 'b')\""},
     {"version", "V", "the table as commit V left it ('moraine history' lists them)"},
     {"as-of", "TIME", "the table as readers saw it then: 2026-01-31T05:06:07Z, or 2026-01-31"},
-    {"changes-since", "V", "only rows that a commit after V wrote last"},
+    {"changes-since", "V",
+     "rows inserted, updated and deleted between commit V and --version (the newest one when not "
+     "given), told by a first column " MOR_CHANGE_COLUMN "; deleted rows as V had them"},
     {"limit", "N", "stop after N rows"},
     {"threads", "N", "file groups read at once (the number of processors when not given)"},
     {"output", "FORMAT",
@@ -145,18 +147,43 @@ static void put_end(struct scan_output *output)
                           (unsigned long long)output->digest, (long long)output->row_count);
 }
 
-static enum mor_status scan_table(struct mor_table *table,
-                                  const struct mor_scan_options *scan_options,
-                                  struct scan_output *output, bool *ret_written,
-                                  struct mor_error *err)
+// Where rows come from: a scan, or the changes between two versions.
+struct row_source {
+    struct mor_scan *scan; // either
+    struct mor_diff *changes;
+};
+
+static enum mor_status source_open(struct row_source *source, struct mor_table *table,
+                                   const struct mor_scan_options *scan_options, const char *since,
+                                   struct mor_error *err)
 {
-    struct mor_scan *scan;
-    MOR_TRY(mor_scan_open(table, scan_options, &scan, err));
-    struct mor_batch *batch = mor_batch_new(mor_scan_schema(scan), NULL);
-    put_header(output, mor_scan_schema(scan));
+    const struct mor_diff_options changes = {.from = since,
+                                             .to = scan_options->version,
+                                             .columns = scan_options->columns,
+                                             .column_count = scan_options->column_count,
+                                             .filter = scan_options->filter};
+    *source = (struct row_source){0};
+    return since ? mor_diff_open(table, &changes, &source->changes, err)
+                 : mor_scan_open(table, scan_options, &source->scan, err);
+}
+
+static enum mor_status source_next(const struct row_source *source, struct mor_batch *batch,
+                                   struct mor_error *err)
+{
+    return source->changes ? mor_diff_next(source->changes, batch, err)
+                           : mor_scan_next(source->scan, batch, err);
+}
+
+static enum mor_status put_rows(const struct row_source *source, struct scan_output *output,
+                                bool *ret_written, struct mor_error *err)
+{
+    const struct mor_schema *schema =
+        source->changes ? mor_diff_schema(source->changes) : mor_scan_schema(source->scan);
+    struct mor_batch *batch = mor_batch_new(schema, NULL);
+    put_header(output, schema);
     enum mor_status status;
     *ret_written = true;
-    while ((status = mor_scan_next(scan, batch, err)) == MOR_OK && batch->row_count > 0 &&
+    while ((status = source_next(source, batch, err)) == MOR_OK && batch->row_count > 0 &&
            output->rows_left != 0 && *ret_written)
         *ret_written = put_batch(output, batch);
     if (status == MOR_OK && *ret_written) {
@@ -164,7 +191,6 @@ static enum mor_status scan_table(struct mor_table *table,
         *ret_written = cli_write(&output->text);
     }
     mor_batch_free(batch);
-    mor_scan_free(scan);
     return status;
 }
 
@@ -195,7 +221,6 @@ static enum mor_status run_on_table(const struct cli_arguments *arguments, struc
     char version[64];
     struct mor_filter *filter = NULL;
     struct mor_scan_options scan_options = {
-        .after_version = cli_value(arguments, "changes-since"),
         // rows of one thread come in the table's order
         .thread_count = (size_t)threads,
     };
@@ -211,8 +236,14 @@ static enum mor_status run_on_table(const struct cli_arguments *arguments, struc
     if (status == MOR_OK && where != NULL)
         status = mor_filter_parse(table, where, &filter, err);
     scan_options.filter = filter;
+    struct row_source source = {0};
     if (status == MOR_OK)
-        status = scan_table(table, &scan_options, output, ret_written, err);
+        status =
+            source_open(&source, table, &scan_options, cli_value(arguments, "changes-since"), err);
+    if (status == MOR_OK)
+        status = put_rows(&source, output, ret_written, err);
+    mor_diff_free(source.changes);
+    mor_scan_free(source.scan);
     mor_filter_free(filter);
     mor_arena_done(&arena);
     return status;

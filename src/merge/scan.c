@@ -86,8 +86,6 @@ enum mor_status mor_scan_open(struct mor_table *table, const struct mor_scan_opt
     scan->options = (struct mor_slice_options){
         .wanted = scan->schema,
         .filter = options->filter,
-        .after_version =
-            options->after_version ? mor_arena_strdup(&scan->arena, options->after_version) : NULL,
         .index_bytes_max = options->index_bytes_max,
         .budget = options->budget,
     };

@@ -18,11 +18,11 @@ struct mor_slice_reader {
     struct mor_table *table; // borrowed, as what lies below
     const struct mor_slice *slice;
     struct mor_slice_options options;
-    const struct mor_schema *merged; // wanted columns, then what merging and conditions need
-    struct mor_schema *widened;      // owned; NULL = the wanted columns have everything
-    struct mor_schema *keys;         // key and ordering
-    int32_t key_column, ordering_column, commit_column; // in merged
-    int32_t place_column, id_column, sequence_column;   // virtual ones, in merged
+    const struct mor_schema *merged;     // wanted columns, then what merging and conditions need
+    struct mor_schema *widened;          // owned; NULL = the wanted columns have everything
+    struct mor_schema *keys;             // key and ordering
+    int32_t key_column, ordering_column; // in merged
+    int32_t place_column, id_column, sequence_column; // virtual ones, in merged
     bool by_place;
     struct mor_batch *rows; // of the merged schema
     struct mor_arena arena;
@@ -73,10 +73,6 @@ static enum mor_status build_schemas(struct mor_slice_reader *reader, struct mor
     MOR_TRY(need_column(reader, merge ? rule.key_column : NULL, &reader->key_column, err));
     MOR_TRY(
         need_column(reader, merge ? rule.ordering_column : NULL, &reader->ordering_column, err));
-    if (reader->options.after_version && !rule.commit_column)
-        return mor_error_set(err, MOR_FATAL, "the table does not tell which commit wrote a row");
-    MOR_TRY(need_column(reader, reader->options.after_version ? rule.commit_column : NULL,
-                        &reader->commit_column, err));
     const struct mor_filter *filter = reader->options.filter;
     for (size_t i = 0; filter && i < filter->columns->root.child_count; i++) {
         int32_t ignored;
@@ -149,23 +145,10 @@ struct mor_slice_counts mor_slice_reader_counts(const struct mor_slice_reader *r
 
 // ---- rows out -----------------------------------------------------------------------------------
 
-// Leaves of rows[0..count) those that the conditions want; `batch` has the merged schema.
+// Leaves of rows[0..count) those that the condition wants; `batch` has the merged schema.
 static size_t choose(struct mor_slice_reader *reader, const struct mor_batch *batch, uint32_t *rows,
                      size_t count)
 {
-    const char *after = reader->options.after_version;
-    if (after) {
-        const struct mor_vector *commits = &batch->columns[reader->commit_column];
-        size_t length = strlen(after), left = 0;
-        for (size_t i = 0; i < count; i++) {
-            size_t size;
-            const uint8_t *commit = mor_vector_bytes_at(commits, rows[i], &size);
-            int order = size > 0 ? memcmp(commit, after, size < length ? size : length) : -1;
-            if (order > 0 || (order == 0 && size > length))
-                rows[left++] = rows[i];
-        }
-        count = left;
-    }
     if (!reader->options.filter || count == 0)
         return count;
     size_t chosen_count = mor_filter_select(reader->options.filter, batch, reader->chosen);
@@ -220,17 +203,7 @@ static enum mor_status prune(struct mor_slice_reader *reader, struct mor_error *
     if (reader->options.filter)
         count = mor_filter_predicates(reader->options.filter, schema, keys_only, reader->table,
                                       &reader->arena, &predicates);
-    if (count > 0)
-        MOR_TRY(mor_parquet_reader_filter(reader->base, predicates, count, err));
-    const char *after = reader->options.after_version;
-    if (!after || keys_only)
-        return MOR_OK;
-    const struct mor_parquet_predicate newer = {
-        .path = reader->merged->root.children[reader->commit_column].name,
-        .compare = MOR_PARQUET_GREATER,
-        .value = after,
-        .value_size_bytes = strlen(after)};
-    return mor_parquet_reader_filter(reader->base, &newer, 1, err);
+    return count > 0 ? mor_parquet_reader_filter(reader->base, predicates, count, err) : MOR_OK;
 }
 
 static enum mor_status open_base(struct mor_slice_reader *reader, struct mor_error *err)

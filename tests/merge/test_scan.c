@@ -285,23 +285,6 @@ static void conditions_are_tested_on_merged_rows(void **state)
     }
 }
 
-static void changes_since_a_version_are_what_later_commits_wrote(void **state)
-{
-    struct table_fixture *fixture = *state;
-    struct mor_commit_result first, second;
-    static const char *const columns[] = {"value"};
-    struct mor_scan_options options = {.columns = columns, .column_count = 1};
-    table_open(fixture);
-    assert_int_equal(table_commit(fixture, first_rows, 4, NULL, "1", &first), MOR_OK);
-    assert_int_equal(table_commit(fixture, second_rows, 4, "1", "2", &second), MOR_OK);
-    options.after_version = first.version;
-    assert_int_equal(sum_values(fixture, &options, NULL), 5 + 6);
-    options.after_version = second.version;
-    assert_int_equal(sum_values(fixture, &options, NULL), 0);
-    options.after_version = "20200101000000000";
-    assert_int_equal(sum_values(fixture, &options, NULL), 5 + 6 + 3 + 4);
-}
-
 static void version_of_a_moment_is_the_newest_one_before_it(void **state)
 {
     struct table_fixture *fixture = *state;
@@ -420,7 +403,6 @@ int main(void)
         TEST(delete_takes_back_what_came_before_and_later_rows_stand),
         TEST(equal_ordering_is_won_by_the_later_commit),
         TEST(conditions_are_tested_on_merged_rows),
-        TEST(changes_since_a_version_are_what_later_commits_wrote),
         TEST(version_of_a_moment_is_the_newest_one_before_it),
         TEST(added_column_is_null_in_old_rows),
         TEST(killed_commits_show_no_row_of_theirs),

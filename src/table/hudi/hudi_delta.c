@@ -53,6 +53,7 @@ void hudi_merge_rule(const struct mor_table *head, struct mor_merge_rule *ret_ru
         .ordering_column = table->by_ordering ? table->ordering_name : NULL,
         .by_ordering = table->by_ordering,
         .commit_column = table->has_meta_columns ? HUDI_COMMIT_COLUMN : NULL,
+        .sequence_column = table->has_meta_columns ? HUDI_SEQUENCE_COLUMN : NULL,
     };
 }
 

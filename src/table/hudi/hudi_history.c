@@ -7,6 +7,22 @@
 
 // ---- slices -------------------------------------------------------------------------------------
 
+static enum mor_status no_such_commit(const struct hudi_timeline *timeline, const char *version,
+                                      struct mor_error *err)
+{
+    for (size_t i = 0; i < timeline->count; i++) {
+        const struct hudi_instant *instant = &timeline->instants[i];
+        if (hudi_action_writes(instant->completed) && strcmp(version, instant->time) < 0)
+            return mor_error_set(err, MOR_NOT_FOUND,
+                                 "the table has no commit '%s' (any more); the oldest that it "
+                                 "knows is '%s'",
+                                 version, instant->time);
+        if (hudi_action_writes(instant->completed))
+            break;
+    }
+    return mor_error_set(err, MOR_NOT_FOUND, "the table has no completed commit '%s'", version);
+}
+
 // The commit that `version` names, or the newest instant not after it when it was archived.
 static enum mor_status check_version(const struct hudi_table *table,
                                      const struct hudi_timeline *timeline, const char *version,
@@ -18,7 +34,7 @@ static enum mor_status check_version(const struct hudi_table *table,
                              version);
     const struct hudi_instant *instant = hudi_timeline_find(timeline, version);
     if (!instant || instant->completed == HUDI_ACTION_NONE)
-        return mor_error_set(err, MOR_NOT_FOUND, "the table has no completed commit '%s'", version);
+        return no_such_commit(timeline, version, err);
     for (size_t i = timeline->count; i-- > 0;) {
         const struct hudi_instant *clean = &timeline->instants[i];
         if (clean->completed != HUDI_ACTION_CLEAN)
@@ -45,6 +61,20 @@ static int64_t log_commit_ms(const struct hudi_log *log)
     return hudi_time_parse(*commit ? commit : log->instant);
 }
 
+// Version 6: a slice lists logs of later commits, and other engines append to logs, whose names
+// tell no commit then.
+static bool logs_tell_commits(const struct hudi_slice *slice, const struct mor_snapshot *snapshot)
+{
+    for (size_t i = 0; i < slice->log_count; i++) {
+        char commit[HUDI_TIME_SIZE];
+        const struct hudi_file file = {.token = (char *)(uintptr_t)slice->logs[i].token};
+        hudi_file_commit(&file, commit);
+        if (!*commit || !hudi_snapshot_sees(snapshot, commit))
+            return false;
+    }
+    return true;
+}
+
 static void fill_slice(const struct hudi_slice *from, const struct mor_snapshot *snapshot,
                        struct mor_arena *arena, struct mor_slice *to)
 {
@@ -68,6 +98,7 @@ static void fill_slice(const struct hudi_slice *from, const struct mor_snapshot 
             to->oldest_delta_ms = commit_ms;
     }
     to->delta_keys = keys;
+    to->sealed = snapshot->table_version >= 8 || logs_tell_commits(from, snapshot);
 }
 
 // The timeline as it is now: a handle that lives long, also one that writes, sees what others

@@ -11,12 +11,13 @@
 #include "hudi/hudi_slices.h"
 #include "table_format.h"
 
-#define HUDI_META_COLUMNS  5
-#define HUDI_KEY_COLUMN    "_hoodie_record_key"
-#define HUDI_COMMIT_COLUMN "_hoodie_commit_time"
-#define HUDI_LOCK_KEY      ".hoodie/moraine/lock"     // while a table is opened
-#define HUDI_ARCHIVED_KEY  ".hoodie/moraine/archived" // there once instants left the timeline
-#define HUDI_INSTANCE_KEY  "moraine.instance"         // in the metadata of commits: who wrote it
+#define HUDI_META_COLUMNS    5
+#define HUDI_KEY_COLUMN      "_hoodie_record_key"
+#define HUDI_COMMIT_COLUMN   "_hoodie_commit_time"
+#define HUDI_SEQUENCE_COLUMN "_hoodie_commit_seqno"
+#define HUDI_LOCK_KEY        ".hoodie/moraine/lock"     // while a table is opened
+#define HUDI_ARCHIVED_KEY    ".hoodie/moraine/archived" // there once instants left the timeline
+#define HUDI_INSTANCE_KEY    "moraine.instance"         // in the metadata of commits: who wrote it
 #define HUDI_PARTITION_BY_KEY                                                                      \
     "moraine.partition.by" // in hoodie.properties: "day(created_at),region"
 #define HUDI_PAYLOAD_ORDERING "org.apache.hudi.common.model.DefaultHoodieRecordPayload"
