@@ -71,8 +71,10 @@ static int run_clean(int argc, char **argv)
     struct mor_expiry expiry;
     bool dry_run = cli_flag(&arguments, "dry-run"), written = false;
     mor_arena_init(&arena, 0, NULL);
+    const char *location = arguments.positional[0];
     enum mor_status status =
-        mor_table_open_rewrite(arguments.positional[0], "cli.clean", NULL, &table, &err);
+        dry_run ? mor_table_open_read(location, NULL, &table, &err)
+                : mor_table_open_rewrite(location, "cli.clean", NULL, &table, &err);
     if (status == MOR_OK)
         status = mor_table_expire(table, &retention, dry_run, &arena, &expiry, &err);
     if (status == MOR_OK)

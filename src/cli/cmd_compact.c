@@ -14,6 +14,7 @@ static const struct cli_option options[] = {
     {"all", NULL, "every file group with delta files is due, whatever the limits"},
     {"max-delta-files", "N", "a file group is due with so many delta files (10)"},
     {"max-delta-ratio", "R", "... or so many bytes of them for each byte of the base file (0.3)"},
+    {"max-delta-bytes", "SIZE", "... or so many bytes of them, whatever the base file has"},
     {"target-file-size", "SIZE", "append-only tables: gather files below half of it (256MiB)"},
     {"cluster-by", "A,B", "append-only tables: sort the rows of gathered files by these columns"},
     {"z-order", NULL, "with --cluster-by: along a Z curve, so that each column counts alike"},
@@ -55,6 +56,7 @@ static bool parse_limits(const struct cli_arguments *arguments,
         (struct mor_compaction_limits){.max_delta_ratio = 0.3, .target_file_size_bytes = 256 << 20};
     if (!cli_number(arguments, "max-delta-files", 1, 10, &limits->max_delta_files) ||
         !cli_number(arguments, "threads", 1, sysconf(_SC_NPROCESSORS_ONLN), &threads) ||
+        !parse_size(arguments, "max-delta-bytes", &limits->max_delta_bytes) ||
         !parse_size(arguments, "target-file-size", &limits->target_file_size_bytes) ||
         !parse_size(arguments, "memory", &memory))
         return false;

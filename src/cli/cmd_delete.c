@@ -121,7 +121,7 @@ static int run_delete(int argc, char **argv)
     bool only_check = cli_flag(&arguments, "check"), found = false;
     mor_arena_init(&arena, 0, NULL);
     enum mor_status status =
-        only_check
+        only_check || erase_options.dry_run
             ? mor_table_open_read(arguments.positional[0], NULL, &table, &err)
             : mor_table_open_rewrite(arguments.positional[0], "cli.delete", NULL, &table, &err);
     if (status == MOR_OK && where != NULL)

@@ -1,12 +1,13 @@
 """The program as a shell sees it: exit codes, what goes to which stream, help for every command, a demo end to end."""
 
+import collections
 import json
 import pathlib
 import subprocess
 import sys
 import tempfile
 
-BINARY = sys.argv[1]
+BINARY, WRITER = sys.argv[1:]
 failures = []
 
 
@@ -92,9 +93,60 @@ def demo(folder):
     expect_exit("a damaged table is found", 1, "verify", table, out="FINDING [files: damaged file]")
 
 
+def upkeep(folder, version):
+    """Changes, merging, deleting and cleaning; a dry run says what the real one does."""
+    table = str(folder / f"v{version}")
+    subprocess.run([WRITER, table, f"{table}.json", f"version={version}", "keyed=1", "partition=day", "types=simple", "commits=6",
+                    "rows=300", "keys=500"], check=True, stdout=subprocess.DEVNULL)
+    history = json.loads(expect_exit("history of a table", 0, "history", table, "--output", "json"))
+    first, last = history[0]["version"], history[-1]["version"]
+    count = int(expect_exit("rows of the first version", 0, "scan", table, "--version", first, "--output", "count"))
+    now = int(expect_exit("and of the newest", 0, "scan", table, "--output", "count"))
+
+    def changes(*options):
+        lines = expect_exit("changes are rows", 0, "scan", table, "--changes-since", first, *options).splitlines()
+        return collections.Counter(json.loads(line)["_change"] for line in lines)
+
+    found = changes()
+    expect("inserts and deletes make up for the difference", found["insert"] - found["delete"] == now - count, found)
+    expect("updates are told as well", set(found) == {"insert", "update", "delete"}, found)
+    expect("a version differs by nothing from itself", not changes("--version", first))
+    expect_exit("a version that is gone is named", 1, "scan", table, "--changes-since", "20200101000000000",
+                err="20200101000000000")
+    listed = expect_exit("what is due can be listed", 0, "compact", table, "--max-delta-bytes", "1B", "--max-delta-files",
+                         "1000000", "--max-delta-ratio", "1000", "--dry-run")
+    expect("worst first", (order := [float(line.rsplit(" ", 1)[1]) for line in listed.splitlines()[:-1]]) and
+           order == sorted(order, reverse=True), listed)
+    expect_exit("a table is merged", 0, "compact", table, "--all", out="file groups rewritten")
+    expect("merging is no change", changes() == found)
+    key = json.loads(expect_exit("a key", 0, "scan", table, "--limit", "1"))["id"]
+    (keys := pathlib.Path(table).parent / "keys").write_text(f"{key}\nno such key\n")
+    expect_exit("rows to be deleted are counted", 0, "delete", table, "--keys", str(keys), "--dry-run", out="1 rows would be")
+    expect_exit("and deleted", 0, "delete", table, "--keys", str(keys), out="1 rows deleted in 1 commits")
+    expect_exit("which is nothing the second time", 0, "delete", table, "--keys", str(keys), out="0 rows deleted in 0 commits")
+    expect_exit("old files have them still", 1, "delete", table, "--keys", str(keys), "--check", out="data files hold such rows")
+    expect_exit("the deletes are merged in", 0, "compact", table, "--all")
+    clean = "clean", table, "--retain", "1ms", "--min-snapshots", "1"
+    before = {str(p): p.stat().st_size for p in pathlib.Path(table).rglob("*") if p.is_file()}
+    planned = expect_exit("cleaning lists what would go", 0, *clean, "--dry-run").splitlines()
+    files = {table + "/" + line.split("\t")[1]: int(line.split("\t")[2]) for line in planned if line.startswith("file")}
+    expect("and removes nothing", {str(p) for p in pathlib.Path(table).rglob("*") if p.is_file()} == set(before))
+    done = expect_exit("cleaning", 0, *clean).splitlines()
+    after = {str(p) for p in pathlib.Path(table).rglob("*") if p.is_file()}
+    gone = {p: size for p, size in before.items() if p not in after and ".hoodie" not in p}
+    expect("what went is what was listed, byte for byte", gone == files and files, (len(gone), len(files)))
+    expect("and the sums agree", [l.replace("would go", "are gone") for l in planned if not l.startswith(("file", "version"))] ==
+           done, (planned[-3:], done))
+    expect_exit("no file holds the key any more", 0, "delete", table, "--keys", str(keys), "--check", out="0 data files")
+    expect_exit("the old version is gone", 1, "scan", table, "--version", last, err=last)
+    expect_exit("and its changes", 1, "scan", table, "--changes-since", first, err=first)
+
+
 with tempfile.TemporaryDirectory() as name:
     usage()
     configuration(pathlib.Path(name))
     demo(pathlib.Path(name))
+    for version in (6, 9):
+        upkeep(pathlib.Path(name), version)
 print(f"{len(failures)} failed")
 sys.exit(1 if failures else 0)

@@ -256,15 +256,30 @@ static enum mor_status find_files(struct hudi_expiring *expiring, struct mor_err
 
 // ---- whole --------------------------------------------------------------------------------------
 
+// The table as it is now, without finishing what others began: whoever only looks writes nothing.
+static enum mor_status look(struct hudi_table *table, struct mor_error *err)
+{
+    struct hudi_slot head = {0};
+    MOR_TRY(hudi_chain_head(table->table.store, &head, err));
+    hudi_slot_done(&table->head);
+    table->head = head;
+    return hudi_timeline_load(&table->timeline, table->table.store, table->layout, err);
+}
+
+static enum mor_status settle(struct hudi_table *table, struct mor_error *err)
+{
+    MOR_TRY(hudi_instance_check(table, err));
+    MOR_TRY(hudi_base_settle(table, NULL, err));
+    return hudi_base_follow(table, err);
+}
+
 static enum mor_status expire(struct hudi_expiring *expiring, bool dry_run,
                               struct mor_expiry *ret_expiry, struct mor_error *err)
 {
     struct hudi_table *table = expiring->table;
     struct mor_expiry expiry = {0};
     MOR_TRY(hudi_properties_unchanged(table, err));
-    MOR_TRY(hudi_instance_check(table, err));
-    MOR_TRY(hudi_base_settle(table, NULL, err));
-    MOR_TRY(hudi_base_follow(table, err));
+    MOR_TRY(dry_run ? look(table, err) : settle(table, err));
     MOR_TRY(find_oldest(expiring, err));
     MOR_TRY(find_files(expiring, err));
     MOR_TRY(hudi_archive_plan(expiring, &expiry.versions, &expiry.version_count, err));
