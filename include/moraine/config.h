@@ -84,7 +84,9 @@ enum mor_config_transform {
     MOR_CONFIG_PARTITION_YEAR,
     MOR_CONFIG_PARTITION_MONTH,
     MOR_CONFIG_PARTITION_DAY,
-    MOR_CONFIG_PARTITION_HOUR
+    MOR_CONFIG_PARTITION_HOUR,
+    MOR_CONFIG_PARTITION_BUCKET,
+    MOR_CONFIG_PARTITION_TRUNCATE
 };
 enum mor_config_compaction {
     MOR_CONFIG_COMPACTION_AUTO,
@@ -131,6 +133,7 @@ struct mor_config_column {
 struct mor_config_partition_field {
     const char *column;
     enum mor_config_transform transform;
+    int64_t argument; // of bucket and truncate; 0 = none
 };
 
 struct mor_place;
@@ -211,6 +214,7 @@ struct mor_config_topic {
         int64_t buckets;
         bool provenance;
         enum mor_config_key_index key_index;
+        int64_t format_version; // of Iceberg
         int64_t hudi_table_version;
     } table;
     struct {

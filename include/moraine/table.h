@@ -90,6 +90,8 @@ const char *mor_table_name(const struct mor_table *table);
 bool mor_table_is_keyed(const struct mor_table *table);
 // Whether rows are addressed by place: changes are then rows added and places removed, never keys.
 bool mor_table_has_places(const struct mor_table *table);
+// The same of a format; false for one that is not built in.
+bool mor_format_has_places(enum mor_table_format format);
 // Whether all versions of a row share the value of column `name`.
 bool mor_table_is_key_column(const struct mor_table *table, const char *name);
 

@@ -100,6 +100,18 @@ static const char *table_name(const struct mor_config_topic *topic)
                                      : topic->table.location;
 }
 
+static void append_hudi_properties(const struct mor_config_topic *topic, struct mor_buffer *out)
+{
+    append_names("\nTBLPROPERTIES (type = 'mor', primaryKey = '", topic->key.items,
+                 topic->key.count, "'", out);
+    if (topic->ordering != NULL)
+        mor_buffer_printf(out, ", preCombineField = '%s'", topic->ordering);
+    mor_buffer_printf(out,
+                      ",\n  hoodie.index.type = 'BUCKET', "
+                      "hoodie.bucket.index.num.buckets = '%lld')",
+                      (long long)topic->table.buckets);
+}
+
 static void append_ddl(const struct mor_config_topic *topic, const char *columns,
                        struct mor_buffer *out)
 {
@@ -112,16 +124,12 @@ static void append_ddl(const struct mor_config_topic *topic, const char *columns
     append_names("PARTITIONED BY (", topic->table.partition_by.items,
                  topic->table.partition_by.count, ")\n", out);
     mor_buffer_printf(out, "LOCATION '%s'", topic->table.location);
-    if (topic->table.format == MOR_CONFIG_TABLE_HUDI && topic->key.count > 0) {
-        append_names("\nTBLPROPERTIES (type = 'mor', primaryKey = '", topic->key.items,
-                     topic->key.count, "'", out);
-        if (topic->ordering != NULL)
-            mor_buffer_printf(out, ", preCombineField = '%s'", topic->ordering);
-        mor_buffer_printf(out,
-                          ",\n  hoodie.index.type = 'BUCKET', "
-                          "hoodie.bucket.index.num.buckets = '%lld')",
-                          (long long)topic->table.buckets);
-    }
+    if (topic->table.format == MOR_CONFIG_TABLE_HUDI && topic->key.count > 0)
+        append_hudi_properties(topic, out);
+    if (topic->table.format == MOR_CONFIG_TABLE_ICEBERG)
+        mor_buffer_printf(out, "\nTBLPROPERTIES ('format-version' = '%lld'%s)",
+                          (long long)topic->table.format_version,
+                          topic->key.count > 0 ? ", 'write.delete.mode' = 'merge-on-read'" : "");
     mor_buffer_append_text(out, ";\n");
 }
 
@@ -149,6 +157,14 @@ static void append_expectation(const struct mor_config_topic *topic,
                       (long long)commits, (long long)files, files == 1 ? "" : "s",
                       (long long)(commits * files),
                       topic->table.partition_by.count > 0 ? " while one partition is written" : "");
+    if (topic->table.format != MOR_CONFIG_TABLE_ICEBERG || topic->key.count == 0)
+        return;
+    mor_buffer_append_text(out, topic->table.format_version >= 3
+                                    ? "changed and deleted rows: one Puffin file per commit and "
+                                      "table partition, with a vector for each data file they lie "
+                                      "in\n"
+                                    : "changed and deleted rows: one position-delete file per "
+                                      "commit for each data file they lie in\n");
 }
 
 void check_print_plan(const struct mor_config_topic *topic, const char *columns,

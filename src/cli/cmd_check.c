@@ -76,7 +76,7 @@ void check_find_error(struct check *check, const struct mor_config_topic *topic,
 
 // ---- one topic ----------------------------------------------------------------------------------
 
-// Copies of one id or key must meet in one instance.
+// Copies of one id must meet in one instance.
 static void warn_of_copies(struct check *check, const struct mor_config_topic *topic,
                            const struct mor_source_probe *probe)
 {
@@ -86,11 +86,6 @@ static void warn_of_copies(struct check *check, const struct mor_config_topic *t
                    "with several instances, copies of an id are only recognised when they come "
                    "through one Kafka partition: these columns should contain what the producer "
                    "uses as message key; otherwise run one instance");
-    if (topic->key.count > 0 && topic->table.format != MOR_CONFIG_TABLE_HUDI && !one_partition)
-        check_find(check, CHECK_WARNING, topic, "key",
-                   "with several instances, rows of one key must come through one Kafka partition: "
-                   "the key should contain what the producer uses as message key; otherwise run "
-                   "one instance");
 }
 
 static void check_places(struct check *check, const struct mor_config_topic *topic)

@@ -24,7 +24,7 @@
 static const struct cli_option options[] = {
     {"seconds", "N", "produce for N seconds (default 10)"},
     {"rows", "N", "stop after N records"},
-    {"format", "FORMAT", "table format: hudi"},
+    {"format", "FORMAT", "table format: hudi (default), iceberg"},
     {"dir", "DIR", "where table, state and configuration go (default: a new temporary folder)"},
     {"keep", NULL, "leave the folder behind (always with --dir)"},
 };
@@ -47,6 +47,7 @@ const struct cli_command cli_demo_command = {
 
 struct demo {
     char directory[PATH_MAX];
+    const char *format;
     bool keep;
     int64_t seconds;
     int64_t rows_max; // -1 = until the seconds are over
@@ -156,12 +157,12 @@ static enum mor_status write_config(const struct demo *demo, struct mor_error *e
                      "delete_when: {field: op, equals: d}\n"
                      "event_time: {field: updated_at, unit: ms, max_lateness: 10m}\n"
                      "table:\n"
-                     "  format: hudi\n"
+                     "  format: %s\n"
                      "  location: file://%s/orders\n"
                      "  partition_by: [\"day(created_at)\"]\n"
                      "  buckets: 2\n"
                      "commit: {interval: 1s}\n",
-                     demo->directory);
+                     demo->format, demo->directory);
     MOR_AUTO_FREE char *topics = mor_asprintf("%s/topics", demo->directory);
     MOR_AUTO_FREE char *service_path = mor_asprintf("%s/%s", demo->directory, MARKER);
     MOR_AUTO_FREE char *topic_path = mor_asprintf("%s/orders.yaml", topics);
@@ -315,6 +316,36 @@ static bool print_summary(const struct demo *demo, const char *table, int64_t co
     return equal;
 }
 
+static void print_hudi_queries(const char *table)
+{
+    (void)printf(
+        "  # Python: pip install hudi pyarrow\n"
+        "  python3 -c \"from hudi import HudiTableBuilder; import pyarrow as pa; "
+        "print(pa.Table.from_batches(HudiTableBuilder.from_base_uri('%s').build().read()))\"\n",
+        table);
+    (void)printf("  # Spark 3.5\n"
+                 "  pyspark --packages org.apache.hudi:hudi-spark3.5-bundle_2.12:0.15.0 \\\n"
+                 "    --conf spark.serializer=org.apache.spark.serializer.KryoSerializer\n"
+                 "  >>> spark.read.format('hudi').load('%s').show()\n",
+                 table);
+}
+
+static void print_iceberg_queries(const char *table)
+{
+    (void)printf("  # Python: pip install 'pyiceberg[pyarrow]'\n"
+                 "  python3 -c \"from pyiceberg.table import StaticTable; "
+                 "print(StaticTable.from_metadata('%s').scan().to_arrow())\"\n",
+                 table);
+    (void)printf("  # DuckDB\n"
+                 "  duckdb -c \"INSTALL iceberg; LOAD iceberg; SELECT * FROM "
+                 "iceberg_scan('%s') LIMIT 3\"\n",
+                 table);
+    (void)printf("  # Spark 3.5\n"
+                 "  pyspark --packages org.apache.iceberg:iceberg-spark-runtime-3.5_2.12:1.11.0\n"
+                 "  >>> spark.read.format('iceberg').load('%s').show()\n",
+                 table);
+}
+
 static void print_queries(const struct demo *demo, const char *table)
 {
     if (!demo->keep) {
@@ -331,16 +362,10 @@ static void print_queries(const struct demo *demo, const char *table)
                  "  %s history %s\n"
                  "  %s describe %s\n",
                  program, table, program, table, program, table);
-    (void)printf(
-        "  # Python: pip install hudi pyarrow\n"
-        "  python3 -c \"from hudi import HudiTableBuilder; import pyarrow as pa; "
-        "print(pa.Table.from_batches(HudiTableBuilder.from_base_uri('%s').build().read()))\"\n",
-        table);
-    (void)printf("  # Spark 3.5\n"
-                 "  pyspark --packages org.apache.hudi:hudi-spark3.5-bundle_2.12:0.15.0 \\\n"
-                 "    --conf spark.serializer=org.apache.spark.serializer.KryoSerializer\n"
-                 "  >>> spark.read.format('hudi').load('%s').show()\n",
-                 table);
+    if (strcmp(demo->format, "iceberg") == 0)
+        print_iceberg_queries(table);
+    else
+        print_hudi_queries(table);
 }
 
 static enum mor_status start(struct demo *demo, struct mor_error *err)
@@ -393,9 +418,9 @@ static int run_demo(int argc, char **argv)
         !cli_number(&arguments, "rows", 1, -1, &demo.rows_max))
         return EXIT_USAGE;
     const char *format = cli_value(&arguments, "format");
-    if (format != NULL && strcmp(format, "hudi") != 0)
-        return cli_usage(&cli_demo_command, "--format: '%s' is not supported yet, only hudi",
-                         format);
+    demo.format = format != NULL ? format : "hudi";
+    if (strcmp(demo.format, "hudi") != 0 && strcmp(demo.format, "iceberg") != 0)
+        return cli_usage(&cli_demo_command, "--format: '%s' is neither hudi nor iceberg", format);
     demo.keep = cli_flag(&arguments, "keep") || cli_value(&arguments, "dir") != NULL;
     cli_block_signals();
     struct mor_error err = MOR_ERROR_INIT;

@@ -2,9 +2,14 @@
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "config_options.h"
+
+// table.buckets when nothing is said
+#define BUCKETS_HUDI    8
+#define BUCKETS_ICEBERG 1
 
 static bool made_of(const char *text, size_t length_max, const char *more)
 {
@@ -72,11 +77,27 @@ void mor_config_check_service(struct mor_option_reading *reading, struct mor_con
 
 // ---- topics -------------------------------------------------------------------------------------
 
-// "day(created_at)" or a plain column.
+// The number that "N, column" begins with, and the column behind it; false when it does not.
+static bool parse_argument(struct mor_config_partition_field *field)
+{
+    char *end;
+    if (*field->column < '0' || *field->column > '9')
+        return false;
+    field->argument = strtoll(field->column, &end, 10);
+    if (*end != ',' || field->argument < 1 || field->argument > INT32_MAX)
+        return false;
+    for (end++; *end == ' ';)
+        end++;
+    field->column = end;
+    return *end != '\0';
+}
+
+// "day(created_at)", "bucket(16, id)" or a plain column.
 static bool parse_partition(struct mor_arena *arena, const char *text,
                             struct mor_config_partition_field *field)
 {
-    static const char *const transforms[] = {"identity", "year", "month", "day", "hour"};
+    static const char *const transforms[] = {"identity", "year",   "month",   "day",
+                                             "hour",     "bucket", "truncate"};
     const char *open = strchr(text, '(');
     size_t length = strlen(text);
     field->transform = MOR_CONFIG_PARTITION_IDENTITY;
@@ -87,11 +108,13 @@ static bool parse_partition(struct mor_arena *arena, const char *text,
         return false;
     field->column = mor_arena_strndup(arena, open + 1, (size_t)(text + length - 1 - open) - 1);
     for (size_t i = 0; i < sizeof transforms / sizeof transforms[0]; i++) {
-        if (strlen(transforms[i]) == (size_t)(open - text) &&
-            strncmp(text, transforms[i], (size_t)(open - text)) == 0) {
-            field->transform = (enum mor_config_transform)i;
-            return strpbrk(field->column, "() ,") == NULL;
-        }
+        if (strlen(transforms[i]) != (size_t)(open - text) ||
+            strncmp(text, transforms[i], (size_t)(open - text)) != 0)
+            continue;
+        field->transform = (enum mor_config_transform)i;
+        if (field->transform >= MOR_CONFIG_PARTITION_BUCKET && !parse_argument(field))
+            return false;
+        return strpbrk(field->column, "() ,") == NULL;
     }
     return false;
 }
@@ -106,11 +129,15 @@ static void check_partitions(struct mor_option_reading *reading, struct mor_conf
         const char *text = topic->table.partition_by.items[i];
         if (!parse_partition(arena, text, &topic->table.partition_fields[i])) {
             complain(reading, "table.partition_by",
-                     "'table.partition_by': '%s' is neither a column nor year(c), month(c), day(c) "
-                     "or hour(c)",
+                     "'table.partition_by': '%s' is neither a column nor year(c), month(c), "
+                     "day(c), hour(c), bucket(N, c) or truncate(W, c)",
                      text);
             continue;
         }
+        if (topic->table.partition_fields[i].argument > 0 &&
+            topic->table.format != MOR_CONFIG_TABLE_ICEBERG)
+            complain(reading, "table.partition_by",
+                     "'table.partition_by': '%s' is for 'table.format: iceberg'", text);
         topic->table.partition_field_count++;
     }
 }
@@ -271,6 +298,24 @@ static void check_merging(struct mor_option_reading *reading, const struct mor_c
         complain(reading, "table.hudi.table_version", "'table.hudi.table_version' must be 6 or 9");
 }
 
+// What each format has and others have not.
+static void check_format(struct mor_option_reading *reading, struct mor_config_topic *topic)
+{
+    bool iceberg = topic->table.format == MOR_CONFIG_TABLE_ICEBERG;
+    if (!mor_option_is_set(reading, "table.buckets"))
+        topic->table.buckets = iceberg ? BUCKETS_ICEBERG : BUCKETS_HUDI;
+    if (!iceberg && mor_option_is_set(reading, "table.format_version"))
+        complain(reading, "table.format_version",
+                 "'table.format_version' is for 'table.format: iceberg'");
+    if (iceberg && mor_option_is_set(reading, "table.hudi.table_version"))
+        complain(reading, "table.hudi.table_version",
+                 "'table.hudi.table_version' is for 'table.format: hudi'");
+    if (iceberg && topic->key.count > 0 && topic->table.key_index == MOR_CONFIG_KEY_INDEX_OFF)
+        complain(reading, "table.key_index",
+                 "'table.key_index: off': rows of Iceberg tables are changed by their place, which "
+                 "only the index knows; leave it out, or leave out 'key'");
+}
+
 void mor_config_check_topic(struct mor_option_reading *reading, const struct mor_config *config,
                             struct mor_config_topic *topic)
 {
@@ -289,6 +334,7 @@ void mor_config_check_topic(struct mor_option_reading *reading, const struct mor
     check_partitions(reading, topic);
     check_columns(reading, topic);
     check_merging(reading, topic);
+    check_format(reading, topic);
     check_location(reading, "table.location", topic->table.location);
     check_location(reading, "dead_letter.location", topic->dead_letter.location);
 }

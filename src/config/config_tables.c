@@ -140,7 +140,7 @@ static const struct mor_option_choice late_policies[] = {
 };
 static const struct mor_option_choice table_formats[] = {
     {"hudi", MOR_CONFIG_TABLE_HUDI, false},
-    {"iceberg", MOR_CONFIG_TABLE_ICEBERG, true},
+    {"iceberg", MOR_CONFIG_TABLE_ICEBERG, false},
     {"delta", MOR_CONFIG_TABLE_DELTA, true},
     {NULL, 0, false},
 };
@@ -233,7 +233,8 @@ const struct mor_option mor_topic_options[] = {
     {"schema_changes", MOR_OPTION_CHOICE, TOPIC(schema_changes), "evolve", 0, 0, schema_changes, 0,
      "What happens when a producer's Avro schema changes in the registry: `evolve` adds its new "
      "fields and widens types in the table, in the commit that has the first such record; `freeze` "
-     "leaves new fields out; `stop` stops the topic. A change that the table cannot follow stops it "
+     "leaves new fields out; `stop` stops the topic. A change that the table cannot follow stops "
+     "it "
      "in any case, but with `freeze`, where its records are dead letters."},
     {"event_time.field", MOR_OPTION_TEXT, TOPIC(event_time.field), NULL, 0, 0, NULL, 0,
      "Column with the event's time. Default: Kafka's timestamp."},
@@ -285,16 +286,23 @@ const struct mor_option mor_topic_options[] = {
     {"table.codec", MOR_OPTION_CHOICE, TOPIC(table.codec), "zstd", 0, 0, codecs, MOR_OPTION_IDLE,
      "Compression of Parquet files."},
     {"table.partition_by", MOR_OPTION_TEXTS, TOPIC(table.partition_by), NULL, 0, 0, NULL, 0,
-     "Partitioning: columns, or `year(c)`, `month(c)`, `day(c)`, `hour(c)`."},
-    {"table.buckets", MOR_OPTION_COUNT, TOPIC(table.buckets), "8", 1, 65536, NULL, 0,
-     "File groups per partition of a keyed Hudi table, by hash of the key. Fixed when the table is "
-     "created."},
+     "Partitioning: columns, or `year(c)`, `month(c)`, `day(c)`, `hour(c)`; with Iceberg also "
+     "`bucket(N, c)` and `truncate(W, c)`."},
+    {"table.buckets", MOR_OPTION_COUNT, TOPIC(table.buckets), NULL, 1, 65536, NULL, 0,
+     "Keyed tables. Hudi: file groups per partition, by hash of the key, fixed when the table is "
+     "created; default 8. Iceberg: data files that a commit writes side by side into a partition; "
+     "default 1."},
     {"table.provenance", MOR_OPTION_BOOL, TOPIC(table.provenance), "true", 0, 0, NULL, 0,
      "Columns `_kafka_partition` and `_kafka_offset`."},
     {"table.key_index", MOR_OPTION_CHOICE, TOPIC(table.key_index), "auto", 0, 0, key_indexes, 0,
      "Whether the service knows of each key where its row is and the highest ordering value it has "
      "had, so that late records and keys that move to another partition of the table come out "
-     "right. `auto`: for keyed topics with `ordering` or `table.partition_by`."},
+     "right. `auto`: for keyed topics with `ordering` or `table.partition_by`, and for all keyed "
+     "topics of Iceberg tables, whose rows are removed by their place, which only the index knows: "
+     "`off` is not possible there."},
+    {"table.format_version", MOR_OPTION_COUNT, TOPIC(table.format_version), "2", 2, 3, NULL, 0,
+     "Iceberg version of a new table: 2 (deletes in position-delete files, read by everything) or "
+     "3 (deletion vectors, row ids)."},
     {"table.hudi.table_version", MOR_OPTION_COUNT, TOPIC(table.hudi_table_version), "6", 6, 9, NULL,
      0, "Hudi table version to create: 6 (read by everything) or 9 (Hudi 1.1 and newer)."},
     {"commit.interval", MOR_OPTION_DURATION, TOPIC(commit.interval_ms), "10s", 100, 1 * HOUR, NULL,
@@ -333,7 +341,8 @@ const struct mor_option mor_topic_options[] = {
     {"dead_letter.topic", MOR_OPTION_TEXT, TOPIC(dead_letter.topic), NULL, 0, 0, NULL, 0,
      "Instead of a location: Kafka topic for the dead letters. Key and value as they were, "
      "coordinates and reason as headers `moraine.*`; a letter may come twice after a crash."},
-    {"max_dead_letter_ratio", MOR_OPTION_RATIO, TOPIC(dead_letter.max_ratio), "0.9", 1, 1000, NULL, 0,
+    {"max_dead_letter_ratio", MOR_OPTION_RATIO, TOPIC(dead_letter.max_ratio), "0.9", 1, 1000, NULL,
+     0,
      "Share of dead letters among the records read, from 1,000 records on, above which the topic "
      "stops: then its schema or format is wrong, and not its records. 1 = never."},
     {"on_error", MOR_OPTION_CHOICE, TOPIC(on_error), "dead_letter", 0, 0, on_errors, 0,

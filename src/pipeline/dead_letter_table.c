@@ -248,6 +248,23 @@ static void table_free(struct mor_letter_sink *base)
 
 static const struct mor_letter_sink_ops table_ops = {table_write, table_committed, table_free};
 
+// Whether rows of `wanted` are rows of the table: same names and types; a table may number its
+// columns.
+static bool has_columns(const struct mor_schema *table, const struct mor_schema *wanted)
+{
+    size_t count = wanted->root.child_count;
+    bool same = table->root.child_count == count;
+    for (size_t i = 0; i < count && same; i++) {
+        const struct mor_field *a = &table->root.children[i], *b = &wanted->root.children[i];
+        MOR_AUTO_BUFFER type_a = {0}, type_b = {0};
+        mor_type_format(a, &type_a);
+        mor_type_format(b, &type_b);
+        same = strcmp(a->name, b->name) == 0 && a->nullable == b->nullable &&
+               strcmp(mor_buffer_terminate(&type_a), mor_buffer_terminate(&type_b)) == 0;
+    }
+    return same;
+}
+
 enum mor_status mor_letter_table_open(const struct mor_config *config,
                                       const struct mor_config_topic *topic,
                                       struct mor_budget *budget, struct mor_letter_sink **ret_sink,
@@ -265,13 +282,14 @@ enum mor_status mor_letter_table_open(const struct mor_config *config,
         struct mor_table_options options = {.format = (enum mor_table_format)topic->table.format,
                                             .location = topic->dead_letter.location,
                                             .schema = sink->schema,
+                                            .format_version = (int32_t)topic->table.format_version,
                                             .hudi_table_version =
                                                 (int32_t)topic->table.hudi_table_version,
                                             .instance = config->instance,
                                             .budget = budget};
         status = mor_table_open_write(&options, &sink->table, err);
     }
-    if (status == MOR_OK && !mor_schema_equal(mor_table_schema(sink->table), sink->schema))
+    if (status == MOR_OK && !has_columns(mor_table_schema(sink->table), sink->schema))
         status = mor_error_set(err, MOR_FATAL,
                                "dead_letter.location: the table at '%s' does not hold dead letters",
                                topic->dead_letter.location);

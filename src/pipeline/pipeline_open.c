@@ -35,9 +35,11 @@ bool mor_pipeline_wants_index(const struct mor_config_topic *topic)
 {
     if (topic->table.key_index != MOR_CONFIG_KEY_INDEX_AUTO)
         return topic->table.key_index == MOR_CONFIG_KEY_INDEX_ON;
-    // otherwise no record is older than one before it, and no key can move
+    // where rows have places only the index knows them; otherwise, without either of the two, no
+    // record is older than one before it, and no key can move
     return topic->key.count > 0 &&
-           (topic->ordering != NULL || topic->table.partition_field_count > 0);
+           (mor_format_has_places((enum mor_table_format)topic->table.format) ||
+            topic->ordering != NULL || topic->table.partition_field_count > 0);
 }
 
 int32_t mor_pipeline_ordering(const struct mor_pipeline *pipeline)
@@ -53,7 +55,8 @@ static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_erro
     for (size_t i = 0; i < topic->table.partition_field_count; i++)
         fields[i] = (struct mor_partition_field){
             .column = topic->table.partition_fields[i].column,
-            .transform = (enum mor_transform)topic->table.partition_fields[i].transform};
+            .transform = (enum mor_transform)topic->table.partition_fields[i].transform,
+            .argument = (int32_t)topic->table.partition_fields[i].argument};
     const char *ordering =
         pipeline->schema.ordering_column >= 0
             ? pipeline->schema.rows->root.children[pipeline->schema.ordering_column].name
@@ -69,6 +72,7 @@ static enum mor_status open_table(struct mor_pipeline *pipeline, struct mor_erro
                                         .partition_fields = fields,
                                         .partition_field_count = topic->table.partition_field_count,
                                         .bucket_count = (int32_t)topic->table.buckets,
+                                        .format_version = (int32_t)topic->table.format_version,
                                         .hudi_table_version =
                                             (int32_t)topic->table.hudi_table_version,
                                         .instance = pipeline->config->instance,

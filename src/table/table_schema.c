@@ -29,6 +29,15 @@ enum mor_status mor_table_normalise_schema(enum mor_table_format format,
     return mor_error_set(err, MOR_FATAL, "this table format is not built in yet");
 }
 
+bool mor_format_has_places(enum mor_table_format format)
+{
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        if (formats[i]->format == format)
+            return formats[i]->write_removal != NULL;
+    }
+    return false;
+}
+
 bool mor_table_types_equal(const struct mor_field *a, const struct mor_field *b)
 {
     if (a->type != b->type || a->child_count != b->child_count ||

@@ -273,9 +273,35 @@ static void missing_file_is_an_error_that_names_it(void **state)
     mor_config_report_done(&report);
 }
 
+static void partitions_of_iceberg_have_their_arguments(void **state)
+{
+    (void)state;
+    struct mor_config_report report;
+    assert_int_equal(chdir(DATA "/valid/iceberg"), 0);
+    struct mor_config *config = load("moraine.yaml", &report);
+    const struct mor_config_topic *topic = &config->topics[0];
+    assert_int_equal(topic->table.format, MOR_CONFIG_TABLE_ICEBERG);
+    assert_int_equal(topic->table.format_version, 3);
+    assert_int_equal(topic->table.buckets, 1);
+    const struct mor_config_partition_field expected[] = {
+        {"at", MOR_CONFIG_PARTITION_DAY, 0},
+        {"id", MOR_CONFIG_PARTITION_BUCKET, 16},
+        {"name", MOR_CONFIG_PARTITION_TRUNCATE, 4},
+        {"region", MOR_CONFIG_PARTITION_IDENTITY, 0}};
+    assert_int_equal(topic->table.partition_field_count, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_string_equal(topic->table.partition_fields[i].column, expected[i].column);
+        assert_int_equal(topic->table.partition_fields[i].transform, expected[i].transform);
+        assert_int_equal(topic->table.partition_fields[i].argument, expected[i].argument);
+    }
+    mor_config_free(config);
+    mor_config_report_done(&report);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(partitions_of_iceberg_have_their_arguments),
         cmocka_unit_test(invalid_files_are_refused_with_the_expected_words),
         cmocka_unit_test(valid_files_load_with_the_expected_warnings),
         cmocka_unit_test(samples_load_with_every_value_in_place),
