@@ -134,7 +134,13 @@ enum mor_status mor_parquet_writer_finish(struct mor_parquet_writer *writer,
                                           struct mor_error *err) MOR_CHECKED;
 int64_t mor_parquet_writer_row_count(const struct mor_parquet_writer *writer);
 int64_t mor_parquet_writer_size_bytes(
-    const struct mor_parquet_writer *writer);                    // bytes given to the sink so far
+    const struct mor_parquet_writer *writer); // bytes given to the sink so far
+// After finish: where the first page of each row group begins, ascending, in the arena.
+void mor_parquet_writer_row_groups(const struct mor_parquet_writer *writer, struct mor_arena *arena,
+                                   int64_t **ret_offsets, size_t *ret_count);
+// After finish: bytes that the pages of the leaf column with this field id take in the file; -1 =
+// there is no such leaf.
+int64_t mor_parquet_writer_column_bytes(const struct mor_parquet_writer *writer, int32_t field_id);
 void mor_parquet_writer_free(struct mor_parquet_writer *writer); // NULL allowed
 
 // A file being read; one thread at a time.

@@ -449,3 +449,35 @@ int64_t mor_parquet_writer_size_bytes(const struct mor_parquet_writer *w)
 {
     return w->position;
 }
+
+// ---- what was written ---------------------------------------------------------------------------
+
+void mor_parquet_writer_row_groups(const struct mor_parquet_writer *w, struct mor_arena *arena,
+                                   int64_t **ret_offsets, size_t *ret_count)
+{
+    const struct mor_pq_row_group *groups =
+        (const struct mor_pq_row_group *)(void *)w->row_groups.data;
+    int64_t *offsets = mor_arena_alloc(arena, (w->file.row_group_count + 1) * sizeof *offsets);
+    for (size_t g = 0; g < w->file.row_group_count; g++) {
+        const struct mor_pq_chunk *first = &groups[g].chunks[0];
+        offsets[g] = first->dictionary_page_offset >= 0 ? first->dictionary_page_offset
+                                                        : first->data_page_offset;
+    }
+    *ret_offsets = offsets;
+    *ret_count = w->file.row_group_count;
+}
+
+int64_t mor_parquet_writer_column_bytes(const struct mor_parquet_writer *w, int32_t field_id)
+{
+    const struct mor_pq_row_group *groups =
+        (const struct mor_pq_row_group *)(void *)w->row_groups.data;
+    for (size_t leaf = 0; leaf < w->leaf_count; leaf++) {
+        if (w->columns[leaf].element->field_id != field_id)
+            continue;
+        int64_t bytes = 0;
+        for (size_t g = 0; g < w->file.row_group_count; g++)
+            bytes += groups[g].chunks[leaf].total_compressed_bytes;
+        return bytes;
+    }
+    return -1;
+}

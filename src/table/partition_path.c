@@ -133,6 +133,18 @@ void mor_partition_escape(const void *value, size_t size_bytes, struct mor_buffe
     }
 }
 
+void mor_partition_append(const void *value, size_t size_bytes, struct mor_buffer *ret_text)
+{
+    const uint8_t *bytes = value;
+    if (size_bytes == strlen(MOR_PARTITION_NULL) &&
+        memcmp(bytes, MOR_PARTITION_NULL, size_bytes) == 0) {
+        mor_buffer_printf(ret_text, "%%%02X", bytes[0]);
+        bytes++;
+        size_bytes--;
+    }
+    mor_partition_escape(bytes, size_bytes, ret_text);
+}
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9')

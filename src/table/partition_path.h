@@ -24,6 +24,10 @@ void mor_transform_format(enum mor_transform transform, int64_t unit, struct mor
 // Appends `value` with the characters that Hive escapes in paths as %XX.
 void mor_partition_escape(const void *value, size_t size_bytes, struct mor_buffer *ret_text);
 
+// Appends a value, not null, as a directory name that no other value has, null included: escaped,
+// and what would look like null more so. Empty texts are "".
+void mor_partition_append(const void *value, size_t size_bytes, struct mor_buffer *ret_text);
+
 // Parses "day(created_at)" or "region"; *ret_column is borrowed from text.
 bool mor_partition_field_parse(const char *text, enum mor_transform *ret_transform,
                                const char **ret_column, size_t *ret_column_length);

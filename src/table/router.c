@@ -67,7 +67,8 @@ static void raw_partition(const struct mor_table *table, const struct mor_vector
         const struct mor_vector *vector = &columns[field->column];
         if (mor_vector_is_null(vector, row)) {
             mor_buffer_append_u8(raw, 0);
-        } else if (field->transform != MOR_TRANSFORM_IDENTITY) {
+        } else if (field->transform != MOR_TRANSFORM_IDENTITY &&
+                   field->transform <= MOR_TRANSFORM_HOUR) {
             int64_t unit = mor_transform_unit(field->transform, vector, row);
             mor_buffer_append_u8(raw, 1);
             mor_buffer_append(raw, &unit, sizeof unit);
@@ -75,11 +76,21 @@ static void raw_partition(const struct mor_table *table, const struct mor_vector
             mor_buffer_append_u8(raw, 2);
             size_t start = raw->size_bytes;
             mor_buffer_append_le32(raw, 0);
-            mor_vector_format_text(vector, row, raw);
+            if (field->transform == MOR_TRANSFORM_IDENTITY)
+                mor_vector_format_text(vector, row, raw);
+            else
+                table->ops->transform_text(field, vector, row, raw);
             uint32_t length = (uint32_t)(raw->size_bytes - start - sizeof length);
             memcpy(raw->data + start, &length, sizeof length);
         }
     }
+}
+
+static const char *segment_problem(const struct mor_buffer *path, size_t start)
+{
+    return path->size_bytes - start > SEGMENT_BYTES_MAX
+               ? "a partition value is too long for a directory name"
+               : NULL;
 }
 
 static const char *append_segment(const struct mor_table *table,
@@ -102,6 +113,11 @@ static const char *append_segment(const struct mor_table *table,
         *raw += sizeof length;
         if (memchr(*raw, '\0', length))
             return "a partition value holds a zero byte";
+        if (mor_table_has_places(table)) {
+            mor_partition_append(*raw, length, path);
+            *raw += length;
+            return segment_problem(path, start);
+        }
         if (table->escape_partition_values)
             mor_partition_escape(*raw, length, path);
         else
@@ -110,9 +126,7 @@ static const char *append_segment(const struct mor_table *table,
     }
     if (path->size_bytes == value_start)
         mor_buffer_append_text(path, MOR_PARTITION_NULL);
-    if (path->size_bytes - start > SEGMENT_BYTES_MAX)
-        return "a partition value is too long for a directory name";
-    return NULL;
+    return segment_problem(path, start);
 }
 
 // Builds the path of the values in router->raw; NULL or why there is none.

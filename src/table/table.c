@@ -218,6 +218,9 @@ enum mor_status mor_delta_open(struct mor_table *table, const struct mor_slice *
                                const struct mor_schema *wanted, struct mor_delta **ret_delta,
                                struct mor_error *err)
 {
+    if (!table->ops->delta_open)
+        return mor_error_set(err, MOR_FATAL, "rows of table '%s' are removed by place only",
+                             table->name);
     return table->ops->delta_open(table, slice, wanted, ret_delta, err);
 }
 

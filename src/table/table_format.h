@@ -70,6 +70,13 @@ struct mor_table_ops {
     bool (*has_group)(const struct mor_table *table, const char *partition, int32_t bucket);
     void (*partitions_with_bucket)(struct mor_table *table, int32_t bucket, struct mor_arena *arena,
                                    const char ***ret_partitions, size_t *ret_count);
+    // Transforms beyond MOR_TRANSFORM_HOUR; NULL = the format has none. The text of a slot that is
+    // not null, as it stands in paths.
+    bool (*transform_accepts)(enum mor_transform transform, int32_t argument,
+                              const struct mor_field *field);
+    void (*transform_text)(const struct mor_partition_column *bound,
+                           const struct mor_vector *vector, size_t row,
+                           struct mor_buffer *ret_text);
     enum mor_status (*write_begin)(struct mor_table *table, const struct mor_uuid *batch_id,
                                    struct mor_write **ret_write, struct mor_error *err);
     enum mor_status (*write_group)(struct mor_write *write, const struct mor_change_set *changes,
@@ -119,6 +126,7 @@ struct mor_table_ops {
                              struct mor_table_audit *ret_audit, struct mor_error *err);
     void (*merge_rule)(const struct mor_table *table, struct mor_merge_rule *ret_rule);
     const struct mor_field *(*column)(const struct mor_table *table, const char *name);
+    // Tables without places.
     enum mor_status (*delta_open)(struct mor_table *table, const struct mor_slice *slice,
                                   const struct mor_schema *wanted, struct mor_delta **ret_delta,
                                   struct mor_error *err);
@@ -155,6 +163,7 @@ struct mor_table_ops {
 };
 
 extern const struct mor_table_ops mor_table_hudi_ops;
+extern const struct mor_table_ops mor_table_iceberg_ops;
 
 // Frees the common part; the format frees the structure.
 void mor_table_done(struct mor_table *table);

@@ -109,11 +109,21 @@ static enum mor_status bind_ordering(struct mor_table *table, const char *name,
     return MOR_OK;
 }
 
+static bool accepts(const struct mor_table *table, const struct mor_partition_column *bound,
+                    const struct mor_field *field)
+{
+    if (bound->transform <= MOR_TRANSFORM_HOUR)
+        return mor_transform_accepts(bound->transform, field);
+    return table->ops && table->ops->transform_accepts &&
+           table->ops->transform_accepts(bound->transform, bound->argument, field);
+}
+
 static enum mor_status bind_partition(struct mor_table *table,
                                       const struct mor_partition_field *fields, size_t count,
                                       struct mor_error *err)
 {
     table->partition_columns = mor_calloc(count + 1, sizeof *table->partition_columns);
+    table->escape_partition_values = table->ops && mor_table_has_places(table);
     for (size_t i = 0; i < count; i++) {
         struct mor_partition_column *bound = &table->partition_columns[i];
         bound->column = mor_schema_find(table->schema, fields[i].column);
@@ -123,21 +133,24 @@ static enum mor_status bind_partition(struct mor_table *table,
             return mor_error_set(err, MOR_FATAL, "partition column '%s' is not in the schema",
                                  fields[i].column);
         const struct mor_field *field = &table->schema->root.children[bound->column];
-        if (!mor_transform_accepts(bound->transform, field))
+        if (!accepts(table, bound, field))
             return mor_error_set(err, MOR_FATAL, "cannot partition by %s of column '%s' (%s)",
                                  mor_transform_name(bound->transform), fields[i].column,
                                  mor_type_name(field->type));
-        bound->path_name =
-            bound->transform == MOR_TRANSFORM_IDENTITY
-                ? mor_strdup(fields[i].column)
-                : mor_asprintf("%s_%s", fields[i].column, mor_transform_name(bound->transform));
+        bound->path_name = bound->transform == MOR_TRANSFORM_IDENTITY
+                               ? mor_strdup(fields[i].column)
+                               : mor_asprintf("%s_%s", fields[i].column,
+                                              bound->transform == MOR_TRANSFORM_TRUNCATE
+                                                  ? "trunc"
+                                                  : mor_transform_name(bound->transform));
         table->partition_column_count = i + 1;
         for (size_t k = 0; k < i; k++) {
             if (strcmp(table->partition_columns[k].path_name, bound->path_name) == 0)
                 return mor_error_set(err, MOR_FATAL, "the table is partitioned by '%s' twice",
                                      bound->path_name);
         }
-        if (bound->transform == MOR_TRANSFORM_IDENTITY &&
+        if ((bound->transform == MOR_TRANSFORM_IDENTITY ||
+             bound->transform == MOR_TRANSFORM_TRUNCATE) &&
             (field->type == MOR_TYPE_STRING || field->type == MOR_TYPE_ENUM))
             table->escape_partition_values = true;
     }

@@ -10,6 +10,7 @@
 #include "hudi/hudi_properties.h"
 #include "hudi/hudi_slices.h"
 #include "table_format.h"
+#include "writer_turn.h"
 
 #define HUDI_META_COLUMNS    5
 #define HUDI_KEY_COLUMN      "_hoodie_record_key"
@@ -35,12 +36,6 @@ struct hudi_group {
     size_t log_count, log_capacity;
 };
 
-// Whose turn it is to write; see hudi_turn_take.
-struct hudi_turn {
-    struct mor_lock *lock; // NULL = not ours
-    char stuck_queue[512], stuck_turn[512];
-};
-
 struct hudi_write;
 
 struct hudi_table {
@@ -62,7 +57,7 @@ struct hudi_table {
     char *instance;
     char *staging_prefix;
     atomic_uint_fast64_t staged_next; // names in the staging folder
-    struct hudi_turn turn;
+    struct mor_turn turn;
     int64_t turn_wait_ms;
     struct hudi_slot head;         // of the chain, as of begin
     struct hudi_timeline timeline; // as of begin
