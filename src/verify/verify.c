@@ -20,7 +20,7 @@ static enum mor_status read_ledger(struct mor_verify_job *job, struct mor_error 
     struct mor_commit_info *commits;
     size_t count;
     MOR_TRY(mor_table_history(job->table, &job->arena, &commits, &count, err));
-    mor_verify_ledger_read(commits, count, report, &job->ledger);
+    mor_verify_ledger_read(commits, count, job->audit.is_whole, report, &job->ledger);
     struct mor_verify_ledger *ledger = &job->ledger;
     ledger->is_complete &= job->audit.is_whole;
     report->checks[MOR_VERIFY_LEDGER].checked = ledger->commit_count > 0;
@@ -37,6 +37,12 @@ static enum mor_status read_ledger(struct mor_verify_job *job, struct mor_error 
         mor_verify_report_why_not(report, MOR_VERIFY_LEDGER,
                                   "older commits were archived, the oldest one left is %s",
                                   ledger->commits[0].version);
+    if (ledger->hole_count > 0)
+        mor_verify_report_count(report, MOR_VERIFY_LEDGER, "archived in between",
+                                ledger->hole_count);
+    if (ledger->redriven > 0)
+        mor_verify_report_count(report, MOR_VERIFY_LEDGER, "dead letters that became rows",
+                                ledger->redriven);
     if (ledger->foreign_count > 0)
         mor_verify_report_count(report, MOR_VERIFY_LEDGER, "commits of other programs",
                                 ledger->foreign_count);

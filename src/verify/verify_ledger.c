@@ -19,6 +19,8 @@ struct walking {
     size_t at, newest_at;                  // of commit and newest in them
     struct mor_map batches;                // id -> its commit
     int64_t watermark_ms;                  // INT64_MIN = none
+    bool is_whole;                         // no commit was archived
+    bool after_hole;                       // commits between `newest` and this one were
     size_t capacity, range_capacity, partition_capacity;
 };
 
@@ -126,7 +128,7 @@ static void continue_partition(struct walking *walk, const struct mor_verify_ran
     struct mor_verify_partition *partition = find_partition(walk->ledger, range->partition);
     if (!partition)
         partition = add_partition(walk, range->partition, range->start);
-    if (range->start > partition->next) {
+    if (range->start > partition->next && !walk->after_hole) {
         struct mor_verify_place place =
             place_of(walk, range->partition, partition->next, range->start);
         FIND(walk, "gap", &place,
@@ -192,7 +194,7 @@ static void check_offsets(struct walking *walk)
         struct mor_verify_partition *partition = find_partition(walk->ledger, number);
         if (!partition) {
             // carried forward from a commit that the history does not have any more
-            if (!walk->newest) {
+            if (!walk->newest || walk->after_hole) {
                 add_partition(walk, number, next);
                 walk->ledger->is_complete = false;
                 continue;
@@ -201,6 +203,9 @@ static void check_offsets(struct walking *walk)
             FIND(walk, "offsets", &place,
                  "the commit states an offset for a partition that no commit reached");
             add_partition(walk, number, next);
+        } else if (walk->after_hole && next > partition->next &&
+                   !json_object_get(json_object_get(walk->state, "ranges"), name)) {
+            partition->next = next;
         } else if (partition->next != next) {
             struct mor_verify_place place = place_of(walk, number, next, partition->next);
             FIND(walk, "offsets", &place,
@@ -269,25 +274,51 @@ static void check_constant(struct walking *walk, const char *key, char *known, s
     (void)snprintf(known, capacity, "%s", text);
 }
 
-static int64_t outcome(const struct walking *walk, const char *name, bool *ret_good)
+static int64_t outcome(const json_t *rows, const char *name, bool *ret_good)
 {
-    const json_t *value = json_object_get(json_object_get(walk->state, "rows"), name);
+    const json_t *value = json_object_get(rows, name);
     *ret_good &= json_is_integer(value) && json_integer_value(value) >= 0;
     return json_integer_value(value);
 }
 
+static int64_t sum_of_outcomes(const json_t *rows, bool *ret_good)
+{
+    static const char *const outcomes[] = {"inserted",     "updated", "deleted", "duplicate",
+                                           "late_dropped", "dead",    "filtered"};
+    int64_t sum = 0;
+    for (size_t i = 0; i < sizeof outcomes / sizeof outcomes[0]; i++)
+        sum += outcome(rows, outcomes[i], ret_good);
+    return sum;
+}
+
+// Dead letters that were sent again: their offsets are in the ranges of the commits that found them
+// dead.
+static void check_redriven(struct walking *walk)
+{
+    const json_t *rows = json_object_get(walk->state, "redriven");
+    bool good = true;
+    if (!json_is_object(rows))
+        return;
+    int64_t read = outcome(rows, "read", &good), sum = sum_of_outcomes(rows, &good);
+    struct mor_verify_place place = here(walk);
+    if (!good)
+        FIND(walk, "malformed", &place, "a count of dead letters sent again is missing");
+    if (sum != read)
+        FIND(walk, "sums", &place,
+             "%" PRId64 " dead letters were sent again and %" PRId64 " have an outcome", read, sum);
+    walk->ledger->redriven += outcome(rows, "inserted", &good) + outcome(rows, "updated", &good);
+}
+
 static void check_sums(struct walking *walk, struct mor_verify_commit *commit)
 {
-    static const char *const others[] = {"deleted", "duplicate", "late_dropped", "dead",
-                                         "filtered"};
+    const json_t *rows = json_object_get(walk->state, "rows");
     bool good = true;
-    commit->read = outcome(walk, "read", &good);
-    commit->gap = outcome(walk, "gap", &good);
-    commit->inserted = outcome(walk, "inserted", &good);
-    commit->updated = outcome(walk, "updated", &good);
-    int64_t sum = commit->inserted + commit->updated;
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        sum += outcome(walk, others[i], &good);
+    commit->read = outcome(rows, "read", &good);
+    commit->gap = outcome(rows, "gap", &good);
+    commit->inserted = outcome(rows, "inserted", &good);
+    commit->updated = outcome(rows, "updated", &good);
+    commit->dead = outcome(rows, "dead", &good);
+    int64_t sum = sum_of_outcomes(rows, &good);
     struct mor_verify_place place = here(walk);
     if (!good)
         FIND(walk, "malformed", &place, "a count of records is missing or negative");
@@ -344,6 +375,49 @@ static void find_batches(struct walking *walk, size_t count)
     }
 }
 
+static bool is_own(const json_t *ledger, const char *member)
+{
+    size_t i;
+    const json_t *name;
+    json_array_foreach(json_object_get(ledger, "own"), i, name)
+    {
+        if (json_is_string(name) && strcmp(json_string_value(name), member) == 0)
+            return true;
+    }
+    return false;
+}
+
+// No counts but zeros, nothing else in it.
+static bool is_emptied(const json_t *value)
+{
+    const char *name;
+    json_t *member;
+    json_object_foreach((json_t *)(uintptr_t)value, name, member)
+    {
+        if (!json_is_integer(member) || json_integer_value(member) != 0)
+            return false;
+    }
+    return json_is_object(value) || (json_is_array(value) && json_array_size(value) == 0) ||
+           (json_is_integer(value) && json_integer_value(value) == 0);
+}
+
+// Whether `carried` is `ledger` but for the members that tell of its own commit alone, which are
+// empty.
+static bool is_carried(const json_t *ledger, const json_t *carried)
+{
+    const char *name;
+    json_t *member;
+    if (json_object_size(ledger) != json_object_size(carried))
+        return false;
+    json_object_foreach((json_t *)(uintptr_t)ledger, name, member)
+    {
+        const json_t *other = json_object_get(carried, name);
+        if (is_own(ledger, name) ? !is_emptied(other) : !json_equal(member, other))
+            return false;
+    }
+    return true;
+}
+
 // A rewrite must carry the newest ledger unchanged. It may stand before the commit of that ledger:
 // formats order commits by when they began, and rewriting takes its time.
 static void check_carried(struct walking *walk, const struct mor_map_entry *origin)
@@ -355,7 +429,7 @@ static void check_carried(struct walking *walk, const struct mor_map_entry *orig
     }
     const struct mor_commit_info *commit = &walk->commits[origin->value.number];
     json_t *state = json_loads(property_of(commit), 0, NULL);
-    if (!json_equal(state, walk->state))
+    if (!is_carried(state, walk->state))
         FIND(walk, "carried", &place, "the commit carries the ledger of commit %s changed",
              commit->version);
     else if ((size_t)origin->value.number < walk->newest_at)
@@ -365,6 +439,18 @@ static void check_carried(struct walking *walk, const struct mor_map_entry *orig
     else
         mor_verify_report_count(walk->report, MOR_VERIFY_LEDGER, "carried", 1);
     json_decref(state);
+}
+
+// Whether commits between the one before and this one are gone because the table archived them.
+// Files may still name older ones, which stay. A rewrite has the number of the commit whose ledger
+// it carries.
+static bool follows_hole(const struct walking *walk)
+{
+    const json_t *before = json_object_get(walk->newest, "number");
+    const json_t *now = json_object_get(walk->state, "number");
+    int64_t next = json_integer_value(before) + !is_rewrite(walk->commit);
+    return !walk->is_whole && json_is_integer(before) && json_is_integer(now) &&
+           json_integer_value(now) > next;
 }
 
 // True when the commit brings no ledger of its own.
@@ -379,7 +465,9 @@ static bool is_told(struct walking *walk)
     const struct mor_map_entry *origin = mor_map_find_text(&walk->batches, batch);
     if (is_rewrite(walk->commit)) {
         if (!origin && !walk->newest)
-            return false; // what it carries is from before the history
+            return false;               // what it carries is from before the history
+        if (!origin && !walk->is_whole) // or from a commit between that was archived
+            return !follows_hole(walk);
         check_carried(walk, origin);
         return true;
     }
@@ -406,10 +494,13 @@ static void take_commit(struct walking *walk)
     check_constant(walk, "cluster", ledger->cluster_id, sizeof ledger->cluster_id, "cluster");
     check_constant(walk, "topic_id", ledger->topic_id, sizeof ledger->topic_id, "topic's id");
     check_constant(walk, "topic", ledger->topic, sizeof ledger->topic, "topic");
+    walk->after_hole = follows_hole(walk);
+    ledger->hole_count += walk->after_hole;
     take_ranges(walk, &commit);
     check_offsets(walk);
     check_watermarks(walk);
     check_sums(walk, &commit);
+    check_redriven(walk);
     if (ledger->commit_count == walk->capacity) {
         walk->capacity = walk->capacity ? walk->capacity * 2 : 64;
         ledger->commits = mor_realloc(ledger->commits, walk->capacity * sizeof *ledger->commits);
@@ -462,12 +553,16 @@ static void index_ranges(struct mor_verify_ledger *ledger)
 }
 
 void mor_verify_ledger_read(const struct mor_commit_info *commits, size_t commit_count,
-                            struct mor_verify_report *report, struct mor_verify_ledger *ret_ledger)
+                            bool is_whole, struct mor_verify_report *report,
+                            struct mor_verify_ledger *ret_ledger)
 {
     *ret_ledger = (struct mor_verify_ledger){.is_complete = true};
     mor_arena_init(&ret_ledger->arena, 0, NULL);
-    struct walking walk = {
-        .ledger = ret_ledger, .report = report, .watermark_ms = INT64_MIN, .commits = commits};
+    struct walking walk = {.ledger = ret_ledger,
+                           .report = report,
+                           .watermark_ms = INT64_MIN,
+                           .commits = commits,
+                           .is_whole = is_whole};
     find_batches(&walk, commit_count);
     for (size_t i = 0; i < commit_count; i++) {
         walk.commit = &commits[i];

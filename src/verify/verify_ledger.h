@@ -17,7 +17,7 @@ struct mor_verify_range {
 
 struct mor_verify_commit {
     const char *version;
-    int64_t read, gap, inserted, updated;
+    int64_t read, gap, inserted, updated, dead;
     int64_t range_offsets; // sum of end - start
 };
 
@@ -37,14 +37,18 @@ struct mor_verify_ledger {
     struct mor_verify_partition *partitions; // by number
     size_t partition_count;
     bool is_complete;      // the oldest ledger is the first one: nothing was archived
+    int64_t hole_count;    // places where commits between two that are left were archived
+    int64_t redriven;      // dead letters that were sent again and became rows
     int64_t foreign_count; // commits that wrote rows and have no ledger
     char cluster_id[128], topic_id[64], topic[256];
     struct mor_arena arena;
 };
 
-// Walks the commits, oldest first, and reports what does not hold.
+// Walks the commits, oldest first, and reports what does not hold. `is_whole`: none was archived,
+// so that each must go on where the one before it ended.
 void mor_verify_ledger_read(const struct mor_commit_info *commits, size_t commit_count,
-                            struct mor_verify_report *report, struct mor_verify_ledger *ret_ledger);
+                            bool is_whole, struct mor_verify_report *report,
+                            struct mor_verify_ledger *ret_ledger);
 void mor_verify_ledger_done(struct mor_verify_ledger *ledger);
 // NULL when the partition, or the offset within it, is in no range.
 const struct mor_verify_partition *

@@ -34,7 +34,8 @@ struct walked {
     struct mor_verify_ledger ledger;
 };
 
-static struct walked walk(const char *const *ledgers, const char *const *operations, size_t count)
+static struct walked walk_table(const char *const *ledgers, const char *const *operations,
+                                size_t count, bool is_whole)
 {
     struct mor_commit_info commits[8];
     struct mor_property properties[8];
@@ -45,8 +46,13 @@ static struct walked walk(const char *const *ledgers, const char *const *operati
         commits[i] =
             commit(version, operations ? operations[i] : "upsert", ledgers[i], &properties[i]);
     }
-    mor_verify_ledger_read(commits, count, walked.report, &walked.ledger);
+    mor_verify_ledger_read(commits, count, is_whole, walked.report, &walked.ledger);
     return walked;
+}
+
+static struct walked walk(const char *const *ledgers, const char *const *operations, size_t count)
+{
+    return walk_table(ledgers, operations, count, true);
 }
 
 static void end(struct walked *walked)
@@ -257,6 +263,96 @@ static void a_rewrite_that_carries_something_else_is_found(void **state)
     }
 }
 
+// As above, of the form that says what it tells of its own commit alone.
+#define TAIL(number_) ",\"own\":[\"ranges\",\"rows\",\"digest\"],\"number\":" number_ "}"
+static const char with_own[] = "{\"v\":1,\"batch\":" BATCH(
+    1) ",\"ranges\":{\"0\":[5,15]},\"offsets\":{\"0\":[15,0]},"
+       "\"rows\":{\"read\":10,\"inserted\":9,\"updated\":0,\"deleted\":0,\"duplicate\":0,"
+       "\"late_dropped\":0,\"dead\":1,\"filtered\":0,\"gap\":0},\"digest\":{\"0\":" DIGEST
+       "}" TAIL("1");
+static const char emptied[] = "{\"v\":1,\"batch\":" BATCH(
+    1) ",\"ranges\":{},\"offsets\":{\"0\":[15,0]},"
+       "\"rows\":{\"read\":0,\"inserted\":0,\"updated\":0,\"deleted\":0,\"duplicate\":0,"
+       "\"late_dropped\":0,\"dead\":0,\"filtered\":0,\"gap\":0},\"digest\":{}" TAIL("1");
+static const char no_offset[] = "{\"v\":1,\"batch\":" BATCH(
+    1) ",\"ranges\":{},\"offsets\":{\"0\":[14,0]},"
+       "\"rows\":{\"read\":0,\"inserted\":0,\"updated\":0,\"deleted\":0,\"duplicate\":0,"
+       "\"late_dropped\":0,\"dead\":0,\"filtered\":0,\"gap\":0},\"digest\":{}" TAIL("1");
+
+static void a_rewrite_empties_what_tells_of_one_commit(void **state)
+{
+    (void)state;
+    static const char *const operations[] = {"upsert", "compact"};
+    const char *const right[] = {with_own, emptied};
+    struct walked walked = walk(right, operations, 2);
+    assert_int_equal(walked.report->wrong_count, 0);
+    end(&walked);
+    // whole, it would claim the ranges once more
+    const char *const claims[] = {with_own, with_own};
+    const char *const differs[] = {with_own, no_offset};
+    for (int i = 0; i < 2; i++) {
+        walked = walk(i == 0 ? claims : differs, operations, 2);
+        assert_int_equal(walked.report->wrong_count, 1);
+        assert_non_null(strstr(walked.report->findings[0].text, "commit v0 changed"));
+        end(&walked);
+    }
+}
+
+#define NUMBERED(batch_, ranges_, offsets_, number_)                                               \
+    "{\"v\":1,\"batch\":" BATCH(batch_) ",\"ranges\":{" ranges_ "},\"offsets\":{" offsets_         \
+                                        "},\"rows\":{\"read\":5,\"inserted\":5,\"updated\":0,"     \
+                                        "\"deleted\":0,\"duplicate\":0,"                           \
+                                        "\"late_dropped\":0,\"dead\":0,\"filtered\":0,\"gap\":0}," \
+                                        "\"digest\":{\"0\":" DIGEST "},\"number\":" #number_ "}"
+
+static void commits_between_two_may_be_archived(void **state)
+{
+    (void)state;
+    const char *const ledgers[] = {NUMBERED(1, "\"0\":[0,5]", "\"0\":[5,0]", 1),
+                                   NUMBERED(2, "\"0\":[20,25]", "\"0\":[25,0],\"1\":[7,0]", 4),
+                                   NUMBERED(3, "\"0\":[25,30]", "\"0\":[30,0],\"1\":[7,0]", 5)};
+    struct walked walked = walk_table(ledgers, NULL, 3, false);
+    assert_int_equal(walked.report->wrong_count, 0);
+    assert_int_equal(walked.ledger.hole_count, 1);
+    assert_false(walked.ledger.is_complete);
+    end(&walked);
+    // not in a table that has archived nothing
+    walked = walk_table(ledgers, NULL, 3, true);
+    assert_int_equal(walked.report->wrong_count, 2);
+    assert_string_equal(walked.report->findings[0].kind, "gap");
+    end(&walked);
+    // nor where no commit is missing, nor backwards
+    const char *const gap[] = {ledgers[0], NUMBERED(2, "\"0\":[20,25]", "\"0\":[25,0]", 2)};
+    walked = walk_table(gap, NULL, 2, false);
+    assert_string_equal(walked.report->findings[0].kind, "gap");
+    end(&walked);
+    const char *const back[] = {ledgers[0], NUMBERED(2, "\"0\":[3,8]", "\"0\":[8,0]", 4)};
+    walked = walk_table(back, NULL, 2, false);
+    assert_string_equal(walked.report->findings[0].kind, "overlap");
+    end(&walked);
+}
+
+static void dead_letters_that_were_sent_again_are_counted(void **state)
+{
+    (void)state;
+#define REDRIVE(read_)                                                                             \
+    "{\"v\":1,\"batch\":" BATCH(                                                                   \
+        2) ",\"ranges\":{},\"offsets\":{\"0\":[15,0]},"                                            \
+           "\"rows\":{\"read\":0,\"inserted\":0,\"updated\":0,\"deleted\":0,\"duplicate\":0,"      \
+           "\"late_dropped\":0,\"dead\":0,\"filtered\":0,\"gap\":0},\"redriven\":{\"read\":" read_ \
+           ",\"inserted\":1,\"updated\":1,\"deleted\":0,\"duplicate\":0,\"late_dropped\":0,"       \
+           "\"dead\":1,"                                                                           \
+           "\"filtered\":0,\"gap\":0},\"digest\":{},\"number\":2}"
+    const char *const ledgers[] = {with_own, REDRIVE("3")};
+    struct walked walked = walk(ledgers, NULL, 2);
+    assert_int_equal(walked.report->wrong_count, 0);
+    assert_int_equal(walked.ledger.redriven, 2);
+    assert_int_equal(walked.ledger.commits[0].dead, 1);
+    end(&walked);
+    const char *const open[] = {with_own, REDRIVE("4")};
+    expect_finding(open, 2, "sums", "4 dead letters were sent again and 3 have an outcome");
+}
+
 static void commits_of_other_programs_are_counted(void **state)
 {
     (void)state;
@@ -279,6 +375,9 @@ int main(void)
         cmocka_unit_test(another_topic_is_found),
         cmocka_unit_test(a_rewrite_carries_the_newest_ledger_unchanged),
         cmocka_unit_test(a_rewrite_that_carries_something_else_is_found),
+        cmocka_unit_test(a_rewrite_empties_what_tells_of_one_commit),
+        cmocka_unit_test(commits_between_two_may_be_archived),
+        cmocka_unit_test(dead_letters_that_were_sent_again_are_counted),
         cmocka_unit_test(commits_of_other_programs_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
