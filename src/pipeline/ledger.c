@@ -227,6 +227,7 @@ enum mor_status mor_ledger_parse(const char *text, struct mor_ledger *ret_ledger
     copy_text(ledger.cluster_id, sizeof ledger.cluster_id, json_object_get(root, "cluster"));
     copy_text(ledger.topic_id, sizeof ledger.topic_id, json_object_get(root, "topic_id"));
     copy_text(ledger.batch_id, sizeof ledger.batch_id, json_object_get(root, "batch"));
+    copy_text(ledger.redrive_id, sizeof ledger.redrive_id, json_object_get(root, "redrive"));
     json_t *watermark = json_object_get(root, "watermark_ms");
     if (json_is_integer(watermark))
         ledger.watermark_ms = json_integer_value(watermark);
@@ -361,6 +362,8 @@ void mor_ledger_format(const struct mor_ledger *after, const struct mor_commit_f
     mor_buffer_append_u8(json, '}');
     mor_buffer_append_text(json, ",\"own\":[\"ranges\",\"rows\",\"late\",\"digest\"");
     mor_buffer_append_text(json, facts->redrive ? ",\"redriven\",\"refused\"]" : "]");
+    if (facts->redrive || *after->redrive_id != '\0')
+        append_quoted(json, "redrive", facts->redrive ? batch : after->redrive_id);
     append_idle(after, json);
     append_letters(after, json);
     if (after->dedup_salt != 0)

@@ -11,6 +11,7 @@
 //    again;
 //                                         ranges and rows are empty then; and of those
 //    "refused":["0:17"],                  the partitions and offsets that are dead again
+//    "redrive":"<uuid>",                  batch of the newest commit of that kind; carried forward
 //    "late":…,                            rows behind their partition's watermark, whatever became
 //                                         of them
 //    "digest":{"0":"<32 hex digits>"},    sum of 128-bit hashes of (offset, key, value), free of
@@ -79,7 +80,8 @@ struct mor_ledger {
     uint64_t dedup_salt; // 0 = none yet
     int64_t number;      // of the commit that was read, 0 before the first
     struct mor_kept_keys keys;
-    char batch_id[MOR_UUID_TEXT_SIZE]; // of the commit that was read, "" before the first
+    char batch_id[MOR_UUID_TEXT_SIZE];   // of the commit that was read, "" before the first
+    char redrive_id[MOR_UUID_TEXT_SIZE]; // of the newest commit of dead letters sent again, "" none
 };
 
 void mor_ledger_init(struct mor_ledger *ledger);

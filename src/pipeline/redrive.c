@@ -1,13 +1,14 @@
 // Dead letters through the pipeline again.
 //
-//   1. mark     "redrive", with the id of the batch that will take them
+//   1. mark     those that can be read now: "redrive", with the id of the batch that will take them
 //   2. commit   the batch on the table of rows; offsets stay where they are
 //   3. mark     "redriven"
 //
 // What stands at 1 without 3 after a crash was taken by a batch that is in the table or never will
-// be: the instance name of a redrive belongs to one process at a time, so the batch of a dead one
-// cannot land any more, and the history of the table tells.
-#include <jansson.h>
+// be: a table has one redrive at a time, whatever machine it runs on, so the batch of a dead one
+// cannot land any more. Whether it has landed the history of the table tells, and when its commit
+// was archived the ledger, which carries the id of the newest batch that landed forward: an older
+// one was marked before the newest began.
 #include <stdio.h>
 #include <time.h>
 
@@ -21,24 +22,24 @@
 #define IDLE_POLL_US  2000
 #define OFFER_POLL_US 1000
 
+// One writer of this name per table: two redrives would send the same letters.
+#define INSTANCE "redrive"
+
 struct coordinates {
     int64_t offset;
     int64_t partition;
 };
 
-// What the sink of the committer is told: which letters are dead again.
-struct refusals {
-    struct mor_letter_sink sink;
-    struct mor_map coordinates;
-};
-
 struct redrive {
+    struct mor_letter_sink refusals; // the committer's: told which letters are dead again
     const struct mor_redrive_options *options;
     struct mor_config config; // as the service's, under another name
-    char *instance;
     struct mor_pipeline pipeline;
     struct mor_letter_sink *letters; // the table of letters
-    struct refusals refusals;
+    struct mor_map refused;          // coordinates of what is dead again
+    const struct mor_batch *at_hand; // letters of the batch that is on its way
+    char batch_id[MOR_UUID_TEXT_SIZE];
+    bool is_marked; // those of them that can be read
     struct mor_redrive_report report;
 };
 
@@ -48,8 +49,33 @@ static struct coordinates coordinates_of(const struct mor_batch *letters, size_t
                                 mor_vector_i32(&letters->columns[LETTER_PARTITION], row)};
 }
 
-// ---- what is dead again -------------------------------------------------------------------------
+// ---- what is dead again, and what is not --------------------------------------------------------
 
+// The letters at hand that are not dead again, as rows of their own.
+static struct mor_batch *landing_of(const struct redrive *redrive)
+{
+    const struct mor_batch *letters = redrive->at_hand;
+    struct mor_batch *landing = mor_batch_new(letters->schema, NULL);
+    for (uint32_t row = 0; row < letters->row_count; row++) {
+        struct coordinates key = coordinates_of(letters, row);
+        if (mor_map_find(&redrive->refused, &key, sizeof key) == NULL)
+            mor_batch_append_rows(landing, letters, &row, 1);
+    }
+    return landing;
+}
+
+static enum mor_status mark_landing(struct redrive *redrive, const char *stage,
+                                    struct mor_error *err)
+{
+    struct mor_batch *landing = landing_of(redrive);
+    const struct mor_letter_rows rows = {landing, 0, landing->row_count};
+    enum mor_status status =
+        mor_letter_table_mark(redrive->letters, &rows, 1, stage, redrive->batch_id, err);
+    mor_batch_free(landing);
+    return status;
+}
+
+// Every attempt of the commit tells the same.
 static enum mor_status note_refusals(struct mor_letter_sink *sink,
                                      const struct mor_letter_rows *rows, size_t count,
                                      const struct mor_range *ranges, size_t range_count,
@@ -58,14 +84,21 @@ static enum mor_status note_refusals(struct mor_letter_sink *sink,
     (void)ranges;
     (void)range_count;
     (void)after;
-    (void)err;
-    struct refusals *refusals = (struct refusals *)sink;
+    struct redrive *redrive = (struct redrive *)sink;
+    if (redrive->is_marked)
+        return MOR_OK;
     for (size_t i = 0; i < count; i++)
         for (size_t row = rows[i].first; row < rows[i].first + rows[i].count; row++) {
             struct coordinates key = coordinates_of(rows[i].batch, row);
-            (void)mor_map_put(&refusals->coordinates, &key, sizeof key, NULL);
+            (void)mor_map_put(&redrive->refused, &key, sizeof key, NULL);
         }
-    return MOR_OK;
+    enum mor_status status = mark_landing(redrive, LETTER_REDRIVE, err);
+    if (status == MOR_OK)
+        status = mor_fault("redrive.marked", err);
+    redrive->is_marked = status == MOR_OK;
+    if (status != MOR_OK)
+        err->status = status = MOR_FATAL; // whoever started it tries again, not the committer
+    return status;
 }
 
 static void nothing_to_follow(struct mor_letter_sink *sink, const struct mor_ledger *after)
@@ -84,60 +117,38 @@ static const struct mor_letter_sink_ops refusal_ops = {note_refusals, nothing_to
 
 // ---- what a crash left --------------------------------------------------------------------------
 
-// The ledger of the commit that took the batch, NULL when there is none. The caller releases it.
-static enum mor_status find_in_history(struct redrive *redrive, const char *batch,
-                                       json_t **ret_ledger, struct mor_error *err)
+// Whether the commit that took the batch is in the table: it is in the history, or named by the
+// ledger of a later one.
+static enum mor_status has_landed(struct redrive *redrive, const char *batch, bool *ret_landed,
+                                  struct mor_error *err)
 {
     struct mor_arena arena;
     mor_arena_init(&arena, 0, NULL);
     struct mor_commit_info *commits;
     size_t count;
-    *ret_ledger = NULL;
+    *ret_landed = false;
     enum mor_status status =
         mor_table_history(redrive->pipeline.table, &arena, &commits, &count, err);
-    for (size_t i = 0; status == MOR_OK && i < count && *ret_ledger == NULL; i++)
-        for (size_t p = 0; p < commits[i].property_count && *ret_ledger == NULL; p++) {
+    for (size_t i = 0; status == MOR_OK && i < count && !*ret_landed; i++)
+        for (size_t p = 0; p < commits[i].property_count; p++) {
             const struct mor_property *property = &commits[i].properties[p];
-            if (strcmp(property->key, LEDGER_PROPERTY) == 0 && strstr(property->value, batch))
-                *ret_ledger = json_loads(property->value, 0, NULL);
+            *ret_landed |=
+                strcmp(property->key, LEDGER_PROPERTY) == 0 && strstr(property->value, batch);
         }
     mor_arena_done(&arena);
     return status;
-}
-
-static bool is_refused(json_t *refused, const struct mor_batch *marks, size_t row)
-{
-    struct coordinates at = coordinates_of(marks, row);
-    char text[64];
-    (void)snprintf(text, sizeof text, "%lld:%lld", (long long)at.partition, (long long)at.offset);
-    size_t i;
-    json_t *one;
-    json_array_foreach(refused, i, one)
-    {
-        if (strcmp(json_string_value(one) != NULL ? json_string_value(one) : "", text) == 0)
-            return true;
-    }
-    return false;
 }
 
 // Marks of one batch that are neither finished nor known to have failed.
 static enum mor_status settle_batch(struct redrive *redrive, const struct mor_batch *marks,
                                     const char *batch, struct mor_error *err)
 {
-    json_t *ledger;
-    MOR_TRY(find_in_history(redrive, batch, &ledger, err));
-    if (ledger == NULL)
+    bool landed;
+    MOR_TRY(has_landed(redrive, batch, &landed, err));
+    if (!landed)
         return MOR_OK; // its letters still wait
-    struct mor_batch *landed = mor_batch_new(marks->schema, NULL);
-    for (uint32_t row = 0; row < marks->row_count; row++)
-        if (!is_refused(json_object_get(ledger, "refused"), marks, row))
-            mor_batch_append_rows(landed, marks, &row, 1);
-    const struct mor_letter_rows rows = {landed, 0, landed->row_count};
-    enum mor_status status =
-        mor_letter_table_mark(redrive->letters, &rows, 1, LETTER_REDRIVEN, batch, err);
-    mor_batch_free(landed);
-    json_decref(ledger);
-    return status;
+    const struct mor_letter_rows rows = {marks, 0, marks->row_count};
+    return mor_letter_table_mark(redrive->letters, &rows, 1, LETTER_REDRIVEN, batch, err);
 }
 
 // Reads every mark "redrive" whose coordinates have no "redriven".
@@ -266,23 +277,11 @@ static enum mor_status take_in(struct redrive *redrive, const struct mor_batch *
     return wait_for_lanes(redrive, err);
 }
 
-// The letters that landed, as rows of their own.
-static struct mor_batch *landed_of(struct redrive *redrive, const struct mor_batch *letters)
-{
-    struct mor_batch *landed = mor_batch_new(letters->schema, NULL);
-    for (uint32_t row = 0; row < letters->row_count; row++) {
-        struct coordinates key = coordinates_of(letters, row);
-        if (mor_map_find(&redrive->refusals.coordinates, &key, sizeof key) == NULL)
-            mor_batch_append_rows(landed, letters, &row, 1);
-    }
-    return landed;
-}
-
 static enum mor_status commit_letters(struct redrive *redrive, const struct mor_uuid *batch_id,
                                       struct mor_error *err)
 {
     struct mor_committer committer = mor_pipeline_committer(&redrive->pipeline);
-    committer.letters = &redrive->refusals.sink;
+    committer.letters = &redrive->refusals;
     committer.redrive = batch_id;
     struct mor_commit_report report;
     MOR_TRY(mor_committer_run(&committer, MOR_COMMIT_RECORDS, &report, err));
@@ -295,27 +294,24 @@ static enum mor_status redrive_batch(struct redrive *redrive, const struct mor_b
                                      struct mor_error *err)
 {
     struct mor_uuid batch_id = mor_uuid_v7();
-    char id[MOR_UUID_TEXT_SIZE];
-    mor_uuid_format(&batch_id, id);
-    const struct mor_letter_rows all = {letters, 0, letters->row_count};
-    MOR_TRY(mor_letter_table_mark(redrive->letters, &all, 1, LETTER_REDRIVE, id, err));
-    MOR_TRY(mor_fault("redrive.marked", err));
+    mor_uuid_format(&batch_id, redrive->batch_id);
+    redrive->at_hand = letters;
+    redrive->is_marked = false;
     struct mor_arena arena;
     mor_arena_init(&arena, 0, NULL);
+    size_t refused_before = redrive->refused.count;
     enum mor_status status = take_in(redrive, letters, &arena, err);
     if (status == MOR_OK)
         status = commit_letters(redrive, &batch_id, err);
     mor_arena_done(&arena);
     MOR_TRY(status);
     MOR_TRY(mor_fault("redrive.committed", err));
-    struct mor_batch *landed = landed_of(redrive, letters);
-    const struct mor_letter_rows rows = {landed, 0, landed->row_count};
-    status = mor_letter_table_mark(redrive->letters, &rows, 1, LETTER_REDRIVEN, id, err);
+    MOR_TRY(mark_landing(redrive, LETTER_REDRIVEN, err));
+    int64_t dead = (int64_t)(redrive->refused.count - refused_before);
     redrive->report.letters += (int64_t)letters->row_count;
-    redrive->report.landed += (int64_t)landed->row_count;
-    redrive->report.dead_again += (int64_t)(letters->row_count - landed->row_count);
-    mor_batch_free(landed);
-    return status;
+    redrive->report.landed += (int64_t)letters->row_count - dead;
+    redrive->report.dead_again += dead;
+    return MOR_OK;
 }
 
 // ---- all of them --------------------------------------------------------------------------------
@@ -340,7 +336,7 @@ static enum mor_status read_letters(struct redrive *redrive, struct mor_batch **
             end = left-- <= 0 || letters->row_count == LETTERS_MAX ||
                   mor_batch_bytes(letters) > BYTES_MAX;
             struct coordinates key = coordinates_of(rows, row);
-            if (!end && mor_map_find(&redrive->refusals.coordinates, &key, sizeof key) == NULL)
+            if (!end && mor_map_find(&redrive->refused, &key, sizeof key) == NULL)
                 mor_batch_append_rows(letters, rows, &row, 1);
         }
     }
@@ -391,9 +387,8 @@ static enum mor_status count_letters(struct redrive *redrive, struct mor_error *
 static void set_up(struct redrive *redrive, const struct mor_redrive_options *options)
 {
     *redrive = (struct redrive){.options = options, .config = *options->config};
-    redrive->instance = mor_asprintf("%s-redrive", options->config->instance);
-    redrive->config.instance = redrive->instance;
-    redrive->refusals.sink.ops = &refusal_ops;
+    redrive->config.instance = INSTANCE;
+    redrive->refusals.ops = &refusal_ops;
     struct mor_pipeline *pipeline = &redrive->pipeline;
     pipeline->config = &redrive->config;
     pipeline->topic = options->topic;
@@ -412,8 +407,7 @@ static void tear_down(struct redrive *redrive)
     mor_pipeline_close_all(&redrive->pipeline);
     mor_gate_done(&redrive->pipeline.gate);
     pthread_mutex_destroy(&redrive->pipeline.mutex);
-    mor_map_done(&redrive->refusals.coordinates);
-    free(redrive->instance);
+    mor_map_done(&redrive->refused);
 }
 
 enum mor_status mor_redrive(const struct mor_redrive_options *options,

@@ -9,6 +9,7 @@
 #include "moraine/base/clock.h"
 #include "moraine/base/fault.h"
 #include "moraine/base/log.h"
+#include "moraine/maintain.h"
 #include "moraine/merge.h"
 #include "moraine/pipeline.h"
 #include "moraine/pipeline/dead_letters.h"
@@ -512,6 +513,60 @@ static void late_records_come_out_right_when_instances_share_the_table(void **st
     tear_down(&first);
 }
 
+// Standard error goes to a file until end_listening.
+static int listen_to_log(const struct rig *rig)
+{
+    MOR_AUTO_FREE char *path = mor_asprintf("%s/log", rig->folder);
+    int terminal = dup(STDERR_FILENO);
+    assert_true(terminal >= 0);
+    assert_non_null(freopen(path, "we", stderr));
+    mor_log_configure(MOR_LOG_DEBUG, MOR_LOG_LOGFMT);
+    return terminal;
+}
+
+// Returns how many lines there were with both texts.
+static int end_listening(const struct rig *rig, int terminal, const char *first, const char *second)
+{
+    MOR_AUTO_FREE char *path = mor_asprintf("%s/log", rig->folder);
+    mor_log_configure(MOR_LOG_OFF, MOR_LOG_LOGFMT);
+    assert_true(dup2(terminal, STDERR_FILENO) >= 0);
+    close(terminal);
+    FILE *log = fopen(path, "re");
+    assert_non_null(log);
+    char line[1024];
+    int count = 0;
+    while (fgets(line, sizeof line, log) != NULL)
+        count += strstr(line, first) != NULL && strstr(line, second) != NULL;
+    (void)fclose(log);
+    return count;
+}
+
+static void every_duplicate_is_explained_in_the_debug_log(void **state)
+{
+    (void)state;
+    struct rig rig;
+    set_up(&rig, "");
+    rig.topic_options = "dedup: {by: [op], window: 1h}\n";
+    write_config(&rig, ", key_index: off");
+    int terminal = listen_to_log(&rig);
+    for (int64_t id = 0; id < 60; id++)
+        produce_event(&rig, 0, 1, id % 30); // one chunk: the second half is in flight
+    start(&rig);
+    flush(&rig);
+    wait_for(&rig, 60);
+    stop(&rig);
+    assert_int_equal(end_listening(&rig, terminal, "event=duplicate ", "found=in_flight"), 30);
+    terminal = listen_to_log(&rig);
+    start(&rig);
+    for (int64_t id = 0; id < 30; id++)
+        produce_event(&rig, 0, 1, id);
+    flush(&rig);
+    wait_for(&rig, 30);
+    stop(&rig);
+    assert_int_equal(end_listening(&rig, terminal, "event=duplicate ", "found=state"), 30);
+    tear_down(&rig);
+}
+
 static void an_event_counts_once_over_restarts_and_without_its_state(void **state)
 {
     (void)state;
@@ -693,65 +748,124 @@ static void dead_letters_go_to_a_topic(void **state)
     tear_down(&rig);
 }
 
+// A table of letters, an ordering column that letter 2 lacks, and a letter 3 that nobody can read.
+static void put_letters(struct rig *rig, const char *dedup)
+{
+    MOR_AUTO_FREE char *options = mor_asprintf(
+        "dead_letter: {location: \"file://%s/letters\"}\nmessage_key: {format: json}\n%s",
+        rig->folder, dedup);
+    rig->topic_options = options;
+    write_config(rig, "");
+    rig->topic_options = NULL;
+    start(rig);
+    produce_event(rig, 1, 1, 1);
+    produce(rig, 2, "{\"id\":2,\"op\":\"x\"}"); // no version: dead for want of an ordering value
+    produce(rig, 3, "{");
+    flush(rig);
+    wait_for(rig, 3);
+    assert_int_equal(rig->status->dead, 2);
+    stop(rig);
+    // the version is not needed any more
+    MOR_AUTO_FREE char *mend = mor_asprintf("sed -i '/^ordering/d' '%s/topic.yaml'", rig->folder);
+    assert_int_equal(system(mend), 0); // NOLINT(cert-env33-c)
+}
+
+static enum mor_status redrive_with(struct rig *rig, const char *failpoints, bool dry_run,
+                                    struct mor_redrive_report *report, struct mor_error *ret_err)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_config_report notes = {0};
+    MOR_AUTO_FREE char *path = mor_asprintf("%s/moraine.yaml", rig->folder);
+    assert_ok(mor_config_load(path, &rig->config, &notes));
+    mor_config_report_done(&notes);
+    struct mor_redrive_options options = {.config = rig->config,
+                                          .topic = &rig->config->topics[0],
+                                          .limit = -1,
+                                          .dry_run = dry_run,
+                                          .budget = &rig->budget,
+                                          .budget_share_bytes = 64u << 20};
+    if (failpoints != NULL) {
+        assert_int_equal(setenv("MORAINE_FAILPOINTS", failpoints, 1), 0);
+        assert_ok(mor_fault_init(&err));
+        assert_int_equal(unsetenv("MORAINE_FAILPOINTS"), 0);
+    }
+    enum mor_status status = mor_redrive(&options, report, ret_err);
+    mor_config_free(rig->config);
+    rig->config = NULL;
+    return status;
+}
+
 static void redriven_letters_land_once(void **state)
 {
     (void)state;
     struct rig rig;
-    set_up(&rig, "");
-    MOR_AUTO_FREE char *letters = mor_asprintf("%s/letters", rig.folder);
-    MOR_AUTO_FREE char *options =
-        mor_asprintf("dead_letter: {location: \"file://%s\"}\nmessage_key: {format: json}\n"
-                     "dedup: {by: [op], window: 1h}\n",
-                     letters);
-    rig.topic_options = options;
-    write_config(&rig, "");
-    start(&rig);
-    produce_event(&rig, 1, 1, 1);
-    produce(&rig, 2, "{\"id\":2,\"op\":\"x\"}"); // no version: dead for want of an ordering value
-    produce(&rig, 3, "{");
-    flush(&rig);
-    wait_for(&rig, 3);
-    assert_int_equal(rig.status->dead, 2);
-    stop(&rig);
-    // the version is not needed any more
-    MOR_AUTO_FREE char *topic = mor_asprintf("%s/topic.yaml", rig.folder);
-    MOR_AUTO_FREE char *mend = mor_asprintf("sed -i '/^ordering/d' '%s'", topic);
-    assert_int_equal(system(mend), 0); // NOLINT(cert-env33-c)
-    struct mor_error err = MOR_ERROR_INIT;
-    struct mor_config_report notes = {0};
-    MOR_AUTO_FREE char *path = mor_asprintf("%s/moraine.yaml", rig.folder);
-    assert_ok(mor_config_load(path, &rig.config, &notes));
-    mor_config_report_done(&notes);
-    struct mor_redrive_options redrive = {.config = rig.config,
-                                          .topic = &rig.config->topics[0],
-                                          .limit = -1,
-                                          .budget = &rig.budget,
-                                          .budget_share_bytes = 64u << 20};
     struct mor_redrive_report report;
-    redrive.dry_run = true;
-    assert_ok(mor_redrive(&redrive, &report, &err));
+    struct mor_error err = MOR_ERROR_INIT;
+    set_up(&rig, "");
+    put_letters(&rig, "dedup: {by: [op], window: 1h}\n");
+    assert_ok(redrive_with(&rig, NULL, true, &report, &err));
     assert_int_equal(report.letters, 2);
-    redrive.dry_run = false;
     // dies before the commit, and then after it: the next one finds out what landed
-    assert_int_equal(
-        setenv("MORAINE_FAILPOINTS", "redrive.marked=error@1;redrive.committed=error@1", 1), 0);
-    assert_ok(mor_fault_init(&err));
-    assert_int_not_equal(mor_redrive(&redrive, &report, &err), MOR_OK);
+    assert_int_not_equal(redrive_with(&rig, "redrive.marked=error@1", false, &report, &err),
+                         MOR_OK);
     assert_non_null(strstr(err.message, "redrive.marked"));
     err = MOR_ERROR_INIT;
-    assert_int_not_equal(mor_redrive(&redrive, &report, &err), MOR_OK);
+    assert_int_not_equal(redrive_with(&rig, "redrive.committed=error@1", false, &report, &err),
+                         MOR_OK);
     assert_non_null(strstr(err.message, "redrive.committed"));
     err = MOR_ERROR_INIT;
-    assert_int_equal(unsetenv("MORAINE_FAILPOINTS"), 0);
-    assert_ok(mor_redrive(&redrive, &report, &err)); // one has landed, one is still there
+    assert_ok(redrive_with(&rig, NULL, false, &report, &err)); // one has landed, one still waits
     assert_int_equal(report.letters, 1);
     assert_int_equal(report.dead_again, 1);
-    mor_config_free(rig.config);
     int64_t versions[4];
     scan(&rig, versions, 4);
     assert_int_equal(versions[1], 1);
     assert_int_equal(versions[2], 0); // null, read as zero
     assert_int_equal(versions[3], -1);
+    tear_down(&rig);
+}
+
+// Merges everything and archives every commit that no file needs any more.
+static void forget_history(const struct rig *rig)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_table *table;
+    struct mor_compact_report report;
+    struct mor_expiry expiry;
+    struct mor_arena arena;
+    const struct mor_retention retention = {.min_snapshots = 1, .orphan_age_ms = 86400000};
+    mor_arena_init(&arena, 0, NULL);
+    assert_ok(mor_table_open_rewrite(rig->table, "test.forget", NULL, &table, &err));
+    assert_ok(mor_compact(table, &(struct mor_compact_options){.everything = true}, &report, &err));
+    assert_ok(mor_table_expire(table, &retention, false, &arena, &expiry, &err));
+    assert_true(expiry.version_count > 1);
+    mor_table_free(table);
+    mor_arena_done(&arena);
+}
+
+static void a_redrive_whose_commit_was_archived_is_not_sent_again(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct mor_redrive_report report;
+    struct mor_error err = MOR_ERROR_INIT;
+    set_up(&rig, "");
+    put_letters(&rig, "");
+    assert_int_not_equal(redrive_with(&rig, "redrive.committed=error@1", false, &report, &err),
+                         MOR_OK);
+    assert_non_null(strstr(err.message, "redrive.committed"));
+    err = MOR_ERROR_INIT;
+    // the table goes on meanwhile, and forgets the commit that took the letters
+    start(&rig);
+    produce_event(&rig, 1, 2, 2);
+    produce_event(&rig, 2, 2, 2);
+    flush(&rig);
+    wait_for(&rig, 2);
+    stop(&rig);
+    forget_history(&rig);
+    assert_ok(redrive_with(&rig, NULL, false, &report, &err));
+    assert_int_equal(report.letters, 1); // the one that nobody can read
+    assert_int_equal(report.landed, 0);
     tear_down(&rig);
 }
 
@@ -989,11 +1103,13 @@ int main(void)
         cmocka_unit_test(instances_share_a_topic_and_a_table),
         cmocka_unit_test(late_records_and_moving_keys_come_out_right_whatever_becomes_of_the_state),
         cmocka_unit_test(late_records_come_out_right_when_instances_share_the_table),
+        cmocka_unit_test(every_duplicate_is_explained_in_the_debug_log),
         cmocka_unit_test(an_event_counts_once_over_restarts_and_without_its_state),
         cmocka_unit_test(the_offsets_follow_a_table_that_was_rolled_back),
         cmocka_unit_test(dead_letters_land_in_their_table_once),
         cmocka_unit_test(dead_letters_go_to_a_topic),
         cmocka_unit_test(redriven_letters_land_once),
+        cmocka_unit_test(a_redrive_whose_commit_was_archived_is_not_sent_again),
         cmocka_unit_test(changed_properties_stop_the_topic_with_words),
         cmocka_unit_test(a_paused_topic_takes_in_nothing_until_it_is_resumed),
         cmocka_unit_test(what_a_status_page_shows_is_told),
