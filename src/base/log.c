@@ -149,7 +149,7 @@ void mor_log_write(enum mor_log_level level, const char *event, const struct mor
         append_field(&line, json, fields[i].name, fields[i].text, fields[i].number);
     MOR_LOCKED(&log_mutex);
     int64_t suppressed = 0;
-    if (!admit(event, &suppressed))
+    if (level > MOR_LOG_DEBUG && !admit(event, &suppressed))
         return;
     if (suppressed > 0)
         append_field(&line, json, "suppressed", NULL, suppressed);

@@ -29,7 +29,8 @@ static inline struct mor_log_field mor_log_text(const char *name, const char *te
     ((struct mor_log_field){.name = (name_), .number = (int64_t)(number_)})
 
 // Writes `event` with its fields when `level` is enabled. Any thread; one write(2) per line. Lines
-// of one event beyond 20 in a second are counted and reported once ("suppressed").
+// of one event beyond 20 in a second are counted and reported once ("suppressed"), but at DEBUG:
+// whoever asks for that wants each.
 #define MOR_LOG(level_, event_, ...)                                                               \
     do {                                                                                           \
         if (mor_log_enabled(MOR_LOG_##level_)) {                                                   \
