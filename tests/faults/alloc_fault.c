@@ -203,9 +203,11 @@ void alloc_fault_sweep(const struct alloc_work *work)
         print_message("skipped: the sanitizer has its own allocator\n");
         skip();
     }
-    const char *wish = getenv("MORAINE_FAULTS");
-    bool all = wish != NULL && strcmp(wish, "all") == 0;
+    const char *wish = getenv("MORAINE_FAULTS"), *dash = wish != NULL ? strchr(wish, '-') : NULL;
+    bool all = dash != NULL || (wish != NULL && strcmp(wish, "all") == 0);
     size_t only = wish != NULL && !all ? strtoul(wish, NULL, 10) : 0;
+    size_t first = dash != NULL ? strtoul(wish, NULL, 10) : only;
+    size_t last = dash != NULL ? strtoul(dash + 1, NULL, 10) : SIZE_MAX;
     report = mmap(NULL, sizeof *report, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     assert_true(report != MAP_FAILED);
     // what libraries keep for ever is there before anything is counted
@@ -220,7 +222,8 @@ void alloc_fault_sweep(const struct alloc_work *work)
     long leaked_anyway = report->live_delta;
     assert_true(total > 0);
     size_t step = all || total <= TRIES ? 1 : total / TRIES;
-    for (size_t at = only > 0 ? only : 1; at <= total; at += only > 0 ? total : step) {
+    for (size_t at = first > 0 ? first : 1; at <= total && at <= last;
+         at += only > 0 ? total : step) {
         for (int rest = 0; rest < 2; rest++) {
             if (!all && only == 0 && (tried & 1) != (size_t)rest && total > TRIES)
                 continue; // in turns

@@ -4,8 +4,9 @@
 // back all memory; the process ends with the words of base/memory.c. Nothing else may: no signal,
 // no hang, no error that blames the data.
 //
-// MORAINE_FAULTS=all tries every allocation, MORAINE_FAULTS=<n> the n-th only and raises SIGUSR1
-// there (for a debugger); otherwise some are tried, spread over all.
+// MORAINE_FAULTS=all tries every allocation, MORAINE_FAULTS=<n>-<m> those from the n-th to the
+// m-th, MORAINE_FAULTS=<n> the n-th only and raises SIGUSR1 there (for a debugger); otherwise some
+// are tried, spread over all.
 #ifndef MORAINE_TESTS_ALLOC_FAULT_H
 #define MORAINE_TESTS_ALLOC_FAULT_H
 
