@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 
+import clerk
 import faults
 import fleet
 import oracle
@@ -38,6 +39,7 @@ RATES = {"orders": 500, "readings": 300}  # records per second
 DISK_BYTES = 256 << 20
 KILLS_OF_A_ROUND = 50
 CATCH_UP_SECONDS = 120
+CROWD, CROWDED_MEMORY = 200_000, "64MiB"  # more event ids than local state has tables for: filters take over
 UPKEEP = {"compaction": {"max_delta_files": 3}, "retention": {"age": "1m", "min_snapshots": 2}}  # much to do
 PATIENCE_STARTS = 6  # so many starts in a row may end by themselves
 # faults that do not delay the start on purpose
@@ -62,7 +64,11 @@ class Campaign:
         (port,) = rig.free_ports(1)
         self.broker = Broker(scenario, proxied=port, group_min_session_timeout_ms=1000)
         self.proxy = Proxy(port, self.broker.proxied_port)
-        self.deck = faults.Deck()
+        names = faults.failpoint_names()
+        self.deck = faults.Deck([name for name in names if not name.startswith(faults.ELSEWHERE)])
+        self.upkeep_deck = faults.Deck(faults.failpoint_names(faults.UPKEEP), clerk.PASSINGS)
+        self.rollback_deck = faults.Deck(faults.failpoint_names(faults.ROLLBACK))
+        self.clerk = clerk.Clerk(self)
         self.kills = 0
         self.done = collections.Counter()  # fault -> times
         self.events = collections.Counter()  # what the instances said
@@ -160,13 +166,19 @@ class Campaign:
         dice = random.Random(f"{seed} round")
         self.dedup, busy_upkeep = dice.random() < 0.6, dice.random() < 0.5
         self.upkeep = UPKEEP if busy_upkeep else {}
+        self.letters = dice.choice(["file", "table", "table", "topic"])
+        self.crowded = self.dedup and dice.random() < 0.3
         self.new_lake(number)
         self.instances, self.alarmed, self.recent = [], set(), []
         self.world_fault, self.disturbances, self.in_a_row = None, [], 0
         self.topics = [
-            fleet.Topic(self, f"{name}-{number}", make(PARTITIONS, seed, self.dedup, settings.late_after_delete),
-                        version, self.lake, PARTITIONS)
-            for name, make in (("orders", workload.KeyedLog), ("readings", workload.AppendLog))]
+            fleet.Topic(self, f"{name}-{number}", log, version, self.lake, PARTITIONS)
+            for name, log in (
+                ("orders", workload.KeyedLog(PARTITIONS, seed, self.dedup, settings.late_after_delete)),
+                ("readings", workload.AppendLog(PARTITIONS, seed, self.dedup, settings.late_after_delete,
+                                                self.letters == "table")))]
+        if self.crowded:
+            self.topics[1].send(CROWD)
         static = dice.random() < 0.5
         self.kind = f"{'static' if static else 'dynamic'} membership, {count} instance{'s' if count > 1 else ''}"
         states = self.lake if dice.random() < 0.5 else self.scenario.folder  # may be full with the tables
@@ -177,14 +189,26 @@ class Campaign:
             if static:
                 kafka["group.instance.id"] = name
             state = states / f"state-{name}"
-            self.instances.append(fleet.Instance(self.scenario, name, self.topics, state, kafka=kafka))
+            self.instances.append(fleet.Instance(self.scenario, name, self.topics, state, kafka=kafka,
+                                                 memory=CROWDED_MEMORY if self.crowded else "128MiB"))
         # a power cut takes all instances at once, so it needs a round with one
         self.journal = self.scenario.folder / f"journal-{number}" if count == 1 and dice.random() < 0.5 else None
-        self.deck.new_round(dice)
+        for deck in (self.deck, self.upkeep_deck, self.rollback_deck):
+            deck.new_round(dice)
+        if self.crowded:
+            self.deck.pile += ["state.claimed"] * 2
+        self.clerk.prepare(number, dice, {"bootstrap.servers": self.broker.address})
 
     def life(self, instance, seed, stop_at):
         dice = random.Random(f"{seed} {instance.name[0]}")
-        possible = [f for f in faults.INSTANCE_FAULTS if self.journal or f[1] is not faults.cut_power]
+        impossible = set()
+        if not self.journal:
+            impossible.add(faults.cut_power)
+        if not self.upkeep:
+            impossible.add(faults.kill_in_upkeep)
+        if len(self.instances) > 1:  # an older version of the program does not share a table
+            impossible.add(faults.kill_in_rollback)
+        possible = [f for f in faults.INSTANCE_FAULTS if f[1] not in impossible]
         weights, chosen = zip(*([f for f in possible if f[1].__name__ == self.settings.fault] or possible))
         yield from faults.kill_at_failpoint(self, instance, dice)
         while self.kills < stop_at and not self.out_of_time() and not self.gives_up():
@@ -213,7 +237,7 @@ class Campaign:
     def out_of_time(self):
         return time.monotonic() > self.deadline
 
-    def loop(self, actors, weather, finished):
+    def loop(self, actors, surroundings, finished):
         """Resumes everything every few milliseconds until `finished`."""
         started, sent = time.monotonic(), collections.Counter()
         while not finished(actors):
@@ -224,7 +248,8 @@ class Campaign:
                     topic.send(due)
                     sent[topic.name] += due
                 topic.timeline.poll()
-            next(weather)
+            for actor in surroundings:
+                next(actor)
             actors[:] = [actor for actor in actors if next(actor, "ended") != "ended"]
             time.sleep(0.005)
 
@@ -252,6 +277,7 @@ class Campaign:
             complaints = instance.said()[1]
             if complaints:
                 raise Failure(f"{instance.name}: {complaints[-1]}")
+        self.clerk.finish()
 
     def round(self, number, kills, format_name, count):
         seed = self.settings.seed + number
@@ -261,10 +287,13 @@ class Campaign:
         self.prepare(number, seed, FORMATS[format_name], count)
         say(f"round {number}: {format_name}, {self.kind}, seed {seed}, "
             f"{'with' if self.dedup else 'without'} deduplication"
-            f"{', much upkeep' if self.upkeep else ''}{', power cuts' if self.journal else ''}")
-        weather = self.weather(seed)
+            f"{', much upkeep' if self.upkeep else ''}{', power cuts' if self.journal else ''}"
+            f"{', a crowd' if self.crowded else ''}, dead letters in a {self.letters}")
+        weather, clerk = self.weather(seed), self.clerk.life(seed)
         actors = [self.life(instance, seed, self.kills + kills) for instance in self.instances]
-        self.loop(actors, weather, lambda left: not left)
+        self.loop(actors, [weather, clerk], lambda left: not left)
+        clerk.close()
+        self.clerk.close()
         while self.world_fault:  # the world is made whole again
             next(weather)
             time.sleep(0.005)
@@ -284,7 +313,7 @@ class Campaign:
     def check(self, number):
         failures = len(self.failures)
         for topic in self.topics:
-            verdict, model = oracle.check_now(self.scenario, topic, self.instances)
+            verdict, model = oracle.check_now(self.scenario, self.broker, topic, self.instances, self.clerk.service.config)
             say(f"  {topic.name}: {len(topic.log.log)} records, {model.num_rows} rows, "
                 f"{sum(len(r) for r in topic.timeline.taken.values())} ranges: "
                 f"{'good' if verdict.good else f'lost {verdict.lost}, doubled {verdict.doubled}'}")
@@ -322,8 +351,9 @@ class Campaign:
         for event, count in sorted(self.events.items()):
             print(f"  {count:6} {event}")
         print("failpoints: times the process was killed or stopped there, of tries")
-        for name in self.deck.names:
-            print(f"  {self.deck.hits[name]:6} of {self.deck.tries[name]:4} {name}")
+        decks = [self.deck, self.upkeep_deck, self.rollback_deck, self.clerk.shared, *self.clerk.decks.values()]
+        for name in faults.failpoint_names():
+            print(f"  {sum(deck.hits[name] for deck in decks):6} of {sum(deck.tries[name] for deck in decks):4} {name}")
         print("recovery, start of the process to its next commit:")
         for kind, seconds in sorted(self.recoveries.items()):
             print(f"  {len(seconds):6} measured, p50 {percentile(seconds, 0.5):.2f} s, "

@@ -6,8 +6,12 @@ one is a recovery. Faults of the world leave it whole.
 """
 
 import collections
+import contextlib
+import datetime
 import pathlib
+import random
 import re
+import shutil
 import signal
 import threading
 import time
@@ -22,20 +26,25 @@ FEW, MANY = [1, 1, 2, 3, 4, 6], [1, 2, 3, 5, 8, 13, 21, 34]
 OFTEN_PASSED = ("storage.", "lane.", "source.", "state.")
 
 
-def failpoint_names():
+UPKEEP = ("maintain.", "hudi.rewrite_", "hudi.archive_", "hudi.clean_")  # passed when a maintainer is told to work
+ROLLBACK = ("hudi.rollback_",)  # passed when something is left to be rolled back
+ELSEWHERE = (*UPKEEP, *ROLLBACK, "redrive.")  # never passed by an instance that only takes records in
+
+
+def failpoint_names(prefixes=("",)):
     """Every failpoint in the program's sources, so that a new one is tried without being listed here."""
     found = set()
     for path in sorted(SOURCES.rglob("*.c")):
         found.update(re.findall(r'\bmor_fault\("([^"]+)"', path.read_text()))
-    return sorted(found)
+    return sorted(name for name in found if name.startswith(tuple(prefixes)))
 
 
 class Deck:
     """Deals failpoints with the passing that acts, in a shuffled order. What was not passed so often is dealt with a
     smaller number; what is not passed at all is given up for the round, sooner when no round ever passed it."""
 
-    def __init__(self):
-        self.names = failpoint_names()
+    def __init__(self, names, passings=None):
+        self.names, self.passings = names, passings
         self.hits, self.tries = collections.Counter(), collections.Counter()
         self.limit = {}
         self.pile, self.misses = [], collections.Counter()
@@ -51,7 +60,7 @@ class Deck:
             self.pile = [name for name in self.names if self.misses[name] < 2]
             dice.shuffle(self.pile)
         name = self.pile.pop()
-        choices = MANY if name.startswith(OFTEN_PASSED) else FEW
+        choices = self.passings or (MANY if name.startswith(OFTEN_PASSED) else FEW)
         nth = min(dice.choice(choices), self.limit.get(name, 99))
         return name, nth
 
@@ -100,6 +109,61 @@ def kill_at_failpoint(campaign, instance, dice):
         campaign.end(instance, "SIGKILL at a random moment")
     else:
         campaign.end(instance, "SIGKILL at a failpoint", f"{name}=kill@{nth}")
+
+
+def kill_in_upkeep(campaign, instance, dice):
+    """The instance's own maintainers are told to merge and clean as soon as it has committed."""
+    name, nth = campaign.upkeep_deck.deal(dice)
+    campaign.start(instance, MORAINE_FAILPOINTS=f"{name}=kill@{nth}")
+    yield from until_commits(instance, 2)
+    for topic in campaign.topics:
+        instance.post(f"/topics/{topic.name}/compact")
+    yield from wait(3, lambda: not instance.alive)
+    campaign.upkeep_deck.note(name, nth, not instance.alive)
+    if instance.alive:
+        campaign.end(instance, "SIGKILL at a random moment")
+    else:
+        campaign.end(instance, "SIGKILL at a failpoint of its maintainer", f"{name}=kill@{nth}")
+
+
+def leave_failed_commit(table, layout):
+    """What a commit leaves that died before 1.0 staged its files: a pending instant and files in their places that no
+    reader may count, here copies of base files that count."""
+    timeline = table / ".hoodie" / ("timeline" if layout == 2 else "")
+    bases = sorted(table.rglob("*.parquet"), key=lambda path: path.name)
+    bases = [path for path in bases if ".hoodie" not in path.parts]
+    if not bases:
+        return False
+    newest = max(path.name[:17] for path in timeline.iterdir() if path.name[:17].isdigit())
+    instant = max(datetime.datetime.now(datetime.UTC), as_time(newest) + datetime.timedelta(milliseconds=1))
+    text = instant.strftime("%Y%m%d%H%M%S") + f"{instant.microsecond // 1000:03d}"
+    (timeline / f"{text}.deltacommit.requested").touch()
+    (timeline / f"{text}.deltacommit.inflight").write_text('{"extraMetadata": {"moraine.instance": "older"}}')
+    for number, base in enumerate(bases[:2]):
+        copy = base.parent / f"0000000{number}-0000-0000-0000-{text[:12]}-0_0-{text[:8]}-{text[8:]}_{text}.parquet"
+        shutil.copyfile(base, copy)
+    return True
+
+
+def as_time(instant):
+    return datetime.datetime.strptime(instant[:14] + instant[14:17] + "000", "%Y%m%d%H%M%S%f").replace(tzinfo=datetime.UTC)
+
+
+def kill_in_rollback(campaign, instance, dice):
+    """An older version of the program left a failed commit, and the rollback of it is killed."""
+    name, nth = campaign.rollback_deck.deal(dice)[0], 1
+    with contextlib.suppress(OSError):  # a full disk: half of it is left
+        for topic in campaign.topics:
+            if topic.timeline.ledgers:
+                leave_failed_commit(topic.table, 2 if topic.version > 6 else 1)
+    campaign.start(instance, MORAINE_FAILPOINTS=f"{name}=kill@{nth}")
+    yield from until_commits(instance, 1)
+    yield from wait(0.5, lambda: not instance.alive)
+    campaign.rollback_deck.note(name, nth, not instance.alive)
+    if instance.alive:
+        campaign.end(instance, "SIGKILL at a random moment")
+    else:
+        campaign.end(instance, "SIGKILL at a failpoint of a rollback", f"{name}=kill@{nth}")
 
 
 def error_at_failpoint(campaign, instance, dice):
@@ -199,7 +263,8 @@ def fail_disk(campaign, instance, dice):
 
 
 INSTANCE_FAULTS = [(45, kill_at_failpoint), (18, kill_at_random), (7, error_at_failpoint), (5, delay_at_failpoint),
-                   (5, stop_at_failpoint), (4, stop_at_random), (3, delete_state), (2, terminate), (11, fail_disk), (10, cut_power)]
+                   (5, stop_at_failpoint), (4, stop_at_random), (3, delete_state), (2, terminate), (11, fail_disk), (10, cut_power),
+                   (8, kill_in_upkeep), (8, kill_in_rollback)]
 
 
 # ---- faults of the world --------------------------------------------------------------------------

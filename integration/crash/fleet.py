@@ -1,11 +1,14 @@
 """The instances under test, what they commit as seen from outside, and how long they take to come back."""
 
+import contextlib
+import http.client
 import json
 import pathlib
 import re
 import shutil
 import signal
 import time
+import urllib.request
 
 import hudi_timeline
 import rig
@@ -13,7 +16,17 @@ from rig import Failure
 from service import Service
 
 MESSAGE = re.compile(r'event=(?P<event>\w+)|iofault: (?P<fault>\w+)')
+TOKEN = "crash"
 COUNTED = {"fenced", "topic_failed", "commit_retry", "open_retry"}
+
+
+def is_stopped(pid):
+    """Whether a failpoint has stopped the process (SIGSTOP)."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return text.rpartition(")")[2].split()[0] == "T"
 
 
 class Timeline:
@@ -42,7 +55,7 @@ class Timeline:
                     self.seen.add(path.name)
                     try:
                         self.take(hudi_timeline.read_commit(path))
-                    except ValueError as error:
+                    except (FileNotFoundError, ValueError) as error:
                         self.unreadable.append(f"{path.name}: {error}")
 
     def take(self, metadata):
@@ -65,9 +78,10 @@ class Instance:
     """One service, started and killed many times, with its own log position and numbers."""
 
     def __init__(self, scenario, name, topics, state, **settings):
-        self.service = Service(scenario, name=name, memory="128MiB", lanes=2, **settings)
+        self.service = Service(scenario, name=name, lanes=2, **settings)
         state.mkdir()
         self.service.settings["state_dir"] = str(state)
+        self.service.settings["http"]["token"] = TOKEN
         for topic in topics:
             topic.configure(self.service)
         self.name = name
@@ -104,12 +118,13 @@ class Instance:
         return child.wait() == -signal.SIGKILL
 
     def is_stopped(self):
-        """Whether a failpoint has stopped the process (SIGSTOP)."""
-        try:
-            text = pathlib.Path(f"/proc/{self.service.process.child.pid}/stat").read_text()
-        except OSError:
-            return False
-        return text.rpartition(")")[2].split()[0] == "T"
+        return is_stopped(self.service.process.child.pid)
+
+    def post(self, path):
+        """Asks the instance for something; whether it hears it is not certain."""
+        request = urllib.request.Request(self.service.url + path, method="POST", headers={"Authorization": f"Bearer {TOKEN}"})
+        with contextlib.suppress(OSError, http.client.HTTPException), urllib.request.urlopen(request, timeout=1):
+            pass
 
     def log(self):
         """What this incarnation has said."""
@@ -156,7 +171,13 @@ class Topic:
         self.producer = campaign.scenario.process(
             f"produce-{name}", [campaign.tools / "produce", "-X", f"bootstrap.servers={campaign.broker.address}", "-t", name],
             stdin=campaign.pipe)
-        self.upkeep = campaign.upkeep
+        self.upkeep, self.crowded = campaign.upkeep, campaign.crowded
+        self.letters, self.letter_topic = None, None  # a table, a topic; neither: a file of each instance
+        if campaign.letters == "table":
+            self.letters = lake / f"{name}-letters"
+        elif campaign.letters == "topic":
+            self.letter_topic = f"{name}-letters"
+            campaign.broker.create_topic(self.letter_topic, 1)
         self.timeline = Timeline(self.table, campaign.on_commit)
 
     def is_known(self, broker, partitions):
@@ -168,8 +189,10 @@ class Topic:
 
     def configure(self, service):
         dedup = {"dedup": {"by": ["event_id"], "window": "24h"}} if self.log.dedup else {}
+        letters = {"location": f"file://{self.letters}"} if self.letters else {"topic": self.letter_topic}
         service.topic(self.name, {"fields": self.log.fields}, {"format": "json"}, self.version, lake=self.lake,
-                      table=self.log.table_options, commit={"interval": "200ms", "max_rows": 2000}, **self.log.options, **dedup,
+                      table=self.log.table_options, commit={"interval": "200ms", "max_rows": 20000 if self.crowded else 2000},
+                      **({"dead_letter": letters} if self.letters or self.letter_topic else {}), **self.log.options, **dedup,
                       **self.upkeep)
 
     def send(self, count):

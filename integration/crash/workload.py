@@ -155,17 +155,22 @@ class KeyedLog(Sent, orders.Orders):
 
 
 class AppendLog(Sent):
-    """Measurements into a table without a key: every record is a row of its own."""
+    """Measurements into a table without a key: every record is a row of its own. with_late: some are days late (kind l);
+    they are kept aside as dead letters, unless nothing else has come from their partition before, and become rows when
+    they are sent again."""
 
     encoder = None
-    fields = [EVENT_ID, {"name": "sensor", "type": "int", "nullable": False}, {"name": "reading", "type": "double"}]
-    schema = pyarrow.schema([*SENT, ("event_id", pyarrow.string()), ("sensor", pyarrow.int32()), ("reading", pyarrow.float64())])
+    fields = [EVENT_ID, {"name": "sensor", "type": "int", "nullable": False}, {"name": "reading", "type": "double"},
+              {"name": "at", "type": "timestamp_ms", "nullable": False}]
+    schema = pyarrow.schema([*SENT, ("event_id", pyarrow.string()), ("sensor", pyarrow.int32()), ("reading", pyarrow.float64()),
+                             ("at", pyarrow.timestamp("ms"))])
     identity = ["_kafka_partition", "_kafka_offset"]
-    options = {}
     table_options = {"partition_by": []}
 
-    def __init__(self, partitions, seed, dedup, _late_after_delete):
+    def __init__(self, partitions, seed, dedup, _late_after_delete, with_late=False):
         self.random = orders.random.Random(seed)
+        self.options = {"event_time": {"field": "at", "max_lateness": "1h", "late": "dead_letter"}} if with_late else {}
+        self.with_late = with_late
         self.encoder = self
         self.partitions, self.next_offset, self.log = partitions, [0] * partitions, []
         self.prepare(partitions, dedup)
@@ -182,8 +187,10 @@ class AppendLog(Sent):
         number = self.random.randrange(500)
         if broken and dice > 0.99:
             return self.place(number, "x", None)
-        return self.place(number, "u", {"event_id": f"m-{len(self.log):08d}", "sensor": number,
-                                        "reading": self.random.choice([None, self.random.gauss(20, 5)])})
+        is_late = self.with_late and dice > 0.97
+        at = orders.START_MS + 10 * len(self.log) - (3 * orders.DAY_MS if is_late else 0)
+        return self.place(number, "l" if is_late else "u", {"event_id": f"m-{len(self.log):08d}", "sensor": number,
+                          "reading": self.random.choice([None, self.random.gauss(20, 5)]), "at": at})
 
     def place(self, number, kind, row):
         partition = number % self.partitions
@@ -199,7 +206,7 @@ class AppendLog(Sent):
         return json.dumps(row).encode()
 
     def broken_value(self, number):
-        return [b"", b"{", b"[]", b'{"event_id": "x"', b'{"event_id": "x", "sensor": "one"}'][number % 5]
+        return [b"", b"{", b"[]", b'{"event_id": "x"', b'{"event_id": "x", "sensor": "one", "at": 1}'][number % 5]
 
     def model(self):
         return self.arrow(self.effective())
