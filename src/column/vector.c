@@ -196,16 +196,37 @@ void mor_vector_append_end(struct mor_vector *vector)
 
 // ---- copying ------------------------------------------------------------------------------------
 
+// Marks `count` slots behind the last one as present; the bitmap has room and its new bytes are
+// zero.
+static void set_valid(struct mor_vector *vector, size_t count)
+{
+    uint8_t *bits = vector->validity.data;
+    size_t at = vector->length, end = vector->length + count;
+    for (; at < end && (at & 7) != 0; at++)
+        bits[at >> 3] |= (uint8_t)(1u << (at & 7));
+    memset(bits + at / 8, 0xff, (end - at) / 8);
+    for (at += (end - at) / 8 * 8; at < end; at++)
+        bits[at >> 3] |= (uint8_t)(1u << (at & 7));
+}
+
+// Makes room for `count` slots more in the bitmap.
+static void grow_validity(struct mor_vector *vector, size_t count)
+{
+    size_t bytes = (vector->length + count + 7) / 8;
+    size_t had = vector->validity.size_bytes;
+    mor_buffer_reserve(&vector->validity, bytes - had);
+    memset(vector->validity.data + had, 0, bytes - had);
+    vector->validity.size_bytes = bytes;
+}
+
 static void append_validity_of(struct mor_vector *vector, const struct mor_vector *from,
                                const uint32_t *indices, size_t first, size_t count)
 {
     if (vector->field->nullable) {
-        size_t bytes = (vector->length + count + 7) / 8;
-        size_t had = vector->validity.size_bytes;
-        mor_buffer_reserve(&vector->validity, bytes - had);
-        memset(vector->validity.data + had, 0, bytes - had);
-        vector->validity.size_bytes = bytes;
-        for (size_t i = 0; i < count; i++) {
+        grow_validity(vector, count);
+        if (from->null_count == 0)
+            set_valid(vector, count);
+        for (size_t i = 0; i < count && from->null_count > 0; i++) {
             bool valid = !mor_vector_is_null(from, indices != NULL ? indices[i] : first + i);
             size_t at = vector->length + i;
             // bits past the old length in its last byte may be stale
@@ -216,6 +237,31 @@ static void append_validity_of(struct mor_vector *vector, const struct mor_vecto
                 vector->validity.data[at >> 3] &= (uint8_t)~mask;
             vector->null_count += !valid;
         }
+    }
+    vector->length += count;
+}
+
+void mor_vector_append_repeated(struct mor_vector *vector, const void *bytes, size_t size_bytes,
+                                size_t count)
+{
+    size_t start = vector->data.size_bytes;
+    assert(start + count * size_bytes <= INT32_MAX);
+    mor_buffer_reserve(&vector->data, count * size_bytes + 1);
+    mor_buffer_reserve(&vector->offsets, (count + 1) * sizeof(int32_t));
+    if (vector->offsets.size_bytes == 0)
+        mor_buffer_append_le32(&vector->offsets, 0);
+    uint8_t *data = vector->data.data + start, *offsets = vector->offsets.data;
+    size_t offset = vector->offsets.size_bytes;
+    for (size_t i = 0; i < count; i++, offset += sizeof(int32_t)) {
+        memcpy(data + i * size_bytes, bytes, size_bytes);
+        int32_t end = (int32_t)(start + (i + 1) * size_bytes);
+        memcpy(offsets + offset, &end, sizeof end);
+    }
+    vector->data.size_bytes += count * size_bytes;
+    vector->offsets.size_bytes = offset;
+    if (vector->field->nullable) {
+        grow_validity(vector, count);
+        set_valid(vector, count);
     }
     vector->length += count;
 }

@@ -49,10 +49,10 @@ static inline uint32_t load32(const uint8_t *at)
     return word;
 }
 
-static inline uint64_t hash_word(uint64_t word)
+static inline uint64_t hash_word(uint32_t word)
 {
-    word *= 0x9e3779b97f4a7c15u;
-    return word ^ word >> 32;
+    uint64_t product = word * 0x9e3779b97f4a7c15u;
+    return product ^ product >> 32;
 }
 
 static inline uint64_t fold(uint64_t a, uint64_t b)
@@ -60,6 +60,13 @@ static inline uint64_t fold(uint64_t a, uint64_t b)
     unsigned __int128 product =
         (unsigned __int128)(a ^ 0x9e3779b97f4a7c15u) * (b ^ 0xd6e8feb86659fd93u);
     return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+// Both halves of the product count: doubles like 2.5 have set bits at their top alone, which a
+// product moves further up.
+static inline uint64_t hash_long(uint64_t word)
+{
+    return fold(word, 0);
 }
 
 static inline struct mor_pq_dict_key key_of(const uint8_t *at, size_t size)
@@ -93,7 +100,7 @@ static uint64_t hash_at(const struct mor_pq_dict *dict, size_t index)
     if (values->width == 4)
         return hash_word(load32(values->data.data + index * 4));
     if (values->width == 8)
-        return hash_word(load64(values->data.data + index * 8));
+        return hash_long(load64(values->data.data + index * 8));
     size_t size;
     const uint8_t *at = mor_pq_values_at(values, index, &size);
     struct mor_pq_dict_key key = key_of(at, size);
@@ -174,7 +181,7 @@ static size_t index_longs(struct mor_pq_dict *dict, const uint8_t *from, size_t 
     const uint8_t *known = dict->values.data.data;
     size_t mask = dict->slot_count - 1;
     for (size_t i = 0; i < count; i++, from += 8) {
-        uint64_t value = load64(from), hash = hash_word(value);
+        uint64_t value = load64(from), hash = hash_long(value);
         uint32_t tag = (uint32_t)(hash >> 32);
         size_t slot = hash & mask;
         while (slots[slot].index &&
@@ -213,9 +220,17 @@ static size_t index_bytes(struct mor_pq_dict *dict, const struct mor_pq_values *
     const struct mor_pq_dict_slot *slots = slots_of(dict);
     const struct mor_pq_dict_key *keys = (const struct mor_pq_dict_key *)(void *)dict->keys.data;
     size_t mask = dict->slot_count - 1;
+    const uint8_t *before = NULL; // the value before; neighbours are often equal
+    size_t before_size = 0;
     for (size_t i = 0; i < count; i++) {
         size_t size;
         const uint8_t *at = mor_pq_values_at(values, first + i, &size);
+        if (i > 0 && size == before_size && memcmp(at, before, size) == 0) {
+            ret_indexes[i] = ret_indexes[i - 1];
+            continue;
+        }
+        before = at;
+        before_size = size;
         struct mor_pq_dict_key key = key_of(at, size);
         uint64_t hash = hash_key(&key, at);
         uint32_t tag = (uint32_t)(hash >> 32);

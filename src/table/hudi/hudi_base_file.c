@@ -10,8 +10,10 @@
 // Java compares strings by UTF-16 units: characters beyond the basic plane come before U+E000.
 static int compare_keys(const uint8_t *a, size_t a_size, const uint8_t *b, size_t b_size)
 {
-    size_t common = a && b ? (a_size < b_size ? a_size : b_size) : 0;
-    for (size_t i = 0; i < common; i++) {
+    size_t common = a && b ? (a_size < b_size ? a_size : b_size) : 0, i = 0;
+    for (; i + 8 <= common && memcmp(a + i, b + i, 8) == 0;)
+        i += 8;
+    for (; i < common; i++) {
         if (a[i] == b[i])
             continue;
         if (a[i] >= 0xEE && b[i] >= 0xEE && (a[i] >= 0xF0) != (b[i] >= 0xF0))

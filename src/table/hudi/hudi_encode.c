@@ -13,6 +13,8 @@
 
 // Rows are gathered in steps; a scratch batch is handed on when it has this much.
 #define STEP_ROWS            256
+#define PARTITION_PREFIX     "_kafka_partition:"
+#define OFFSET_PREFIX        ",_kafka_offset:"
 #define SCRATCH_ROWS_MAX     16384
 #define SCRATCH_BYTES_MAX    (8u << 20)
 #define DELETES_PER_BLOCK    65536
@@ -28,6 +30,7 @@ struct gathering {
     int32_t number;        // middle part of sequence numbers
     int64_t sequence;      // of the next row
     struct mor_batch *scratch;
+    int32_t partition_column, offset_column; // of rows without keys, -1 = they do not say
     struct mor_buffer key;
     char *derived_values[64]; // NULL = null
     uint32_t indices[STEP_ROWS];
@@ -70,7 +73,14 @@ static void gathering_init(struct gathering *gathering, struct hudi_write *write
         .file_name = file_name,
         .number = number,
         .sequence = sequence,
+        .partition_column = -1,
+        .offset_column = -1,
     };
+    const struct mor_table *head = write->write.table;
+    if (!head->keyed) {
+        gathering->partition_column = mor_schema_find(head->schema, "_kafka_partition");
+        gathering->offset_column = mor_schema_find(head->schema, "_kafka_offset");
+    }
     gathering->scratch = mor_batch_new(gathering->table->stored_schema, write->write.table->budget);
     derive_values(gathering);
 }
@@ -96,12 +106,11 @@ static enum mor_status row_key(struct gathering *gathering, const struct mor_bat
         return problem ? mor_error_set(err, MOR_DATA, "row without a record key: %s", problem)
                        : MOR_OK;
     }
-    int32_t partition = mor_schema_find(head->schema, "_kafka_partition");
-    int32_t offset = mor_schema_find(head->schema, "_kafka_offset");
+    int32_t partition = gathering->partition_column, offset = gathering->offset_column;
     if (partition >= 0 && offset >= 0) {
-        mor_buffer_append_text(&gathering->key, "_kafka_partition:");
+        mor_buffer_append_text(&gathering->key, PARTITION_PREFIX);
         mor_vector_format_text(&batch->columns[partition], row, &gathering->key);
-        mor_buffer_append_text(&gathering->key, ",_kafka_offset:");
+        mor_buffer_append_text(&gathering->key, OFFSET_PREFIX);
         mor_vector_format_text(&batch->columns[offset], row, &gathering->key);
         return MOR_OK;
     }
@@ -112,20 +121,24 @@ static enum mor_status row_key(struct gathering *gathering, const struct mor_bat
     return MOR_OK;
 }
 
-// Appends `count` slots with the same text, or null when text is NULL: most meta columns of a file
-// are one value, and row by row they would cost more than the data.
+// Appends `count` slots with the same text: most meta columns of a file are one value, and row by
+// row they would cost more than the data.
 static void append_repeated(struct mor_vector *vector, const char *text, size_t count)
 {
-    if (!text) {
-        for (size_t i = 0; i < count; i++)
-            mor_vector_append_null(vector);
-        return;
-    }
-    size_t length = strlen(text);
-    mor_buffer_reserve(&vector->data, count * length);
-    mor_buffer_reserve(&vector->offsets, count * sizeof(int32_t));
-    for (size_t i = 0; i < count; i++)
-        mor_vector_append_bytes(vector, text, length);
+    mor_vector_append_repeated(vector, text, strlen(text), count);
+}
+
+// Puts the digits of `value` so that they end at `end`; returns where they begin.
+static char *put_digits(char *end, int64_t value)
+{
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        *--end = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest > 0);
+    if (value < 0)
+        *--end = '-';
+    return end;
 }
 
 // "<instant>_<number>_<counter>" for `count` rows.
@@ -135,15 +148,26 @@ static void append_sequence(struct gathering *gathering, struct mor_vector *vect
     size_t prefix =
         (size_t)snprintf(text, 64, "%s_%d_", gathering->write->instant, gathering->number);
     for (size_t i = 0; i < count; i++) {
-        char digits[20];
-        size_t next = sizeof digits;
-        uint64_t rest = (uint64_t)gathering->sequence++;
-        do {
-            digits[--next] = (char)('0' + rest % 10);
-            rest /= 10;
-        } while (rest > 0);
-        memcpy(text + prefix, digits + next, sizeof digits - next);
-        mor_vector_append_bytes(vector, text, prefix + sizeof digits - next);
+        char digits[24], *const end = digits + sizeof digits;
+        const char *start = put_digits(end, gathering->sequence++);
+        memcpy(text + prefix, start, (size_t)(end - start));
+        mor_vector_append_bytes(vector, text, prefix + (size_t)(end - start));
+    }
+}
+
+// Keys of rows of a table without any: "_kafka_partition:<n>,_kafka_offset:<n>".
+static void append_places(const struct mor_vector *partitions, const struct mor_vector *offsets,
+                          const uint32_t *indices, size_t count, struct mor_vector *vector)
+{
+    char text[96], *const end = text + sizeof text;
+    for (size_t i = 0; i < count; i++) {
+        char *start = put_digits(end, mor_vector_i64(offsets, indices[i]));
+        start -= sizeof OFFSET_PREFIX - 1;
+        memcpy(start, OFFSET_PREFIX, sizeof OFFSET_PREFIX - 1);
+        start = put_digits(start, mor_vector_i32(partitions, indices[i]));
+        start -= sizeof PARTITION_PREFIX - 1;
+        memcpy(start, PARTITION_PREFIX, sizeof PARTITION_PREFIX - 1);
+        mor_vector_append_bytes(vector, start, (size_t)(end - start));
     }
 }
 
@@ -157,6 +181,15 @@ static enum mor_status append_keys(struct gathering *gathering, const struct mor
     if (only && only->field->type == MOR_TYPE_STRING && only->null_count == 0) {
         mor_vector_append_slots(vector, only, gathering->indices, count);
         return MOR_OK;
+    }
+    if (gathering->partition_column >= 0 && gathering->offset_column >= 0) {
+        const struct mor_vector *partitions = &batch->columns[gathering->partition_column];
+        const struct mor_vector *offsets = &batch->columns[gathering->offset_column];
+        if (partitions->null_count == 0 && partitions->field->type == MOR_TYPE_INT32 &&
+            offsets->null_count == 0 && offsets->field->type == MOR_TYPE_INT64) {
+            append_places(partitions, offsets, gathering->indices, count, vector);
+            return MOR_OK;
+        }
     }
     for (size_t i = 0; i < count; i++) {
         MOR_TRY(row_key(gathering, batch, gathering->indices[i], (int64_t)i, err));
@@ -173,7 +206,9 @@ static enum mor_status gather_step(struct gathering *gathering, const struct mor
     struct mor_vector *columns = scratch->columns;
     const struct mor_batch *batch = gathering->changes->batches[refs[0].batch];
     size_t taken = 0, derived = gathering->table->derived_count;
+    bool neighbours = true; // the rows follow each other, as they do where there are no keys
     while (taken < count && taken < STEP_ROWS && refs[taken].batch == refs[0].batch) {
+        neighbours &= refs[taken].row == refs[0].row + taken;
         gathering->indices[taken] = refs[taken].row;
         taken++;
     }
@@ -182,12 +217,21 @@ static enum mor_status gather_step(struct gathering *gathering, const struct mor
     append_sequence(gathering, &columns[1], taken);
     append_repeated(&columns[3], gathering->partition, taken);
     append_repeated(&columns[4], gathering->file_name, taken);
-    for (size_t i = 0; i < batch->column_count; i++)
-        mor_vector_append_slots(&columns[HUDI_META_COLUMNS + i], &batch->columns[i],
-                                gathering->indices, taken);
-    for (size_t i = 0; i < derived; i++)
-        append_repeated(&columns[scratch->column_count - derived + i], gathering->derived_values[i],
-                        taken);
+    for (size_t i = 0; i < batch->column_count; i++) {
+        if (neighbours)
+            mor_vector_append_range(&columns[HUDI_META_COLUMNS + i], &batch->columns[i],
+                                    refs[0].row, taken);
+        else
+            mor_vector_append_slots(&columns[HUDI_META_COLUMNS + i], &batch->columns[i],
+                                    gathering->indices, taken);
+    }
+    for (size_t i = 0; i < derived; i++) {
+        struct mor_vector *vector = &columns[scratch->column_count - derived + i];
+        if (gathering->derived_values[i])
+            append_repeated(vector, gathering->derived_values[i], taken);
+        for (size_t row = 0; row < taken && !gathering->derived_values[i]; row++)
+            mor_vector_append_null(vector);
+    }
     scratch->row_count += taken;
     *ret_taken = taken;
     return MOR_OK;
