@@ -13,10 +13,11 @@ from rig import BINARY, Failure, expect, say
 
 
 class Service:
-    """One `moraine run`. Topics are added with topic(); the state folder survives restarts."""
+    """One `moraine run`. Topics are added with topic(); the state folder survives restarts. `prefix` is what the command
+    begins with (taskset, perf)."""
 
-    def __init__(self, scenario, broker=None, registry=None, memory="256MiB", kafka=None, name="moraine", **extra):
-        self.scenario, self.name = scenario, name
+    def __init__(self, scenario, broker=None, registry=None, memory="256MiB", kafka=None, name="moraine", prefix=(), **extra):
+        self.scenario, self.name, self.prefix = scenario, name, list(prefix)
         self.folder = scenario.folder / name
         (self.folder / "topics").mkdir(parents=True)
         (port,) = rig.free_ports(1)
@@ -43,7 +44,7 @@ class Service:
     def start(self, env=None):
         rig.write_json(self.config, self.settings)
         self.starts += 1
-        self.process = self.scenario.process(self.name, [BINARY, "run", "--config", self.config], env=env)
+        self.process = self.scenario.process(self.name, [*self.prefix, BINARY, "run", "--config", self.config], env=env)
         return self
 
     def stop(self):

@@ -1,0 +1,82 @@
+"""Runs cases and keeps what they gave: main.py [--full] [--runs N] [--only CASE,...] [--results FILE] [--scale F].
+
+Every case appends to the results file (JSON), so that cases can be run one at a time; `figures.py` makes the list of figures
+and the page of it. The broker, the registry and this program stay on the first core; what is measured gets the others, or all
+of them where the case says so.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import platform
+import subprocess
+import sys
+import time
+
+import cases
+import rig
+from rig import say
+
+
+def versions():
+    """What was measured, by name."""
+    found = {"kafka": rig.VERSIONS["KAFKA"], "spark": rig.VERSIONS["PYSPARK"], "hudi_rs": rig.VERSIONS["HUDI_RS"],
+             "python": platform.python_version()}
+    found["moraine"] = subprocess.run([rig.BINARY, "--version"], capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(["git", "-C", rig.HERE.parent, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
+    found["commit"] = commit.stdout.strip()
+    java = subprocess.run(["java", "-version"], capture_output=True, text=True)
+    found["java"] = java.stderr.splitlines()[0]
+    return found
+
+
+def machine():
+    model = [line.split(":", 1)[1].strip() for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines()
+             if line.startswith("model name")]
+    memory = next(line.split()[1] for line in pathlib.Path("/proc/meminfo").read_text().splitlines() if line.startswith("MemTotal"))
+    return {"cpu": model[0], "cores": len(model), "memory_gib": round(int(memory) / (1 << 20), 1), "kernel": platform.release()}
+
+
+def arguments():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--full", action="store_true", help="the sizes of the published run")
+    parser.add_argument("--runs", type=int, help="repetitions of each measurement (default 3, with --full 5)")
+    parser.add_argument("--only", default="", help="names of cases, with commas")
+    parser.add_argument("--results", default=str(pathlib.Path(os.environ["MORAINE_BUILD"]) / "versus.json"))
+    parser.add_argument("--perf", help="profiles moraine's last run of a case into this file (perf record)")
+    parser.add_argument("--list", action="store_true", help="names the cases")
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    options.runs = options.runs or (5 if options.full else 3)
+    chosen = [case for case in cases.ALL if not options.only or
+              case.__name__ in options.only.replace("-", "_").split(",")]
+    if options.list:
+        for case in cases.ALL:
+            print(f"{case.__name__:24} {case.__doc__.splitlines()[0]}")
+        return
+    os.sched_setaffinity(0, {0})
+    path = pathlib.Path(options.results)
+    results = json.loads(path.read_text()) if path.exists() else {"cases": {}}
+    failed = []
+    for case in chosen:
+        if not options.only and case in cases.LONG and not options.full:
+            continue
+        say(f"== {case.__name__}")
+        started = time.monotonic()
+        with rig.Scenario(f"versus-{case.__name__}") as scenario:
+            found = case(scenario, options)
+            found |= {"full": options.full, "machine": machine(), "versions": versions(), "load": os.getloadavg()[2],
+                      "took_s": round(time.monotonic() - started)}
+            results = json.loads(path.read_text()) if path.exists() else results
+            results["cases"][case.__name__] = found
+            rig.write_json(path, results)
+        if case.__name__ not in results["cases"]:
+            failed.append(case.__name__)
+    sys.exit(1 if failed else 0)
+
+
+main()
