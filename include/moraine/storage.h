@@ -43,6 +43,11 @@ enum mor_status mor_store_put_new(struct mor_store *store, const char *key, cons
 enum mor_status mor_store_put_new_deferred(struct mor_store *store, const char *key,
                                            const void *bytes, size_t size_bytes,
                                            struct mor_error *err) MOR_CHECKED;
+// Puts an object over what lies under the key, if anything: a reader sees the old bytes or the new
+// ones. For hints that the table does without; never for what a commit depends on. The bytes are
+// durable, the name with the next mor_store_sync.
+enum mor_status mor_store_replace(struct mor_store *store, const char *key, const void *bytes,
+                                  size_t size_bytes, struct mor_error *err) MOR_CHECKED;
 // Makes every name durable that any thread published deferred before the call, and every deletion
 // that was not `durable`. Names whose directory could not be made durable stay pending.
 enum mor_status mor_store_sync(struct mor_store *store, struct mor_error *err) MOR_CHECKED;

@@ -96,6 +96,13 @@ enum mor_status mor_store_put_new_deferred(struct mor_store *store, const char *
     return store->ops->put_new(store, key, bytes, size_bytes, true, err);
 }
 
+enum mor_status mor_store_replace(struct mor_store *store, const char *key, const void *bytes,
+                                  size_t size_bytes, struct mor_error *err)
+{
+    MOR_TRY(mor_store_key_check(key, false, err));
+    return store->ops->replace(store, key, bytes, size_bytes, err);
+}
+
 enum mor_status mor_store_sync(struct mor_store *store, struct mor_error *err)
 {
     return store->ops->sync(store, err);

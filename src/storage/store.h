@@ -12,6 +12,8 @@ struct mor_store_ops {
                             struct mor_object_info *ret_info, struct mor_error *err);
     enum mor_status (*put_new)(struct mor_store *store, const char *key, const void *bytes,
                                size_t size_bytes, bool deferred, struct mor_error *err);
+    enum mor_status (*replace)(struct mor_store *store, const char *key, const void *bytes,
+                               size_t size_bytes, struct mor_error *err);
     enum mor_status (*sync)(struct mor_store *store, struct mor_error *err);
     enum mor_status (*move)(struct mor_store *store, const char *from, const char *to,
                             struct mor_error *err);

@@ -275,6 +275,31 @@ static enum mor_status local_put_new(struct mor_store *store, const char *key, c
     return MOR_UNKNOWN;
 }
 
+static enum mor_status local_replace(struct mor_store *store, const char *key, const void *bytes,
+                                     size_t size_bytes, struct mor_error *err)
+{
+    struct mor_store_local *local = mor_local_of(store);
+    char name[MOR_LOCAL_NAME_SIZE], temporary_name[MOR_LOCAL_NAME_SIZE];
+    int parent_fd = -1, fd = -1;
+    MOR_TRY(mor_local_open_parent(local, key, true, &parent_fd, name, err));
+    enum mor_status status = mor_local_create_temporary(local, parent_fd, temporary_name, &fd, err);
+    if (status == MOR_OK) {
+        status = mor_local_write_all(fd, bytes, size_bytes, key, err);
+        if (status == MOR_OK)
+            status = mor_local_fsync(fd, key, err);
+        if (close(fd) != 0 && status == MOR_OK)
+            status = mor_error_set_errno(err, errno, "could not close '%s'", key);
+        if (status == MOR_OK && renameat(parent_fd, temporary_name, parent_fd, name) != 0)
+            status = mor_error_set_errno(err, errno, "could not replace '%s'", key);
+        if (status != MOR_OK)
+            unlinkat(parent_fd, temporary_name, 0);
+        else
+            mor_local_mark(local, key);
+    }
+    close(parent_fd);
+    return status == MOR_OK ? MOR_OK : mor_error_wrap(err, "'%s'", key);
+}
+
 static enum mor_status local_info(struct mor_store *store, const char *key,
                                   struct mor_object_info *ret_info, struct mor_error *err)
 {
@@ -476,6 +501,7 @@ static const struct mor_store_ops local_ops = {
     .get = local_get,
     .info = local_info,
     .put_new = local_put_new,
+    .replace = local_replace,
     .sync = mor_local_sync,
     .move = local_move,
     .remove = local_remove,

@@ -1,5 +1,6 @@
 #include "storage_test.h"
 
+#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -24,6 +25,34 @@ static void put_object_is_read_back_and_never_replaced(void **state)
     assert_int_equal(mor_store_info(fixture->store, "a/b/c.txt", &info, &fixture->err), MOR_OK);
     assert_int_equal(info.size_bytes, 5);
     assert_false(info.is_prefix);
+}
+
+static void a_hint_is_replaced_whole_and_leaves_nothing_behind(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    struct mor_buffer bytes = {0};
+    for (int i = 0; i < 3; i++) {
+        char text[16];
+        snprintf(text, sizeof text, "%d", 10 - i);
+        assert_int_equal(
+            mor_store_replace(fixture->store, "a/hint", text, strlen(text), &fixture->err), MOR_OK);
+        mor_buffer_reset(&bytes);
+        assert_int_equal(mor_store_get(fixture->store, "a/hint", 100, &bytes, &fixture->err),
+                         MOR_OK);
+        assert_string_equal(mor_buffer_terminate(&bytes), text);
+    }
+    mor_buffer_done(&bytes);
+    struct dirent *entry;
+    size_t files = 0;
+    char folder[128];
+    snprintf(folder, sizeof folder, "%s/a", fixture->root);
+    DIR *dir = opendir(folder);
+    assert_non_null(dir);
+    while ((entry = readdir(dir)))
+        files += entry->d_type == DT_REG ? 1 : 0;
+    closedir(dir);
+    assert_int_equal(files, 1);
+    assert_int_equal(mor_store_replace(fixture->store, "a", "x", 1, &fixture->err), MOR_FATAL);
 }
 
 static void object_over_the_limit_is_data_and_absent_is_not_found(void **state)
@@ -246,6 +275,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, storage_setup, storage_teardown)
     const struct CMUnitTest tests[] = {
         TEST(put_object_is_read_back_and_never_replaced),
+        TEST(a_hint_is_replaced_whole_and_leaves_nothing_behind),
         TEST(object_over_the_limit_is_data_and_absent_is_not_found),
         TEST(symbolic_link_out_of_the_root_is_not_followed),
         TEST(listing_shows_objects_and_prefixes_but_no_unfinished_put),

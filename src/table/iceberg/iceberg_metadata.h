@@ -26,6 +26,7 @@ struct iceberg_metadata {
     // v<N>.metadata.json (0 = the catalog has no such numbers).
     char *metadata_location;
     int64_t version;
+    int64_t file_size_bytes, file_modified_ms; // of the version's file, where it is one
 };
 
 // Parses and checks a document, gzip or not: members that the version requires, ids that resolve,
