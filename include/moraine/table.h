@@ -173,6 +173,11 @@ struct mor_property {
 // Source position as text for other ingestion tools; each format stores it under its own
 // convention.
 #define MOR_PROPERTY_CHECKPOINT "checkpoint"
+// The value of a property in a commit that only carries it on. A property that is a JSON object may
+// name in its member "own" those members that tell of its own commit alone: they are emptied (0,
+// [],
+// {} or an object of zeros), so that no two commits claim the same. The caller frees.
+char *mor_property_carried(const char *value);
 
 struct mor_commit_result {
     char version[64]; // name of the commit: instant time, snapshot id, version number

@@ -175,11 +175,6 @@ enum mor_status mor_table_bind(struct mor_table *table, const char *const *key_c
                                const struct mor_partition_field *partition_fields,
                                size_t partition_field_count, struct mor_error *err) MOR_CHECKED;
 
-// The value of a property in a commit that only carries it on. A property that is a JSON object may
-// name in its member "own" those members that tell of its own commit alone: they are emptied (0,
-// [],
-// {} or an object of zeros), so that no two commits claim the same. The caller frees.
-char *mor_property_carried(const char *value);
 // True when values of the two fields are stored alike (names and ids of nested fields included).
 bool mor_table_types_equal(const struct mor_field *a, const struct mor_field *b);
 

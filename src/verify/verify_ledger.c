@@ -375,51 +375,9 @@ static void find_batches(struct walking *walk, size_t count)
     }
 }
 
-static bool is_own(const json_t *ledger, const char *member)
-{
-    size_t i;
-    const json_t *name;
-    json_array_foreach(json_object_get(ledger, "own"), i, name)
-    {
-        if (json_is_string(name) && strcmp(json_string_value(name), member) == 0)
-            return true;
-    }
-    return false;
-}
-
-// No counts but zeros, nothing else in it.
-static bool is_emptied(const json_t *value)
-{
-    const char *name;
-    json_t *member;
-    json_object_foreach((json_t *)(uintptr_t)value, name, member)
-    {
-        if (!json_is_integer(member) || json_integer_value(member) != 0)
-            return false;
-    }
-    return json_is_object(value) || (json_is_array(value) && json_array_size(value) == 0) ||
-           (json_is_integer(value) && json_integer_value(value) == 0);
-}
-
-// Whether `carried` is `ledger` but for the members that tell of its own commit alone, which are
-// empty.
-static bool is_carried(const json_t *ledger, const json_t *carried)
-{
-    const char *name;
-    json_t *member;
-    if (json_object_size(ledger) != json_object_size(carried))
-        return false;
-    json_object_foreach((json_t *)(uintptr_t)ledger, name, member)
-    {
-        const json_t *other = json_object_get(carried, name);
-        if (is_own(ledger, name) ? !is_emptied(other) : !json_equal(member, other))
-            return false;
-    }
-    return true;
-}
-
-// A rewrite must carry the newest ledger unchanged. It may stand before the commit of that ledger:
-// formats order commits by when they began, and rewriting takes its time.
+// A commit that is no batch must carry the newest ledger, without what that says of its own commit
+// alone. It may stand before the commit of that ledger: formats order commits by when they began,
+// and rewriting takes its time.
 static void check_carried(struct walking *walk, const struct mor_map_entry *origin)
 {
     struct mor_verify_place place = here(walk);
@@ -428,8 +386,9 @@ static void check_carried(struct walking *walk, const struct mor_map_entry *orig
         return;
     }
     const struct mor_commit_info *commit = &walk->commits[origin->value.number];
-    json_t *state = json_loads(property_of(commit), 0, NULL);
-    if (!is_carried(state, walk->state))
+    MOR_AUTO_FREE char *carried = mor_property_carried(property_of(commit));
+    json_t *state = json_loads(carried, 0, NULL);
+    if (!json_equal(state, walk->state))
         FIND(walk, "carried", &place, "the commit carries the ledger of commit %s changed",
              commit->version);
     else if ((size_t)origin->value.number < walk->newest_at)
@@ -453,6 +412,15 @@ static bool follows_hole(const struct walking *walk)
            json_integer_value(now) > next;
 }
 
+// A commit that brings no batch: it gives rows another form, or deletes some on an operator's word.
+static bool is_carrier(const struct walking *walk, const struct mor_map_entry *origin)
+{
+    if (is_rewrite(walk->commit))
+        return true;
+    return (size_t)origin->value.number != walk->at &&
+           json_object_size(json_object_get(walk->state, "ranges")) == 0;
+}
+
 // True when the commit brings no ledger of its own.
 static bool is_told(struct walking *walk)
 {
@@ -463,7 +431,7 @@ static bool is_told(struct walking *walk)
         return false;
     }
     const struct mor_map_entry *origin = mor_map_find_text(&walk->batches, batch);
-    if (is_rewrite(walk->commit)) {
+    if (is_carrier(walk, origin)) {
         if (!origin && !walk->newest)
             return false;               // what it carries is from before the history
         if (!origin && !walk->is_whole) // or from a commit between that was archived

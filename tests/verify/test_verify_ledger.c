@@ -263,6 +263,46 @@ static void a_rewrite_that_carries_something_else_is_found(void **state)
     }
 }
 
+// As mor_property_carried makes it of `second` when that has "own".
+#define WITH_OWN(ledger_) ledger_ ",\"own\":[\"ranges\",\"rows\",\"digest\"]}"
+static const char told[] = WITH_OWN("{\"v\":1,\"batch\":" BATCH(
+    2) ",\"cluster\":\"c\",\"topic\":\"t\",\"topic_id\":\"i\","
+       "\"ranges\":{\"0\":[15,20]},\"offsets\":{\"0\":[20,0],\"1\":[3,0]},\"watermark_ms\":200,"
+       "\"watermarks_ms\":{\"0\":200},\"rows\":{\"read\":5,\"inserted\":5,\"updated\":0,"
+       "\"deleted\":0,\"duplicate\":0,\"late_dropped\":0,\"dead\":0,\"filtered\":0,\"gap\":0},"
+       "\"digest\":{\"0\":" DIGEST "}");
+
+static void a_ledger_is_carried_without_what_it_says_of_its_own_commit(void **state)
+{
+    (void)state;
+    MOR_AUTO_FREE char *carried = mor_property_carried(told);
+    assert_non_null(strstr(carried, "\"ranges\":{}"));
+    const char *const ledgers[] = {first, told, carried, carried, carried};
+    // an upsert without a batch: rows that an operator deleted
+    static const char *const operations[] = {"upsert", "upsert", "compaction", "upsert",
+                                             "clustering"};
+    struct walked walked = walk(ledgers, operations, 5);
+    assert_int_equal(walked.report->wrong_count, 0);
+    assert_int_equal(walked.ledger.commit_count, 2);
+    end(&walked);
+}
+
+static void a_carried_ledger_that_claims_records_is_found(void **state)
+{
+    (void)state;
+    static const char *const rewrite[] = {"upsert", "upsert", "compaction"};
+    static const char *const upsert[] = {"upsert", "upsert", "upsert"};
+    const char *const ledgers[] = {first, told, told};
+    struct walked walked = walk(ledgers, rewrite, 3);
+    assert_int_equal(walked.report->wrong_count, 1);
+    assert_string_equal(walked.report->findings[0].kind, "carried");
+    end(&walked);
+    walked = walk(ledgers, upsert, 3);
+    assert_true(walked.report->wrong_count > 0);
+    assert_string_equal(walked.report->findings[0].kind, "doubled batch");
+    end(&walked);
+}
+
 // As above, of the form that says what it tells of its own commit alone.
 #define TAIL(number_) ",\"own\":[\"ranges\",\"rows\",\"digest\"],\"number\":" number_ "}"
 static const char with_own[] = "{\"v\":1,\"batch\":" BATCH(
@@ -378,6 +418,8 @@ int main(void)
         cmocka_unit_test(a_rewrite_empties_what_tells_of_one_commit),
         cmocka_unit_test(commits_between_two_may_be_archived),
         cmocka_unit_test(dead_letters_that_were_sent_again_are_counted),
+        cmocka_unit_test(a_ledger_is_carried_without_what_it_says_of_its_own_commit),
+        cmocka_unit_test(a_carried_ledger_that_claims_records_is_found),
         cmocka_unit_test(commits_of_other_programs_are_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
