@@ -5,6 +5,7 @@ import readers
 from compare import compare
 from hudi_timeline import table_version
 from rig import VERSIONS, say
+from verifying import expect_right
 
 
 def as_stored(model, derived):
@@ -31,10 +32,12 @@ def oldest_can_read(model):
 
 
 def thorough(scenario, tables, oldest=True):
-    """Every reader that knows the table's version and types. tables: [(folder, model, key, derived columns)]."""
+    """Every reader that knows the table's version and types, and `moraine verify`. tables: [(folder, model, key, derived
+    columns)]."""
     newest, old = VERSIONS["HUDI_BUNDLE_NEW"], VERSIONS["HUDI_BUNDLE_OLD"]
     for table, model, key, derived in tables:
         quick(scenario, table, model, key, derived=derived)
+        expect_right(table)
         if oldest and table_version(table) == 6 and oldest_can_read(model):
             found = readers.hudi_rs(scenario, table, "old")
             compare(f"hudi-rs {VERSIONS['HUDI_RS_OLD']} on {table.name}", as_stored(model, derived), found, key)

@@ -47,11 +47,11 @@ class Service:
         self.process = self.scenario.process(self.name, [*self.prefix, BINARY, "run", "--config", self.config], env=env)
         return self
 
-    def stop(self):
-        """SIGTERM; the exit status must be 0."""
+    def stop(self, status=0):
+        """SIGTERM; the exit status must be this one: 1 when a topic has failed."""
         started = time.monotonic()
-        status = self.process.stop(seconds=90)
-        expect(status == 0, f"moraine ended with status {status} after SIGTERM:\n{rig.tail(self.process.log)}")
+        found = self.process.stop(seconds=90)
+        expect(found == status, f"moraine ended with status {found}, not {status}, after SIGTERM:\n{rig.tail(self.process.log)}")
         say(f"  stopped in {time.monotonic() - started:.1f} s")
 
     def kill(self):

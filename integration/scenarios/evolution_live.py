@@ -71,7 +71,7 @@ with Scenario("evolution_live") as scenario:
     value = confluent(wrong_id, encode(schema_of(wrong), {"id": 1, "n": ["x"]}))
     broker.produce("broken", [struct.pack("<iqii", 0, -1, -1, len(value)) + value])
     service.wait_for_words(position, ["topic_failed", "cannot follow", "schema id"], 60)
-    service.stop()
+    service.stop(status=1)
 
     rows = [row(n, n >= COUNT and n // 100 % 2 == 1) for n in range(2 * COUNT)]
     rows = [{**r, "_kafka_partition": 0, "_kafka_offset": r["id"]} for r in rows]

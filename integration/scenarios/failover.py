@@ -1,5 +1,5 @@
-"""Two services with the same topic and table: one writes, the other waits and says for whom; when the first is killed the
-second goes on. Nothing is lost or doubled."""
+"""A spare with the instance name of a running service: it waits and says for whom; when the first is killed it goes on.
+Nothing is lost or doubled. (Services with names of their own share the work: `instances`.)"""
 
 import shutil
 
@@ -15,6 +15,7 @@ with Scenario("failover") as scenario:
     kafka = {"bootstrap.servers": broker.address, "session.timeout.ms": "6000", "heartbeat.interval.ms": "1500"}
     first = Service(scenario, kafka=kafka, name="first")
     second = Service(scenario, kafka=kafka, name="second")
+    second.settings["instance"] = "first"
     topic = OrderTopic(scenario, broker, first, "orders", 100_000, commit={"interval": "500ms"})
     shutil.copy(first.folder / "topics" / "orders.yaml", second.folder / "topics" / "orders.yaml")
     topic.produce(20_000)

@@ -139,6 +139,6 @@ with Scenario("stops") as scenario:
     broker.produce("healthy", topics["healthy"].orders.frames(orders.Json(), 0, 4000))
     expect_stopped("healthy", ["healthy"], 90)
     topics["healthy"].check_quick(" after its topic was recreated")
-    service.process.stop(seconds=60)
+    service.stop(status=1)
     for name in ("trimmed", "expired", "back6", "back9", "healthy"):
         verifying.expect_right(topics[name].table)
