@@ -507,6 +507,8 @@ static HOT bool enter_union(const struct mor_avro_op *op, struct mor_avro_input 
     }
     if (branch != op->null_branch)
         return true;
+    if (op->code <= MOR_AVRO_OP_SKIP_LAST)
+        return false;
     if (op->nullable)
         mor_vector_append_null(vector);
     else
@@ -578,7 +580,18 @@ static inline __attribute__((always_inline)) const char *decode_one(const struct
     const char *wrong = NULL;
     int64_t number = 0;
     int32_t small = 0;
+    const uint8_t *bytes;
+    size_t size_bytes;
     switch (op->code) {
+    case MOR_AVRO_OP_SKIP_BYTES:
+        return get_bytes(in, &bytes, &size_bytes);
+    case MOR_AVRO_OP_SKIP_LONG:
+        return get_long(in, &number);
+    case MOR_AVRO_OP_SKIP_FIXED:
+        if (mor_avro_left(in) < op->fixed_size_bytes)
+            return "the data end inside a value";
+        in->at += op->fixed_size_bytes;
+        return NULL;
     case MOR_AVRO_OP_LONG_I64:
         wrong = get_long(in, &number);
         if (!wrong)

@@ -616,6 +616,32 @@ static const struct mor_route *settled_route(const struct record *record)
     return NULL;
 }
 
+// A field that no column wants. Of logs most fields are, when only the keys are read.
+static void compile_skip(struct mor_avro_op *op, const struct mor_avro_member *member)
+{
+    const struct mor_avro_node *node = member->node;
+    one_op(op, MOR_AVRO_OP_SKIP, member->name)->skip = node;
+    uint8_t null_branch = MOR_AVRO_NO_BRANCH;
+    for (uint8_t i = 0; node->kind == MOR_AVRO_UNION && node->member_count == 2 && i < 2; i++) {
+        if (node->members[i].node->kind != MOR_AVRO_NULL)
+            continue;
+        null_branch = i;
+        node = node->members[1 - i].node;
+    }
+    if (node->kind == MOR_AVRO_STRING || node->kind == MOR_AVRO_BYTES) {
+        op->code = MOR_AVRO_OP_SKIP_BYTES;
+    } else if (node->kind == MOR_AVRO_INT || node->kind == MOR_AVRO_LONG ||
+               node->kind == MOR_AVRO_ENUM) {
+        op->code = MOR_AVRO_OP_SKIP_LONG;
+    } else if (node->constant_size && node->size_min_bytes <= UINT32_MAX) {
+        op->code = MOR_AVRO_OP_SKIP_FIXED;
+        op->fixed_size_bytes = (uint32_t)node->size_min_bytes;
+    } else {
+        return;
+    }
+    op->null_branch = null_branch;
+}
+
 static enum mor_status compile_record(struct compiler *c, const struct record *record,
                                       struct mor_avro_program *program)
 {
@@ -641,7 +667,10 @@ static enum mor_status compile_record(struct compiler *c, const struct record *r
             continue;
         }
         bool kept = settled && strcmp(member->name, settled->otherwise) == 0;
-        one_op(op, kept ? MOR_AVRO_OP_KEEP : MOR_AVRO_OP_SKIP, member->name)->skip = member->node;
+        if (kept)
+            one_op(op, MOR_AVRO_OP_KEEP, member->name)->skip = member->node;
+        else
+            compile_skip(op, member);
     }
     for (size_t i = 0; i < record->route_count; i++) {
         if (!taken[i])
@@ -695,7 +724,7 @@ bool mor_avro_plan_skips(const struct mor_avro_plan *plan, const char *field)
 {
     for (size_t i = 0; i < plan->program.op_count; i++) {
         const struct mor_avro_op *op = &plan->program.ops[i];
-        if (op->code == MOR_AVRO_OP_SKIP && strcmp(op->name, field) == 0)
+        if (op->code <= MOR_AVRO_OP_SKIP_LAST && strcmp(op->name, field) == 0)
             return true;
     }
     return false;

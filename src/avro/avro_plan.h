@@ -6,7 +6,11 @@
 #include "avro_schema.h"
 
 enum mor_avro_op_code {
-    MOR_AVRO_OP_SKIP,   // no column: `skip` is the type to move past
+    MOR_AVRO_OP_SKIP,       // no column: `skip` is the type to move past
+    MOR_AVRO_OP_SKIP_BYTES, // ... which has a length
+    MOR_AVRO_OP_SKIP_LONG,  // ... is a number of any length
+    MOR_AVRO_OP_SKIP_FIXED, // ... has `fixed_size_bytes`
+    MOR_AVRO_OP_SKIP_LAST = MOR_AVRO_OP_SKIP_FIXED,
     MOR_AVRO_OP_ABSENT, // no data: the column gets null
     MOR_AVRO_OP_BOOL,
     MOR_AVRO_OP_INT_I32,

@@ -64,20 +64,18 @@ static const char *skip_items(const struct mor_avro_node *node, struct mor_avro_
     }
 }
 
-static const char *skip_union(const struct mor_avro_node *node, struct mor_avro_input *in,
-                              int depth)
-{
-    int64_t branch = 0;
-    const char *wrong = mor_avro_get_long(in, &branch);
-    if (wrong)
-        return wrong;
-    if (branch < 0 || (uint64_t)branch >= node->member_count)
-        return "a union branch does not exist";
-    return mor_avro_skip(node->members[branch].node, in, depth + 1);
-}
-
 const char *mor_avro_skip(const struct mor_avro_node *node, struct mor_avro_input *in, int depth)
 {
+    while (node->kind == MOR_AVRO_UNION) {
+        int64_t branch = 0;
+        const char *wrong = mor_avro_get_long(in, &branch);
+        if (wrong)
+            return wrong;
+        if (branch < 0 || (uint64_t)branch >= node->member_count)
+            return "a union branch does not exist";
+        node = node->members[branch].node;
+        depth++;
+    }
     if (node->constant_size) {
         if (node->size_min_bytes > mor_avro_left(in))
             return "the data end inside a value";
@@ -101,8 +99,6 @@ const char *mor_avro_skip(const struct mor_avro_node *node, struct mor_avro_inpu
     case MOR_AVRO_ARRAY:
     case MOR_AVRO_MAP:
         return skip_items(node, in, depth);
-    case MOR_AVRO_UNION:
-        return skip_union(node, in, depth);
     default:
         return mor_avro_get_long(in, &number);
     }

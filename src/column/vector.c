@@ -300,13 +300,20 @@ static void gather_variable(struct mor_vector *vector, const struct mor_vector *
     mor_buffer_reserve(&vector->offsets, count * sizeof(int32_t));
     size_t end = vector->data.size_bytes;
     assert(end + total <= INT32_MAX);
-    for (size_t i = 0; i < count; i++) {
-        size_t size = (size_t)(offsets[indices[i] + 1] - offsets[indices[i]]);
+    int32_t *ends = (int32_t *)(void *)(vector->offsets.data + vector->offsets.size_bytes);
+    for (size_t i = 0, next; i < count; i = next) {
+        // neighbours are copied at once
+        for (next = i + 1; next < count && indices[next] == indices[next - 1] + 1; next++)
+            continue;
+        const int32_t *from_ends = offsets + indices[i] + 1;
+        size_t start = (size_t)offsets[indices[i]];
+        size_t size = (size_t)from_ends[next - i - 1] - start;
         if (size > 0)
-            memcpy(vector->data.data + end, from->data.data + offsets[indices[i]], size);
+            memcpy(vector->data.data + end, from->data.data + start, size);
+        int32_t shift = (int32_t)end - (int32_t)start;
+        for (size_t k = i; k < next; k++)
+            ends[k] = from_ends[k - i] + shift;
         end += size;
-        int32_t at = (int32_t)end;
-        memcpy(vector->offsets.data + vector->offsets.size_bytes + i * sizeof at, &at, sizeof at);
     }
     vector->data.size_bytes = end;
     vector->offsets.size_bytes += count * sizeof(int32_t);

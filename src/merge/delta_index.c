@@ -5,9 +5,11 @@
 #include "moraine/base/hash.h"
 #include "ordering.h"
 
-#define VERSIONS_MIN 1024 // an index never shrinks below so many keys
-#define NO_ORDERING  UINT32_MAX
-#define DELETED      UINT32_MAX
+#define ROW_BYTES_GUESS     160 // of a row in a log
+#define FILTER_BITS_PER_KEY 8
+#define VERSIONS_MIN        1024 // an index never shrinks below so many keys
+#define NO_ORDERING         UINT32_MAX
+#define DELETED             UINT32_MAX
 
 // Newest version of one key. Keys are known by 128 bits of hash, as in the change sets of a commit.
 struct version {
@@ -30,6 +32,10 @@ struct mor_delta_index {
     // are not touched
     uint64_t *slots;
     size_t slot_count;
+    // a bit for some bits of every key's hash: most rows of a base were not changed, and are told
+    // so by memory that stays in the cache
+    uint64_t *filter;
+    size_t filter_mask; // of bits
     struct mor_vector orderings;
     uint64_t row_count, delete_count;
     uint8_t *winners;
@@ -58,9 +64,8 @@ static void fill_slots(struct mor_delta_index *index)
     }
 }
 
-static void grow_slots(struct mor_delta_index *index)
+static void set_slot_count(struct mor_delta_index *index, size_t count)
 {
-    size_t count = index->slot_count ? index->slot_count * 2 : 1024;
     mor_budget_take(index->budget, (count - index->slot_count) * sizeof *index->slots);
     free(index->slots);
     index->slots = mor_calloc(count, sizeof *index->slots);
@@ -75,6 +80,17 @@ static void grow_versions(struct mor_delta_index *index)
     index->version_capacity += more;
     index->versions =
         mor_realloc(index->versions, index->version_capacity * sizeof *index->versions);
+}
+
+// Slots for as many keys as the deltas may have, so that they are not built again and again; more
+// is made when they are needed.
+static void init_slots(struct mor_delta_index *index, int64_t delta_bytes)
+{
+    size_t count = 1024, wanted = (size_t)delta_bytes / ROW_BYTES_GUESS * 2;
+    size_t most = index->bytes_max / 4 / sizeof *index->slots;
+    while (count < wanted && count * 2 <= most)
+        count *= 2;
+    set_slot_count(index, count);
 }
 
 // Slot of the key, or the free slot where it belongs.
@@ -97,7 +113,7 @@ static struct version *find_or_add(struct mor_delta_index *index, struct mor_has
                                    bool *ret_added)
 {
     if (index->version_count * 2 >= index->slot_count)
-        grow_slots(index);
+        set_slot_count(index, index->slot_count * 2);
     size_t slot = find_slot(index, key);
     struct version *known = version_in(index, slot);
     *ret_added = known == NULL;
@@ -193,27 +209,61 @@ static void take_ordering(struct mor_delta_index *index, struct version *version
     mor_vector_append_slot(&index->orderings, ordering, slot);
 }
 
+// Rows whose hashes are taken before the first of them is looked up, so that the memory of their
+// slots, and then of their versions, is on its way meanwhile.
+#define LOOK_AHEAD 64
+
+static struct mor_hash128 hash_at(const struct mor_vector *keys, size_t row)
+{
+    size_t size;
+    const uint8_t *key = mor_vector_bytes_at(keys, row, &size);
+    return mor_hash128(key, size); // a key that is null has no bytes
+}
+
+static void prefetch_slot(const struct mor_delta_index *index, struct mor_hash128 key)
+{
+    __builtin_prefetch(&index->slots[key.low & (index->slot_count - 1)]);
+}
+
+static void prefetch_version(const struct mor_delta_index *index, struct mor_hash128 key)
+{
+    uint64_t known = index->slots[key.low & (index->slot_count - 1)];
+    if (known && (known ^ key.low) >> 32 == 0)
+        __builtin_prefetch(&index->versions[(uint32_t)known - 1]);
+}
+
+static void add_row(struct mor_delta_index *index, struct mor_hash128 hash,
+                    const struct mor_vector *ordering, size_t row, uint32_t place)
+{
+    if (!covers(index, hash))
+        return;
+    bool added;
+    struct version *version = find_or_add(index, hash, &added);
+    if (!added && ordering && !beats(index, version, ordering, row))
+        return;
+    version->place = place;
+    take_ordering(index, version, ordering, row);
+}
+
 static enum mor_status add_rows(struct mor_delta_index *index, const struct mor_batch *rows,
                                 struct mor_error *err)
 {
+    struct mor_hash128 hashes[LOOK_AHEAD];
     const struct mor_vector *keys = &rows->columns[0];
     const struct mor_vector *ordering =
         index->ordering_column >= 0 ? &rows->columns[index->ordering_column] : NULL;
-    for (size_t i = 0; i < rows->row_count; i++) {
-        uint32_t place = (uint32_t)index->row_count++;
-        if (mor_vector_is_null(keys, i))
-            return mor_error_set(err, MOR_DATA, "a log holds a row without a key");
-        size_t size;
-        const uint8_t *key = mor_vector_bytes_at(keys, i, &size);
-        struct mor_hash128 hash = mor_hash128(key, size);
-        if (!covers(index, hash))
-            continue;
-        bool added;
-        struct version *version = find_or_add(index, hash, &added);
-        if (!added && ordering && !beats(index, version, ordering, i))
-            continue;
-        version->place = place;
-        take_ordering(index, version, ordering, i);
+    if (keys->null_count > 0)
+        return mor_error_set(err, MOR_DATA, "a log holds a row without a key");
+    for (size_t first = 0; first < rows->row_count; first += LOOK_AHEAD) {
+        size_t left = rows->row_count - first, ahead = left < LOOK_AHEAD ? left : LOOK_AHEAD;
+        for (size_t i = 0; i < ahead; i++) {
+            hashes[i] = hash_at(keys, first + i);
+            prefetch_slot(index, hashes[i]);
+        }
+        for (size_t i = 0; i < ahead; i++)
+            prefetch_version(index, hashes[i]);
+        for (size_t i = 0; i < ahead; i++)
+            add_row(index, hashes[i], ordering, first + i, (uint32_t)index->row_count++);
     }
     return MOR_OK;
 }
@@ -261,6 +311,26 @@ static enum mor_status read_all(struct mor_delta_index *index, struct mor_delta 
     }
 }
 
+static void build_filter(struct mor_delta_index *index)
+{
+    size_t bits = 4096;
+    while (bits < index->version_count * FILTER_BITS_PER_KEY)
+        bits *= 2;
+    mor_budget_take(index->budget, bits / 8);
+    index->filter = mor_calloc(bits / 64, sizeof *index->filter);
+    index->filter_mask = bits - 1;
+    for (size_t i = 0; i < index->version_count; i++) {
+        size_t bit = index->versions[i].key.high & index->filter_mask;
+        index->filter[bit >> 6] |= (uint64_t)1 << (bit & 63);
+    }
+}
+
+static bool may_hold(const struct mor_delta_index *index, struct mor_hash128 key)
+{
+    size_t bit = key.high & index->filter_mask;
+    return index->filter[bit >> 6] >> (bit & 63) & 1;
+}
+
 enum mor_status mor_delta_index_build(struct mor_table *table, const struct mor_slice *slice,
                                       const struct mor_schema *keys, uint64_t from,
                                       size_t bytes_max, struct mor_budget *budget,
@@ -278,13 +348,14 @@ enum mor_status mor_delta_index_build(struct mor_table *table, const struct mor_
         index->ordering_field = &keys->root.children[1];
         mor_vector_init(&index->orderings, index->ordering_field, budget);
     }
-    grow_slots(index);
+    init_slots(index, slice->delta_size_bytes);
     enum mor_status status = read_all(index, delta, err);
     mor_delta_free(delta);
     if (status != MOR_OK) {
         mor_delta_index_free(index);
         return status;
     }
+    build_filter(index);
     *ret_index = index;
     return MOR_OK;
 }
@@ -295,6 +366,9 @@ void mor_delta_index_free(struct mor_delta_index *index)
         return;
     if (index->ordering_column >= 0)
         mor_vector_done(&index->orderings);
+    if (index->filter)
+        mor_budget_give(index->budget, (index->filter_mask + 1) / 8);
+    free(index->filter);
     mor_budget_give(index->budget, index->slot_count * sizeof *index->slots +
                                        index->version_capacity * sizeof *index->versions);
     free(index->slots);
@@ -324,33 +398,42 @@ static bool base_stands(const struct mor_delta_index *index, const struct versio
            !mor_ordering_later_wins(&index->orderings, version->ordering, ordering, row);
 }
 
-// Rows whose hashes are taken before the first of them is looked up, so that the memory of their
-// slots is on its way meanwhile.
-#define LOOK_AHEAD 64
+// Whether a base row stands that the logs may speak of; notes it when it does.
+static bool keeps(const struct mor_delta_index *index, struct mor_hash128 key,
+                  const struct mor_vector *ordering, size_t row)
+{
+    struct version *version = version_in(index, find_slot(index, key));
+    if (!version)
+        return true;
+    if (!base_stands(index, version, ordering, row))
+        return false;
+    version->base_stands = true;
+    return true;
+}
 
 void mor_delta_index_judge(struct mor_delta_index *index, const struct mor_vector *keys,
                            const struct mor_vector *ordering, uint32_t *kept,
                            size_t *ret_kept_count)
 {
     struct mor_hash128 hashes[LOOK_AHEAD];
+    bool may[LOOK_AHEAD];
     size_t count = 0;
     for (size_t first = 0; first < keys->length; first += LOOK_AHEAD) {
         size_t left = keys->length - first, ahead = left < LOOK_AHEAD ? left : LOOK_AHEAD;
         for (size_t i = 0; i < ahead; i++) {
-            size_t size;
-            const uint8_t *key = mor_vector_bytes_at(keys, first + i, &size);
-            hashes[i] = mor_hash128(key, size); // a key that is null has no bytes
-            __builtin_prefetch(&index->slots[hashes[i].low & (index->slot_count - 1)]);
+            hashes[i] = hash_at(keys, first + i);
+            may[i] = may_hold(index, hashes[i]);
+            if (may[i])
+                prefetch_slot(index, hashes[i]);
         }
         for (size_t i = 0; i < ahead; i++) {
-            if (!covers(index, hashes[i]))
-                continue;
-            struct version *version = version_in(index, find_slot(index, hashes[i]));
-            if (version && !base_stands(index, version, ordering, first + i))
-                continue;
-            if (version)
-                version->base_stands = true;
-            kept[count++] = (uint32_t)(first + i);
+            if (may[i])
+                prefetch_version(index, hashes[i]);
+        }
+        for (size_t i = 0; i < ahead; i++) {
+            if (covers(index, hashes[i]) &&
+                (!may[i] || keeps(index, hashes[i], ordering, first + i)))
+                kept[count++] = (uint32_t)(first + i);
         }
     }
     *ret_kept_count = count;

@@ -152,6 +152,17 @@ static enum mor_status list_slices(struct hudi_rewrite *rewrite, struct mor_erro
     return status;
 }
 
+// The stored columns without the name of a row's file, which is another one now.
+static struct mor_schema *read_schema(const struct mor_schema *stored)
+{
+    struct mor_schema *schema = mor_schema_new("rows");
+    for (size_t i = 0; i < stored->root.child_count; i++) {
+        if (i != NAME_COLUMN)
+            mor_schema_add_copy(schema, NULL, &stored->root.children[i]);
+    }
+    return schema;
+}
+
 enum mor_status hudi_rewrite_begin(struct mor_table *head, enum mor_rewrite_kind kind,
                                    struct mor_rewrite **ret_rewrite, struct mor_error *err)
 {
@@ -164,6 +175,7 @@ enum mor_status hudi_rewrite_begin(struct mor_table *head, enum mor_rewrite_kind
     rewrite->rewrite.table = head;
     rewrite->kind = kind;
     rewrite->id = mor_uuid_v7();
+    rewrite->schema = read_schema(table->stored_schema);
     mor_arena_init(&rewrite->arena, 0, head->budget);
     pthread_mutex_init(&rewrite->mutex, NULL);
     enum mor_status status = list_slices(rewrite, err);
@@ -190,7 +202,7 @@ void hudi_rewrite_slices(const struct mor_rewrite *base, const struct mor_slice 
 
 const struct mor_schema *hudi_rewrite_schema(const struct mor_rewrite *base)
 {
-    return hudi_of(base->table)->stored_schema;
+    return ((const struct hudi_rewrite *)base)->schema;
 }
 
 void hudi_rewrite_free(struct mor_rewrite *base)
@@ -202,6 +214,7 @@ void hudi_rewrite_free(struct mor_rewrite *base)
     if (rewrite->instant)
         hudi_change_done(&rewrite->change);
     pthread_mutex_destroy(&rewrite->mutex);
+    mor_schema_free(rewrite->schema);
     mor_arena_done(&rewrite->arena);
     free(rewrite);
 }
@@ -255,13 +268,18 @@ enum mor_status hudi_rewrite_file_append(struct mor_rewrite_file *base,
                                          const struct mor_batch *batch, struct mor_error *err)
 {
     struct hudi_rewrite_file *file = (struct hudi_rewrite_file *)base;
+    const struct hudi_rewrite *rewrite = (const struct hudi_rewrite *)base->rewrite;
     size_t length = strlen(file->name);
     while (file->names.length < batch->row_count)
         mor_vector_append_bytes(&file->names, file->name, length);
-    // the rows as they are, but for the name of their file
-    struct mor_batch renamed = *batch;
-    renamed.columns = file->columns;
-    memcpy(renamed.columns, batch->columns, batch->column_count * sizeof *batch->columns);
+    // the rows as they are, and the name of their file
+    const struct mor_batch renamed = {.schema = hudi_rewrite_table(rewrite)->stored_schema,
+                                      .column_count = batch->column_count + 1,
+                                      .columns = file->columns,
+                                      .row_count = batch->row_count};
+    memcpy(renamed.columns, batch->columns, NAME_COLUMN * sizeof *batch->columns);
+    memcpy(&renamed.columns[NAME_COLUMN + 1], &batch->columns[NAME_COLUMN],
+           (batch->column_count - NAME_COLUMN) * sizeof *batch->columns);
     renamed.columns[NAME_COLUMN] = file->names;
     renamed.columns[NAME_COLUMN].length = batch->row_count;
     file->row_count += (int64_t)batch->row_count;

@@ -25,7 +25,8 @@ struct hudi_rewrite {
     struct mor_rewrite rewrite;
     enum mor_rewrite_kind kind;
     struct hudi_change change;
-    const char *instant; // of the change
+    const char *instant;       // of the change
+    struct mor_schema *schema; // of the rows that come in, owned
     struct mor_uuid id;
     struct mor_arena arena;
     struct mor_slice *slices;
