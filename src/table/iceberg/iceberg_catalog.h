@@ -15,6 +15,25 @@ struct iceberg_catalog;
 
 // A table of the file system at the root of `store`, which is borrowed for the catalog's life.
 struct iceberg_catalog *iceberg_catalog_open_files(struct mor_store *store);
+// A table of a REST catalog (Iceberg's open API). Texts are copied; NULL = none.
+struct iceberg_rest_options {
+    const char *name; // of the catalog, for messages
+    const char *uri;  // without /v1
+    const char *warehouse;
+    const char *token;             // bearer token
+    const char *credential;        // "id:secret" for OAuth2's client credentials
+    const char *scope;             // NULL = "catalog"
+    const char *oauth2_server_uri; // NULL = <uri>/v1/oauth/tokens
+    const char *ca_location;       // file of trusted certificates; NULL = the system's
+    const char *namespace_;        // levels separated by dots
+    const char *table;
+    int64_t timeout_ms; // of one request; 0 = 30 s
+    int64_t settle_ms;  // how long an unknown outcome is looked after; 0 = 30 s
+};
+// Asks nothing yet. FATAL when an option cannot be right.
+enum mor_status iceberg_catalog_open_rest(const struct iceberg_rest_options *options,
+                                          struct iceberg_catalog **ret_catalog,
+                                          struct mor_error *err) MOR_CHECKED;
 void iceberg_catalog_free(struct iceberg_catalog *catalog); // NULL allowed
 
 // The newest metadata, strongly. NOT_FOUND: there is no table. FATAL: another table (uuid) is there
