@@ -8,6 +8,8 @@
 #include "moraine/base/fault.h"
 #include "moraine/base/thread.h"
 
+#define SAME_GROUND_MAX 10 // times that somebody else changes what is no obstacle
+
 void iceberg_draft_init(struct iceberg_draft *draft, struct iceberg_table *table,
                         struct iceberg_state *state, int64_t snapshot_id)
 {
@@ -144,35 +146,58 @@ static void build_change(struct iceberg_draft *draft, const struct iceberg_snaps
     iceberg_change_set_property(change, ICEBERG_SNAPSHOT_KEY, id);
 }
 
-// The catalog's word, and where it says that another was first: whether that one was ours.
-static enum mor_status publish(struct iceberg_draft *draft, struct iceberg_metadata **ret_metadata,
-                               struct mor_error *err)
+static enum mor_status send(struct iceberg_draft *draft, const struct iceberg_metadata *base,
+                            struct iceberg_metadata **ret_metadata, struct mor_error *err)
 {
     struct iceberg_table *table = draft->table;
-    struct iceberg_snapshot snapshot;
     enum mor_status status;
     {
         MOR_LOCKED(&table->catalog_mutex);
-        status = iceberg_catalog_commit(table->catalog, draft->state->metadata, &draft->change,
-                                        ret_metadata, err);
+        status = iceberg_catalog_commit(table->catalog, base, &draft->change, ret_metadata, err);
     }
-    if (status == MOR_OK) {
+    if (status == MOR_OK)
         iceberg_remember(table, *ret_metadata);
-        return MOR_OK;
-    }
-    if (status != MOR_CONFLICT)
-        return status;
-    struct mor_error question = MOR_ERROR_INIT;
-    if (iceberg_load(table, ret_metadata, &question) != MOR_OK) {
-        err->status = MOR_UNKNOWN;
-        return MOR_UNKNOWN;
-    }
-    if (iceberg_metadata_snapshot(*ret_metadata, draft->snapshot_id, &snapshot)) {
+    return status;
+}
+
+// Whether nothing that the snapshot builds on is another: somebody set a property, or expired old
+// snapshots.
+static bool same_ground(const struct iceberg_metadata *base, const struct iceberg_metadata *now)
+{
+    return base->current_snapshot_id == now->current_snapshot_id &&
+           base->last_sequence_number == now->last_sequence_number &&
+           base->next_row_id == now->next_row_id && base->format_version == now->format_version &&
+           base->current_schema_id == now->current_schema_id;
+}
+
+// The catalog's word, and where it says that another was first: whether that one was ours, or is no
+// obstacle.
+static enum mor_status publish(struct iceberg_draft *draft, struct iceberg_metadata **ret_metadata,
+                               struct mor_error *err)
+{
+    ICEBERG_AUTO_METADATA *base = iceberg_metadata_ref(draft->state->metadata);
+    for (int i = 0; i < SAME_GROUND_MAX; i++) {
+        struct iceberg_snapshot snapshot;
+        struct mor_error question = MOR_ERROR_INIT;
+        struct iceberg_metadata *now = NULL;
         *err = MOR_ERROR_INIT;
-        return MOR_OK;
+        enum mor_status status = send(draft, base, ret_metadata, err);
+        if (status != MOR_CONFLICT)
+            return status;
+        if (iceberg_load(draft->table, &now, &question) != MOR_OK) {
+            err->status = MOR_UNKNOWN;
+            return MOR_UNKNOWN;
+        }
+        iceberg_metadata_unref(base);
+        base = now;
+        if (iceberg_metadata_snapshot(now, draft->snapshot_id, &snapshot)) {
+            *ret_metadata = iceberg_metadata_ref(now);
+            *err = MOR_ERROR_INIT;
+            return MOR_OK;
+        }
+        if (!same_ground(draft->state->metadata, now))
+            return MOR_CONFLICT;
     }
-    iceberg_metadata_unref(*ret_metadata);
-    *ret_metadata = NULL;
     return MOR_CONFLICT;
 }
 

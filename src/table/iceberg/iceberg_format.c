@@ -1,7 +1,8 @@
 // Iceberg's row in the registry of formats.
 #include <string.h>
 
-#include "iceberg/iceberg_table.h"
+#include "iceberg/iceberg_expire.h"
+#include "iceberg/iceberg_rewrite.h"
 
 static void merge_rule(const struct mor_table *table, struct mor_merge_rule *ret_rule)
 {
@@ -96,4 +97,15 @@ const struct mor_table_ops mor_table_iceberg_ops = {
     .merge_rule = merge_rule,
     .column = column,
     .open_rewrite = iceberg_open_rewrite,
+    .rewrite_begin = iceberg_rewrite_begin,
+    .rewrite_slices = iceberg_rewrite_slices,
+    .rewrite_schema = iceberg_rewrite_schema,
+    .rewrite_file_open = iceberg_rewrite_file_open,
+    .rewrite_file_append = iceberg_rewrite_file_append,
+    .rewrite_file_size_bytes = iceberg_rewrite_file_size_bytes,
+    .rewrite_file_finish = iceberg_rewrite_file_finish,
+    .rewrite_file_free = iceberg_rewrite_file_free,
+    .rewrite_commit = iceberg_rewrite_commit,
+    .rewrite_free = iceberg_rewrite_free,
+    .expire = iceberg_expire,
 };

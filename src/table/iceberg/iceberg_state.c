@@ -199,6 +199,35 @@ static enum mor_status read_list(struct iceberg_table *table, struct iceberg_sta
                                              state->snapshot.manifest_list);
 }
 
+static struct iceberg_state *state_new(struct iceberg_table *table,
+                                       struct iceberg_metadata *metadata)
+{
+    struct iceberg_state *state = mor_calloc(1, sizeof *state);
+    atomic_init(&state->references, 1);
+    mor_arena_init(&state->arena, 0, table->table.budget);
+    state->metadata = iceberg_metadata_ref(metadata);
+    state->snapshot = (struct iceberg_snapshot){.snapshot_id = -1, .parent_id = -1};
+    return state;
+}
+
+enum mor_status iceberg_state_of_list(struct iceberg_table *table,
+                                      struct iceberg_metadata *metadata,
+                                      const struct mor_buffer *list,
+                                      struct iceberg_state **ret_state, struct mor_error *err)
+{
+    struct iceberg_state *state = state_new(table, metadata);
+    enum mor_status status = bind_specs(state, err);
+    if (status == MOR_OK)
+        status = iceberg_manifest_list_read(list->data, list->size_bytes, &state->arena,
+                                            &state->manifests, &state->manifest_count, err);
+    if (status != MOR_OK) {
+        iceberg_state_unref(state);
+        return status;
+    }
+    *ret_state = state;
+    return MOR_OK;
+}
+
 enum mor_status iceberg_state_open(struct iceberg_table *table, struct iceberg_metadata *metadata,
                                    int64_t snapshot_id, struct iceberg_state **ret_state,
                                    struct mor_error *err)
@@ -209,10 +238,7 @@ enum mor_status iceberg_state_open(struct iceberg_table *table, struct iceberg_m
     if (snapshot_id >= 0 && !iceberg_metadata_snapshot(metadata, snapshot_id, &snapshot))
         return mor_error_set(err, MOR_NOT_FOUND, "the table has no snapshot %lld (any more)",
                              (long long)snapshot_id);
-    struct iceberg_state *state = mor_calloc(1, sizeof *state);
-    atomic_init(&state->references, 1);
-    mor_arena_init(&state->arena, 0, table->table.budget);
-    state->metadata = iceberg_metadata_ref(metadata);
+    struct iceberg_state *state = state_new(table, metadata);
     state->snapshot = snapshot;
     enum mor_status status = bind_specs(state, err);
     if (status == MOR_OK)

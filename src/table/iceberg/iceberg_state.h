@@ -53,6 +53,12 @@ struct iceberg_state {
 enum mor_status iceberg_state_open(struct iceberg_table *table, struct iceberg_metadata *metadata,
                                    int64_t snapshot_id, struct iceberg_state **ret_state,
                                    struct mor_error *err) MOR_CHECKED;
+// The manifests of a list that was read: of a snapshot that the metadata may not have any more.
+enum mor_status iceberg_state_of_list(struct iceberg_table *table,
+                                      struct iceberg_metadata *metadata,
+                                      const struct mor_buffer *list,
+                                      struct iceberg_state **ret_state,
+                                      struct mor_error *err) MOR_CHECKED;
 struct iceberg_state *iceberg_state_ref(struct iceberg_state *state);
 void iceberg_state_unref(struct iceberg_state *state); // NULL allowed
 static inline void iceberg_state_cleanup(struct iceberg_state **state)

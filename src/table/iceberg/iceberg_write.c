@@ -45,6 +45,7 @@ static enum mor_status begin(struct iceberg_table *table, struct iceberg_write *
     MOR_TRY(check_instance(table, err));
     MOR_TRY(iceberg_check_unchanged(table, metadata, err));
     MOR_TRY(follow(table, metadata, err));
+    iceberg_files_init(&write->files, table, metadata);
     MOR_TRY(iceberg_state_open(table, metadata, -1, &write->state, err));
     if (table->table.keyed) {
         MOR_TRY(iceberg_state_load_files(table, write->state, err));
@@ -66,10 +67,8 @@ enum mor_status iceberg_write_begin(struct mor_table *head, const struct mor_uui
                                     struct mor_write **ret_write, struct mor_error *err)
 {
     struct iceberg_write *write = mor_calloc(1, sizeof *write);
-    struct mor_uuid uuid = mor_uuid_v7();
     write->write.table = head;
     write->batch_id = *batch_id;
-    mor_uuid_format(&uuid, write->uuid);
     pthread_mutex_init(&write->mutex, NULL);
     enum mor_status status = begin(iceberg_of(head), write, err);
     if (status != MOR_OK) {
@@ -95,43 +94,6 @@ const char *iceberg_write_base_version(const struct mor_write *base)
 bool iceberg_write_base_went_back(const struct mor_write *base)
 {
     return ((const struct iceberg_write *)base)->went_back;
-}
-
-// ---- files --------------------------------------------------------------------------------------
-
-char *iceberg_write_key(struct iceberg_write *write, const char *partition, const char *ending)
-{
-    MOR_LOCKED(&write->mutex);
-    return mor_asprintf("data/%s%s%s-%05u%s", partition, *partition ? "/" : "", write->uuid,
-                        write->file_number++, ending);
-}
-
-struct iceberg_written *iceberg_written_new(char *take_key, size_t group, int32_t spec_id)
-{
-    struct iceberg_written *written = mor_calloc(1, sizeof *written);
-    mor_arena_init(&written->arena, 1024, NULL);
-    written->key = take_key;
-    written->group = group;
-    written->spec_id = spec_id;
-    written->puffin = SIZE_MAX;
-    return written;
-}
-
-void iceberg_written_free(struct iceberg_written *written)
-{
-    mor_arena_done(&written->arena);
-    free(written->key);
-    free(written);
-}
-
-void iceberg_write_add(struct iceberg_write *write, struct iceberg_written *take_written)
-{
-    MOR_LOCKED(&write->mutex);
-    if (write->file_count == write->file_capacity) {
-        write->file_capacity = write->file_capacity ? write->file_capacity * 2 : 16;
-        write->files = mor_realloc(write->files, write->file_capacity * sizeof *write->files);
-    }
-    write->files[write->file_count++] = take_written;
 }
 
 // ---- groups -------------------------------------------------------------------------------------
@@ -168,16 +130,14 @@ static enum mor_status write_file(struct iceberg_write *write, const struct mor_
         return mor_error_set(err, MOR_FATAL, "partition spec %d was removed from the table",
                              written->spec_id);
     struct iceberg_data_writer writer = {0};
-    MOR_AUTO_BUFFER uri = {0};
+    const char *uri = iceberg_files_uri(&write->files, written, written->key);
     struct mor_batch *scratch = mor_batch_new(table->table.schema, table->table.budget);
     enum mor_status status =
         iceberg_data_writer_open(&writer, table, table->file_schema, written->key, 0, err);
     if (status == MOR_OK)
         status = write_rows(changes, group, scratch, &writer, err);
-    iceberg_uri_of_key(write->state->metadata, written->key, &uri);
-    const char *path = mor_arena_strdup(&written->arena, mor_buffer_terminate(&uri));
     if (status == MOR_OK)
-        status = iceberg_data_writer_finish(&writer, path, &written->arena, &written->file, err);
+        status = iceberg_data_writer_finish(&writer, uri, &written->arena, &written->file, err);
     iceberg_data_writer_done(&writer);
     mor_batch_free(scratch);
     MOR_TRY(status);
@@ -199,9 +159,9 @@ enum mor_status iceberg_write_group(struct mor_write *base, const struct mor_cha
                              base->table->name);
     if (group->upsert_count == 0)
         return MOR_OK;
-    struct iceberg_written *written =
-        iceberg_written_new(iceberg_write_key(write, group->partition, ".parquet"), group_index,
-                            iceberg_write_table(write)->spec_id);
+    struct iceberg_written *written = iceberg_files_new(&write->files, group->partition, ".parquet",
+                                                        iceberg_write_table(write)->spec_id);
+    written->group = group_index;
     enum mor_status status = mor_fault("iceberg.group", err);
     if (status == MOR_OK)
         status = write_file(write, changes, group, written, err);
@@ -209,40 +169,22 @@ enum mor_status iceberg_write_group(struct mor_write *base, const struct mor_cha
         iceberg_written_free(written);
         return status;
     }
-    iceberg_write_add(write, written);
+    iceberg_files_add(&write->files, written);
     return mor_fault("iceberg.group_written", err);
 }
 
 const char *iceberg_write_group_file(const struct mor_write *base, size_t group_index)
 {
     struct iceberg_write *write = (struct iceberg_write *)(uintptr_t)base;
-    MOR_LOCKED(&write->mutex);
-    for (size_t i = 0; i < write->file_count; i++) {
-        if (write->files[i]->group == group_index)
-            return write->files[i]->key;
+    MOR_LOCKED(&write->files.mutex);
+    for (size_t i = 0; i < write->files.count; i++) {
+        if (write->files.list[i]->group == group_index)
+            return write->files.list[i]->key;
     }
     return NULL;
 }
 
 // ---- commit -------------------------------------------------------------------------------------
-
-static enum mor_status put_puffins(struct iceberg_write *write, struct mor_error *err)
-{
-    for (size_t i = 0; i < write->puffin_count; i++) {
-        struct iceberg_written_puffin *held = &write->puffins[i];
-        iceberg_puffin_finish(&held->puffin);
-        MOR_TRY(mor_store_put_new_deferred(write->write.table->store, held->key,
-                                           held->puffin.bytes.data, held->puffin.bytes.size_bytes,
-                                           err));
-    }
-    for (size_t i = 0; i < write->file_count; i++) {
-        struct iceberg_written *written = write->files[i];
-        if (written->puffin != SIZE_MAX)
-            written->file.file_size_bytes =
-                (int64_t)write->puffins[written->puffin].puffin.bytes.size_bytes;
-    }
-    return mor_fault("iceberg.puffin", err);
-}
 
 // What the base says and this commit does not is carried on: one commit tells everything.
 static json_t *build_properties(const struct iceberg_write *write,
@@ -269,10 +211,10 @@ static void adopt(struct iceberg_write *write, const struct iceberg_metadata *me
                   struct mor_commit_result *ret_result)
 {
     struct iceberg_table *table = iceberg_write_table(write);
-    *ret_result = (struct mor_commit_result){.file_count = (int64_t)write->file_count};
+    *ret_result = (struct mor_commit_result){.file_count = (int64_t)write->files.count};
     iceberg_version_format(write->snapshot_id, ret_result->version);
-    for (size_t i = 0; i < write->file_count; i++) {
-        const struct iceberg_data_file *file = &write->files[i]->file;
+    for (size_t i = 0; i < write->files.count; i++) {
+        const struct iceberg_data_file *file = &write->files.list[i]->file;
         bool is_vector = file->content_size_bytes >= 0;
         ret_result->bytes_written += is_vector ? file->content_size_bytes : file->file_size_bytes;
         ret_result->log_file_count += file->content != ICEBERG_DATA;
@@ -303,8 +245,8 @@ static enum mor_status publish(struct iceberg_write *write, struct iceberg_draft
                                const struct mor_property *properties, size_t property_count,
                                struct iceberg_metadata **ret_metadata, struct mor_error *err)
 {
-    for (size_t i = 0; i < write->file_count; i++)
-        iceberg_draft_add(draft, write->files[i]->spec_id, &write->files[i]->file, -1);
+    for (size_t i = 0; i < write->files.count; i++)
+        iceberg_draft_add(draft, write->files.list[i]->spec_id, &write->files.list[i]->file, -1);
     for (size_t i = 0; i < write->removed_count; i++)
         iceberg_draft_remove(draft, write->removed[i]);
     ICEBERG_AUTO_JSON *all = build_properties(write, properties, property_count);
@@ -324,7 +266,7 @@ enum mor_status iceberg_write_commit(struct mor_write *base, const struct mor_pr
     ICEBERG_AUTO_METADATA *metadata = NULL;
     MOR_TRY(mor_fault("iceberg.commit", err));
     MOR_TRY(check_instance(table, err));
-    MOR_TRY(put_puffins(write, err));
+    MOR_TRY(iceberg_files_finish(&write->files, err));
     struct iceberg_draft draft;
     iceberg_draft_init(&draft, table, write->state, write->snapshot_id);
     enum mor_status status = publish(write, &draft, properties, property_count, &metadata, err);
@@ -339,32 +281,18 @@ enum mor_status iceberg_write_commit(struct mor_write *base, const struct mor_pr
     return status;
 }
 
-static void remove_key(struct iceberg_write *write, const char *key)
-{
-    struct mor_error ignored = MOR_ERROR_INIT;
-    // what cannot be deleted now is found as an orphan later
-    enum mor_status status = mor_store_delete(write->write.table->store, key, false, &ignored);
-    (void)status;
-}
-
 void iceberg_write_free(struct mor_write *base)
 {
     struct iceberg_write *write = (struct iceberg_write *)base;
-    for (size_t i = 0; i < write->file_count; i++) {
-        if (!write->keeps_files && write->files[i]->key)
-            remove_key(write, write->files[i]->key);
-        iceberg_written_free(write->files[i]);
-    }
-    for (size_t i = 0; i < write->puffin_count; i++) {
-        if (!write->keeps_files)
-            remove_key(write, write->puffins[i].key);
-        iceberg_puffin_done(&write->puffins[i].puffin);
-        free(write->puffins[i].key);
-        free(write->puffins[i].uri);
-    }
+    iceberg_files_done(&write->files, write->keeps_files);
     for (size_t i = 0; i < write->attached_count; i++) {
-        if (!write->keeps_files)
-            remove_key(write, write->attached[i].key);
+        struct mor_error ignored = MOR_ERROR_INIT;
+        // what cannot be deleted now is found as an orphan later
+        enum mor_status status =
+            write->keeps_files
+                ? MOR_OK
+                : mor_store_delete(base->table->store, write->attached[i].key, false, &ignored);
+        (void)status;
         free(write->attached[i].kind);
         free(write->attached[i].key);
     }
@@ -372,8 +300,6 @@ void iceberg_write_free(struct mor_write *base)
     iceberg_state_unref(write->state);
     json_decref(write->base);
     free(write->attached);
-    free(write->files);
-    free(write->puffins);
     free(write->removed);
     pthread_mutex_destroy(&write->mutex);
     free(write);
