@@ -10,10 +10,12 @@
 // When a file group is due to be merged. 0 = that limit does not count.
 struct mor_compaction_limits {
     int64_t max_delta_files;
-    double max_delta_ratio; // bytes of deltas to bytes of the base
+    double
+        max_delta_ratio; // bytes of deltas to bytes of the base; with places: rows removed to rows
     int64_t max_delta_bytes;
     int64_t max_delta_age_ms; // of the oldest delta: idle file groups are merged too, in the end
-    int64_t target_file_size_bytes; // append-only tables: files below half of it are gathered
+    int64_t target_file_size_bytes; // append-only tables, and tables with places: files below half
+                                    // of it are gathered
 };
 
 // What two columns or more mean when small files are gathered.
@@ -63,11 +65,16 @@ size_t mor_compaction_plan(const struct mor_slice *slices, size_t count,
 enum mor_status mor_compact(struct mor_table *table, const struct mor_compact_options *options,
                             struct mor_compact_report *ret_report,
                             struct mor_error *err) MOR_CHECKED;
-// The same for append-only tables: small files of a table partition become few of about the target
-// size, when they are enough for one, or older than max_delta_age_ms.
+// The same for append-only tables and tables with places: small files of a table partition become
+// few of about the target size, when they are enough for one.
 enum mor_status mor_cluster(struct mor_table *table, const struct mor_compact_options *options,
                             struct mor_compact_report *ret_report,
                             struct mor_error *err) MOR_CHECKED;
+
+// Whatever of the two the table needs.
+enum mor_status mor_rewrite_due(struct mor_table *table, const struct mor_compact_options *options,
+                                struct mor_compact_report *ret_report,
+                                struct mor_error *err) MOR_CHECKED;
 
 // ---- erasing ------------------------------------------------------------------------------------
 

@@ -108,8 +108,7 @@ static enum mor_status compact(struct mor_table *table, const struct mor_compact
 {
     struct mor_compact_report report;
     int64_t started_ms = mor_clock_mono_ms();
-    enum mor_status status = mor_table_is_keyed(table) ? mor_compact(table, limits, &report, err)
-                                                       : mor_cluster(table, limits, &report, err);
+    enum mor_status status = mor_rewrite_due(table, limits, &report, err);
     (void)printf("%lld of %lld due file groups rewritten in %lld commits, %.1f s: %lld rows, "
                  "%lld bytes read, %lld written\n",
                  (long long)report.done, (long long)report.due, (long long)report.commits,

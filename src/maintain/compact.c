@@ -153,6 +153,40 @@ static enum mor_status merge_some(struct mor_table *table, struct mor_rewrite *r
     return status;
 }
 
+static void add_report(struct mor_compact_report *sum, const struct mor_compact_report *more)
+{
+    sum->delta_files = more->delta_files;
+    sum->due += more->due;
+    sum->done += more->done;
+    sum->left_out += more->left_out;
+    sum->failed += more->failed;
+    sum->commits += more->commits;
+    sum->bytes_read += more->bytes_read;
+    sum->bytes_written += more->bytes_written;
+    sum->rows_written += more->rows_written;
+    if (sum->first_failure.status == MOR_OK)
+        sum->first_failure = more->first_failure;
+}
+
+enum mor_status mor_rewrite_due(struct mor_table *table, const struct mor_compact_options *options,
+                                struct mor_compact_report *ret_report, struct mor_error *err)
+{
+    if (mor_table_is_keyed(table) && !mor_table_has_places(table))
+        return mor_compact(table, options, ret_report, err);
+    enum mor_status status = mor_cluster(table, options, ret_report, err);
+    if (status == MOR_CONFLICT) { // somebody else gathered them
+        *err = MOR_ERROR_INIT;
+        status = MOR_OK;
+    }
+    if (status != MOR_OK || !mor_table_has_places(table))
+        return status;
+    // small files are gathered with their deltas; what is left are large ones
+    struct mor_compact_report report;
+    status = mor_compact(table, options, &report, err);
+    add_report(ret_report, &report);
+    return status;
+}
+
 enum mor_status mor_compact(struct mor_table *table, const struct mor_compact_options *options,
                             struct mor_compact_report *ret_report, struct mor_error *err)
 {

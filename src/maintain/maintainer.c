@@ -99,8 +99,7 @@ static enum mor_status compact(struct mor_maintainer *maintainer, struct mor_tab
     options.should_stop = should_stop;
     options.should_yield = should_yield;
     options.context = maintainer;
-    enum mor_status status = mor_table_is_keyed(table) ? mor_compact(table, &options, &report, err)
-                                                       : mor_cluster(table, &options, &report, err);
+    enum mor_status status = mor_rewrite_due(table, &options, &report, err);
     note_round(maintainer, &report, mor_clock_mono_ms() - started_ms);
     if (status == MOR_OK && report.failed > 0) {
         *err = report.first_failure;

@@ -9,6 +9,15 @@ static double larger(double a, double b)
     return a > b ? a : b;
 }
 
+// With places: the share of a file's rows that are removed.
+static double removed_share(const struct mor_slice *slice)
+{
+    if (slice->base_row_count <= 0)
+        return 0;
+    double share = (double)slice->delta_row_count / (double)slice->base_row_count;
+    return share < 1 ? share : 1;
+}
+
 static double urgency(const struct mor_slice *slice, const struct mor_compact_options *options,
                       int64_t now_ms)
 {
@@ -20,7 +29,9 @@ static double urgency(const struct mor_slice *slice, const struct mor_compact_op
         return 1; // engines that only read base files do not see its rows at all
     if (limits->max_delta_files > 0)
         result = larger(result, (double)slice->delta_count / (double)limits->max_delta_files);
-    if (limits->max_delta_ratio > 0 && slice->delta_size_bytes >= RATIO_BYTES_MIN)
+    if (limits->max_delta_ratio > 0 && slice->delta_row_count > 0)
+        result = larger(result, removed_share(slice) / limits->max_delta_ratio);
+    else if (limits->max_delta_ratio > 0 && slice->delta_size_bytes >= RATIO_BYTES_MIN)
         result = larger(result, (double)slice->delta_size_bytes /
                                     (double)(slice->base_size_bytes + 1) / limits->max_delta_ratio);
     if (limits->max_delta_bytes > 0)
@@ -49,6 +60,10 @@ size_t mor_compaction_plan(const struct mor_slice *slices, size_t count,
     for (size_t i = 0; i < count; i++) {
         if (options->partition && strcmp(slices[i].partition, options->partition) != 0)
             continue;
+        // small files of tables with places are gathered with their deltas
+        if (slices[i].delta_row_count > 0 &&
+            slices[i].base_size_bytes < options->limits.target_file_size_bytes / 2)
+            continue;
         double value = urgency(&slices[i], options, now_ms);
         if (value >= 1)
             items[item_count++] = (struct mor_compaction_item){&slices[i], value};
@@ -73,6 +88,12 @@ static int compare_slices(const void *a, const void *b)
     return order != 0 ? order : strcmp(left->base_key, right->base_key);
 }
 
+// What is left of a file when it is rewritten, about.
+static int64_t live_bytes(const struct mor_slice *slice)
+{
+    return (int64_t)((double)slice->base_size_bytes * (1 - removed_share(slice)));
+}
+
 size_t mor_cluster_plan(const struct mor_slice *slices, size_t count,
                         const struct mor_compact_options *options, struct mor_arena *arena,
                         struct mor_cluster **ret_clusters)
@@ -83,7 +104,8 @@ size_t mor_cluster_plan(const struct mor_slice *slices, size_t count,
     size_t small_count = 0, cluster_count = 0;
     for (size_t i = 0; i < count; i++) {
         bool wanted = !options->partition || strcmp(slices[i].partition, options->partition) == 0;
-        if (wanted && slices[i].base_key && slices[i].delta_count == 0 &&
+        if (wanted && slices[i].base_key &&
+            (slices[i].delta_count == 0 || slices[i].delta_row_count > 0) &&
             slices[i].base_size_bytes < target / 2)
             small[small_count++] = &slices[i];
     }
@@ -94,10 +116,14 @@ size_t mor_cluster_plan(const struct mor_slice *slices, size_t count,
         for (next = first; next < small_count && cluster.bytes < target &&
                            strcmp(small[next]->partition, small[first]->partition) == 0;
              next++)
-            cluster.bytes += small[next]->base_size_bytes;
+            cluster.bytes += live_bytes(small[next]);
         cluster.slice_count = next - first;
         bool full = cluster.bytes >= target || cluster.slice_count >= CLUSTER_FILES_FULL;
-        if (cluster.slice_count > 1 && (full || options->everything))
+        bool hollow = options->limits.max_delta_ratio > 0 &&
+                      removed_share(small[first]) >= options->limits.max_delta_ratio;
+        if ((cluster.slice_count > 1 && (full || options->everything)) ||
+            (cluster.slice_count == 1 &&
+             (hollow || (options->everything && small[first]->delta_count > 0))))
             clusters[cluster_count++] = cluster;
     }
     *ret_clusters = clusters;

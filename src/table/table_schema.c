@@ -6,6 +6,7 @@
 
 static const struct mor_table_ops *const formats[] = {
     &mor_table_hudi_ops,
+    &mor_table_iceberg_ops,
 };
 
 enum mor_status mor_table_normalise_schema(enum mor_table_format format,
