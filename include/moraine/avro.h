@@ -26,14 +26,21 @@ bool mor_avro_schema_is_record(const struct mor_avro_schema *schema);
 // The table schema that a writer schema (a record) maps to: unions with null become nullable
 // fields, unions of int and long a long, of float and double a double, other unions of several
 // types a struct with a nullable field per branch, named by its type ("string", "array", the name
-// of a record; as Kafka Connect has it), logical types become their types, enum ENUM, fixed FIXED, the
-// attributes field-id and element-id, value-id become field ids. The child of a LIST is named
+// of a record; as Kafka Connect has it), logical types become their types, enum ENUM, fixed FIXED,
+// the attributes field-id and element-id, value-id become field ids. The child of a LIST is named
 // "element", those of a MAP "key" and "value". DATA with the field's path for what a table cannot
 // hold (recursive types, null, records without fields, decimals of more than 38 digits). Free with
 // mor_schema_free.
 enum mor_status mor_avro_schema_to_table(const struct mor_avro_schema *schema,
                                          struct mor_schema **ret_schema,
                                          struct mor_error *err) MOR_CHECKED;
+
+// Names columns as a table has them that was made before their fields were renamed. `columns` is what
+// `schema` maps to; a field that `have` lacks by its name, but has under one of its aliases (those of
+// `schema`, or of the field of that name in `reader`), gets that name; nested ones alike. Names that
+// another field of the record has are not taken. `reader` may be NULL.
+void mor_avro_keep_names(const struct mor_avro_schema *schema, const struct mor_avro_schema *reader,
+                         const struct mor_schema *have, struct mor_schema *columns);
 
 // Appends the JSON text (compact, as Java prints it) of a table schema in the form that Hudi's
 // Spark writer uses (Spark's SchemaConverters): every field ["null", T] with default null when
@@ -70,6 +77,7 @@ struct mor_avro_plan_options {
     const struct mor_avro_schema *reader;
     const struct mor_route *routes; // NULL = the columns are the fields of their names
     size_t route_count;
+    bool row_is_whole; // no field of the flattened record with `otherwise` is left out on purpose
 };
 enum mor_status mor_avro_plan_compile(const struct mor_avro_plan_options *options,
                                       struct mor_avro_plan **ret_plan,
@@ -79,8 +87,10 @@ enum mor_status mor_avro_plan_new(const struct mor_avro_schema *writer,
                                   const struct mor_schema *table, struct mor_avro_plan **ret_plan,
                                   struct mor_error *err) MOR_CHECKED;
 void mor_avro_plan_free(struct mor_avro_plan *plan);
-// Whether a field of the writer's record goes to no column, by its name or an alias.
-bool mor_avro_plan_skips(const struct mor_avro_plan *plan, const char *field);
+// The writer's fields that go to no column, neither by their names nor by an alias, although the
+// record around them is the row or a column: their paths for a message, "" = none. What routes
+// leave out is no stranger, but for `row_is_whole`. Borrowed from the plan.
+const char *mor_avro_plan_strangers(const struct mor_avro_plan *plan);
 
 // Decodes one datum to the end of `columns` (columns[i] for table field i, all of one length;
 // `bytes` is not NULL). *ret_used: bytes of the datum; NULL: bytes after it are DATA. Every length,

@@ -78,6 +78,13 @@ struct mor_schema *mor_schema_copy(const struct mor_schema *schema);
 // type holds both.
 enum mor_status mor_schema_join(const struct mor_schema *a, const struct mor_schema *b,
                                 struct mor_schema **ret_schema, struct mor_error *err) MOR_CHECKED;
+// Appends the paths of fields of `theirs` that `have` lacks or holds in a narrower type (a few of
+// them, for a message).
+void mor_schema_strangers(const struct mor_schema *have, const struct mor_schema *theirs,
+                          struct mor_buffer *ret_names);
+// The reverse: takes from a struct, list or map what the like-named `have` lacks, and gives the rest
+// the types of `have` where those are narrower.
+void mor_schema_freeze(struct mor_field *fields, const struct mor_field *have);
 bool mor_schema_equal(const struct mor_schema *a,
                       const struct mor_schema *b); // names, types, nullability, ids
 bool mor_field_equal(const struct mor_field *a, const struct mor_field *b);

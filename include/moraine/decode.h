@@ -166,11 +166,13 @@ struct mor_decoder_options {
     // Avro JSON text of the schema that the columns came from: its defaults and aliases help with
     // other writers' data. NULL = none.
     const char *reader_schema;
-    // Avro in wire format: a writer schema that the columns do not take in whole (new fields, wider
-    // types) makes mor_decoder_value return CONFLICT, before a record of it is decoded; see
+    // Wire format: a writer schema that the columns do not take in whole (new fields, wider types)
+    // makes mor_decoder_value return CONFLICT, before a record of it is decoded; see
     // mor_decoder_changed_id. But for these ids, from which the columns were made already: what of
-    // them still does not fit is FATAL (types) or left out (fields).
+    // them still does not fit is FATAL (types) or left out (fields). Fields that the routes leave
+    // out are no change, but for those of a change event's row when `row_is_whole`.
     bool follow_changes;
+    bool row_is_whole;
     const int32_t *learned_ids;
     size_t learned_count;
     enum mor_envelope envelope;

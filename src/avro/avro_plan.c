@@ -6,12 +6,17 @@
 #define US_PER_DAY (86400LL * 1000000)
 #define MS_PER_DAY (86400LL * 1000)
 
+#define STRANGERS_MAX_BYTES 300 // names for a message; a few are enough
+
 struct compiler {
     struct mor_arena *arena;
     struct mor_avro_plan *plan;
     struct mor_error *err;
     size_t op_count;
     bool full; // the limit was met: no branch of a union may swallow that error
+    bool row_is_whole;
+    const char *path[MOR_SCHEMA_DEPTH_MAX]; // columns and fields around what is being compiled
+    size_t depth;
 };
 
 // One record to be compiled: the writer's type, the reader's (NULL = not known), and where the
@@ -21,6 +26,7 @@ struct record {
     const struct mor_field *columns;
     const struct mor_route *routes;
     size_t route_count;
+    bool whole; // every field of it should have a column
 };
 
 static enum mor_status compile_value(struct compiler *c, const struct mor_avro_node *node,
@@ -62,6 +68,18 @@ static enum mor_status refuse(struct compiler *c, const struct mor_avro_node *no
     return mor_error_set(c->err, MOR_DATA, "the writer's %s%s does not fit a column of type %s",
                          logical_names[node->logical], mor_avro_kind_name(node->kind),
                          mor_buffer_terminate(&type));
+}
+
+// Remembers a field that goes nowhere although the fields around it are columns.
+static void note_stranger(struct compiler *c, const char *name)
+{
+    struct mor_buffer *strangers = &c->plan->strangers;
+    if (strangers->size_bytes > STRANGERS_MAX_BYTES)
+        return;
+    mor_buffer_append_text(strangers, strangers->size_bytes > 0 ? ", " : "");
+    for (size_t i = 0; i < c->depth; i++)
+        mor_buffer_printf(strangers, "%.100s.", c->path[i]);
+    mor_buffer_printf(strangers, "%.100s", name);
 }
 
 // `count` operations, zeroed; NULL with c->err set when the plan gets too long.
@@ -257,8 +275,12 @@ static enum mor_status compile_struct(struct compiler *c, const struct mor_avro_
     if (field->type != MOR_TYPE_STRUCT)
         return refuse(c, node, field);
     struct mor_avro_program *program = mor_arena_calloc(c->arena, 1, sizeof *program);
-    struct record record = {node, alike(reader, MOR_AVRO_RECORD), field->children,
-                            routes_of(c, field), field->child_count};
+    struct record record = {node,
+                            alike(reader, MOR_AVRO_RECORD),
+                            field->children,
+                            routes_of(c, field),
+                            field->child_count,
+                            true};
     op->program = program;
     MOR_TRY(compile_record(c, &record, program));
     return set(op, MOR_AVRO_OP_RECORD);
@@ -330,8 +352,12 @@ static enum mor_status compile_branches(struct compiler *c, const struct mor_avr
         branches[i].null_branch = MOR_AVRO_NO_BRANCH;
         if (members && !null) {
             size_t own = branch_field(node, i, field);
-            if (own == field->child_count)
+            if (own == field->child_count) {
+                char name[MOR_AVRO_BRANCH_NAME_SIZE];
+                mor_avro_branch_name(node, i, name, sizeof name);
+                note_stranger(c, name);
                 continue;
+            }
             branches[i].column = (uint32_t)own;
             to = &field->children[own];
         }
@@ -421,6 +447,18 @@ static const struct mor_avro_member *find_member(const struct mor_avro_node *nod
     return NULL;
 }
 
+// The reader's field that a column has its default from: of its name, or renamed since the table
+// was made.
+static const struct mor_avro_member *find_wanted(const struct record *record, const char *name)
+{
+    const struct mor_avro_member *wanted = find_member(record->reader, name);
+    for (size_t i = 0; !wanted && record->reader && i < record->reader->member_count; i++) {
+        if (has_alias(&record->reader->members[i], name))
+            wanted = &record->reader->members[i];
+    }
+    return wanted;
+}
+
 // Index of the route that a member takes: by its name; else by an alias, the writer's or the
 // reader's, unless another member has that name or came first. route_count = none.
 static size_t find_route(const struct record *record, const struct mor_avro_member *member,
@@ -433,8 +471,10 @@ static size_t find_route(const struct record *record, const struct mor_avro_memb
     for (size_t i = 0; i < record->route_count; i++) {
         const char *name = record->routes[i].name;
         const struct mor_avro_member *wanted = find_member(record->reader, name);
+        const struct mor_avro_member *renamed = find_member(record->reader, member->name);
         if (!taken[i] && !find_member(record->writer, name) &&
-            (has_alias(member, name) || (wanted && has_alias(wanted, member->name))))
+            (has_alias(member, name) || (wanted && has_alias(wanted, member->name)) ||
+             (renamed && has_alias(renamed, name))))
             return i;
     }
     return record->route_count;
@@ -510,7 +550,7 @@ static enum mor_status compile_missing(struct compiler *c, const struct record *
         *op = (struct mor_avro_op){.null_branch = MOR_AVRO_NO_BRANCH,
                                    .column = (uint32_t)route->column,
                                    .name = field->name};
-        MOR_TRY(put_default(c, find_member(record->reader, route->name), field, op, &found));
+        MOR_TRY(put_default(c, find_wanted(record, route->name), field, op, &found));
         *count += found;
         if (found)
             return MOR_OK;
@@ -530,7 +570,8 @@ static struct mor_avro_op *one_op(struct mor_avro_op *op, enum mor_avro_op_code 
 
 static enum mor_status compile_fields(struct compiler *c, const struct record *around,
                                       const struct mor_avro_member *member,
-                                      const struct mor_route *route, uint8_t *ret_null_branch,
+                                      const struct mor_route *route, bool whole,
+                                      uint8_t *ret_null_branch,
                                       const struct mor_avro_program **ret_program)
 {
     const struct mor_avro_node *node = member->node;
@@ -542,8 +583,12 @@ static enum mor_status compile_fields(struct compiler *c, const struct record *a
         return mor_error_set(c->err, MOR_DATA, "field '%s' is no record but %s", member->name,
                              mor_avro_kind_name(node->kind));
     struct mor_avro_program *program = mor_arena_calloc(c->arena, 1, sizeof *program);
-    struct record record = {node, wanted ? alike(wanted->node, MOR_AVRO_RECORD) : NULL,
-                            around->columns, route->children, route->child_count};
+    struct record record = {node,
+                            wanted ? alike(wanted->node, MOR_AVRO_RECORD) : NULL,
+                            around->columns,
+                            route->children,
+                            route->child_count,
+                            whole};
     *ret_program = program;
     return compile_record(c, &record, program);
 }
@@ -558,7 +603,8 @@ static enum mor_status compile_flatten(struct compiler *c, const struct record *
     if (!ops)
         return MOR_DATA;
     one_op(op, MOR_AVRO_OP_FLATTEN, member->name);
-    MOR_TRY(compile_fields(c, record, member, route, &op->flatten_null_branch, &flatten->program));
+    MOR_TRY(compile_fields(c, record, member, route, route->otherwise && c->row_is_whole,
+                           &op->flatten_null_branch, &flatten->program));
     if (op->flatten_null_branch != MOR_AVRO_NO_BRANCH || route->otherwise)
         MOR_TRY(put_absent(c, record->columns, route, ops, &absent->op_count));
     absent->ops = ops;
@@ -568,8 +614,8 @@ static enum mor_status compile_flatten(struct compiler *c, const struct record *
     const struct mor_avro_member *other =
         route->otherwise ? find_member(record->writer, route->otherwise) : NULL;
     if (other)
-        MOR_TRY(
-            compile_fields(c, record, other, route, &flatten->kept_null_branch, &flatten->kept));
+        MOR_TRY(compile_fields(c, record, other, route, false, &flatten->kept_null_branch,
+                               &flatten->kept));
     op->flatten = flatten;
     return MOR_OK;
 }
@@ -600,10 +646,14 @@ static enum mor_status compile_member(struct compiler *c, const struct record *r
     }
     op->column = value->column = (uint32_t)route->column;
     const struct mor_field *field = &record->columns[route->column];
-    const struct mor_avro_member *wanted = find_member(record->reader, route->name);
-    if (compile_value(c, member->node, wanted ? wanted->node : NULL, field, value) != MOR_OK)
-        return mor_error_wrap(c->err, "field '%s'", field->name);
-    return MOR_OK;
+    const struct mor_avro_member *wanted = find_wanted(record, route->name);
+    bool named = c->depth < MOR_SCHEMA_DEPTH_MAX;
+    if (named)
+        c->path[c->depth++] = field->name;
+    enum mor_status status =
+        compile_value(c, member->node, wanted ? wanted->node : NULL, field, value);
+    c->depth -= named;
+    return status == MOR_OK ? MOR_OK : mor_error_wrap(c->err, "field '%s'", field->name);
 }
 
 // The name of the field that may stand in for a flattened one, with its route; NULL = none.
@@ -671,6 +721,8 @@ static enum mor_status compile_record(struct compiler *c, const struct record *r
             one_op(op, MOR_AVRO_OP_KEEP, member->name)->skip = member->node;
         else
             compile_skip(op, member);
+        if (record->whole && !kept)
+            note_stranger(c, member->name);
     }
     for (size_t i = 0; i < record->route_count; i++) {
         if (!taken[i])
@@ -695,10 +747,14 @@ enum mor_status mor_avro_plan_compile(const struct mor_avro_plan_options *option
     struct mor_avro_plan *plan = mor_calloc(1, sizeof *plan);
     mor_arena_init(&plan->arena, 4096, NULL);
     plan->column_count = options->table->root.child_count;
-    struct compiler c = {.arena = &plan->arena, .plan = plan, .err = err};
+    struct compiler c = {
+        .arena = &plan->arena, .plan = plan, .err = err, .row_is_whole = options->row_is_whole};
     struct record record = {writer,
                             options->reader ? alike(options->reader->root, MOR_AVRO_RECORD) : NULL,
-                            options->table->root.children, options->routes, options->route_count};
+                            options->table->root.children,
+                            options->routes,
+                            options->route_count,
+                            !options->routes};
     if (!options->routes) {
         record.routes = routes_of(&c, &options->table->root);
         record.route_count = options->table->root.child_count;
@@ -708,6 +764,7 @@ enum mor_status mor_avro_plan_compile(const struct mor_avro_plan_options *option
         mor_avro_plan_free(plan);
         return status;
     }
+    (void)mor_buffer_terminate(&plan->strangers);
     *ret_plan = plan;
     return MOR_OK;
 }
@@ -720,14 +777,9 @@ enum mor_status mor_avro_plan_new(const struct mor_avro_schema *writer,
     return mor_avro_plan_compile(&options, ret_plan, err);
 }
 
-bool mor_avro_plan_skips(const struct mor_avro_plan *plan, const char *field)
+const char *mor_avro_plan_strangers(const struct mor_avro_plan *plan)
 {
-    for (size_t i = 0; i < plan->program.op_count; i++) {
-        const struct mor_avro_op *op = &plan->program.ops[i];
-        if (op->code <= MOR_AVRO_OP_SKIP_LAST && strcmp(op->name, field) == 0)
-            return true;
-    }
-    return false;
+    return plan->strangers.size_bytes > 0 ? (const char *)plan->strangers.data : "";
 }
 
 void mor_avro_plan_free(struct mor_avro_plan *plan)
@@ -737,6 +789,7 @@ void mor_avro_plan_free(struct mor_avro_plan *plan)
     for (size_t i = 0; i < plan->default_count; i++)
         mor_buffer_done(&plan->defaults[i]);
     free(plan->defaults);
+    mor_buffer_done(&plan->strangers);
     mor_arena_done(&plan->arena);
     free(plan);
 }

@@ -125,6 +125,7 @@ struct mor_avro_plan {
     bool has_notes;              // also whether a flattened record was there
     struct mor_buffer *defaults; // their data, one each; a list for the freeing
     size_t default_count;
+    struct mor_buffer strangers; // names, see mor_avro_plan_strangers
 };
 
 #endif

@@ -109,3 +109,76 @@ enum mor_status mor_schema_join(const struct mor_schema *a, const struct mor_sch
     *ret_schema = schema;
     return MOR_OK;
 }
+
+// ---- what is new --------------------------------------------------------------------------------
+
+#define STRANGERS_MAX_BYTES 300 // names for a message; a few are enough
+
+struct path {
+    const struct path *above;
+    const char *name;
+};
+
+static void put_path(struct mor_buffer *names, const struct path *path)
+{
+    if (path->above != NULL) {
+        put_path(names, path->above);
+        mor_buffer_append_u8(names, '.');
+    }
+    mor_buffer_printf(names, "%.100s", path->name);
+}
+
+static bool is_wider(const struct mor_field *have, const struct mor_field *theirs)
+{
+    return (have->type == MOR_TYPE_INT32 && theirs->type == MOR_TYPE_INT64) ||
+           (have->type == MOR_TYPE_FLOAT && theirs->type == MOR_TYPE_DOUBLE) ||
+           (have->type == MOR_TYPE_DECIMAL && theirs->type == MOR_TYPE_DECIMAL &&
+            have->scale == theirs->scale && have->precision < theirs->precision);
+}
+
+static void compare(const struct mor_field *have, const struct mor_field *theirs,
+                    const struct path *above, struct mor_buffer *names)
+{
+    for (size_t i = 0; i < theirs->child_count && names->size_bytes <= STRANGERS_MAX_BYTES; i++) {
+        const struct mor_field *child = &theirs->children[i];
+        const struct mor_field *mine =
+            have->type != MOR_TYPE_STRUCT ? &have->children[i] : find_child(have, child->name);
+        struct path path = {above, child->name};
+        if (mine != NULL && is_nested(mine) && mine->type == child->type)
+            compare(mine, child, &path, names);
+        if (mine != NULL && !is_wider(mine, child))
+            continue;
+        mor_buffer_append_text(names, names->size_bytes > 0 ? ", " : "");
+        put_path(names, &path);
+    }
+}
+
+void mor_schema_freeze(struct mor_field *fields, const struct mor_field *have)
+{
+    size_t kept = 0;
+    if (fields->type != have->type)
+        return;
+    for (size_t i = 0; i < fields->child_count; i++) {
+        struct mor_field *child = &fields->children[i];
+        const struct mor_field *mine =
+            have->type != MOR_TYPE_STRUCT ? &have->children[i] : find_child(have, child->name);
+        if (mine == NULL)
+            continue;
+        if (is_wider(mine, child)) {
+            child->type = mine->type;
+            child->precision = mine->precision;
+        } else if (is_nested(child)) {
+            mor_schema_freeze(child, mine);
+        }
+        if (kept != i)
+            fields->children[kept] = *child;
+        kept++;
+    }
+    fields->child_count = kept;
+}
+
+void mor_schema_strangers(const struct mor_schema *have, const struct mor_schema *theirs,
+                          struct mor_buffer *ret_names)
+{
+    compare(&have->root, &theirs->root, NULL, ret_names);
+}

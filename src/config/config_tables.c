@@ -231,18 +231,20 @@ const struct mor_option mor_topic_options[] = {
     {"limits.elements", MOR_OPTION_COUNT, TOPIC(limits.elements), "1000000", 1, 1000000000, NULL, 0,
      "Elements of one list or map, and headers of one record."},
     {"schema_changes", MOR_OPTION_CHOICE, TOPIC(schema_changes), "evolve", 0, 0, schema_changes, 0,
-     "What happens when a producer's Avro schema changes in the registry: `evolve` adds its new "
-     "fields and widens types in the table, in the commit that has the first such record; `freeze` "
-     "leaves new fields out; `stop` stops the topic. A change that the table cannot follow stops "
-     "it "
-     "in any case, but with `freeze`, where its records are dead letters."},
+     "What happens when a producer's schema changes in the registry: `evolve` adds its new fields, "
+     "nested ones too, and widens types in the table, in the commit that has the first such record; "
+     "`freeze` leaves new fields out, also after a restart; `stop` stops the topic, which takes the "
+     "change in when it is started again. A change that the table cannot follow stops it in any "
+     "case, but with `freeze`, where its records are dead letters."},
     {"event_time.field", MOR_OPTION_TEXT, TOPIC(event_time.field), NULL, 0, 0, NULL, 0,
-     "Column with the event's time. Default: Kafka's timestamp."},
+     "Column with the event's time, of the payload or of a header (see `columns`). Default: "
+     "Kafka's timestamp."},
     {"event_time.unit", MOR_OPTION_CHOICE, TOPIC(event_time.unit), "ms", 0, 0, time_units, 0,
-     "Unit of that column when it is a plain integer."},
+     "Unit of that column when it is a number."},
     {"event_time.format", MOR_OPTION_TEXT, TOPIC(event_time.format), NULL, 0, 0, NULL, 0,
      "How that column is read when it is a text, as strptime(3) has it (`%d/%m/%Y %H:%M:%S`), in "
-     "UTC. Default: ISO 8601."},
+     "UTC; `epoch`: it holds a number (`1767323045`, `1767323045.678`) in that unit. Default: ISO "
+     "8601."},
     {"event_time.max_lateness", MOR_OPTION_DURATION, TOPIC(event_time.max_lateness_ms), "10m", 0,
      3650 * DAY, NULL, 0, "How far the watermark stays behind the newest event."},
     {"event_time.idle_after", MOR_OPTION_DURATION, TOPIC(event_time.idle_after_ms), "1m", 1 * S,

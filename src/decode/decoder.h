@@ -24,12 +24,13 @@ struct mor_decoder_plan {
     bool refused; // plan NULL, and the columns cannot be changed so that it fits
 };
 
-// Plans by the registry's id, for values or for keys.
+// Plans by the registry's id, for values or for keys. JSON has no plans, only what an id changes.
 struct mor_decoder_plans {
     const struct mor_schema *table;
     const struct mor_avro_schema *reader; // NULL = none
     const struct mor_route *routes;       // NULL = the fields of the columns' names
     size_t route_count;
+    bool row_is_whole;
     const char *wrap_as; // a writer schema that is no record is taken as a record of this one field
     struct mor_map by_id;
     int32_t last_id; // the hot case: the same id as before
@@ -71,6 +72,23 @@ struct mor_decoder {
 // The schema id of the wire format's header.
 enum mor_status mor_decoder_wire_id(const uint8_t *bytes, size_t size_bytes, int32_t *ret_id,
                                     struct mor_error *err) MOR_CHECKED;
+
+void mor_decoder_forget_plans(struct mor_decoder_plans *plans);
+
+// ---- writer schemas that change (decoder_changes.c) ---------------------------------------------
+
+// What is to be done about a writer schema that is new to this decoder. `reason`: why the columns
+// cannot take it, NULL = they can; `strangers`: its fields that no column takes. *ret_change (the
+// caller's, NULL = nothing) says what has to change before a record of it is decoded, *ret_refused
+// that a change was tried and does not help. Otherwise what is left out is noted for the log.
+void mor_decoder_look_for_changes(struct mor_decoder *decoder, int32_t id, const char *reason,
+                                  const char *strangers, char **ret_change, bool *ret_refused);
+// CONFLICT: the columns must change first.
+enum mor_status mor_decoder_stop_at(struct mor_decoder *decoder, int32_t id, const char *change,
+                                    struct mor_error *err) MOR_CHECKED;
+// DATA: a record of a schema that does not fit; FATAL when no change of the columns helps.
+enum mor_status mor_decoder_refuse(int32_t id, bool refused, const char *reason,
+                                   struct mor_error *err) MOR_CHECKED;
 
 // ---- Avro (decoder_avro.c) ----------------------------------------------------------------------
 

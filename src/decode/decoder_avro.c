@@ -18,7 +18,7 @@ static void plan_free(struct mor_decoder_plan *plan)
     free(plan);
 }
 
-static void plans_done(struct mor_decoder_plans *plans)
+void mor_decoder_forget_plans(struct mor_decoder_plans *plans)
 {
     for (size_t i = 0; i < plans->by_id.count; i++)
         plan_free(plans->by_id.entries[i].value.pointer);
@@ -55,7 +55,8 @@ static enum mor_status compile(const struct mor_decoder_plans *plans, const char
                                             .table = plans->table,
                                             .reader = plans->reader,
                                             .routes = plans->routes,
-                                            .route_count = plans->route_count};
+                                            .route_count = plans->route_count,
+                                            .row_is_whole = plans->row_is_whole};
     return mor_avro_plan_compile(&options, &plan->plan, err);
 }
 
@@ -66,51 +67,6 @@ static struct mor_decoder_plan *plan_of(const struct mor_decoder_plans *plans, c
     if (compile(plans, text, plan, &err) != MOR_OK)
         plan->reason = mor_strdup(err.message);
     return plan;
-}
-
-// Top-level fields of a new writer schema that no column of the table takes in, "" = none. A topic
-// that chooses its columns leaves others out on purpose.
-static void name_strangers(const struct mor_decoder *decoder, const struct mor_decoder_plan *plan,
-                           struct mor_buffer *names)
-{
-    struct mor_error ignored = MOR_ERROR_INIT;
-    struct mor_schema *fields = NULL;
-    if (!plan->plan || decoder->options.routes ||
-        mor_avro_schema_to_table(plan->writer, &fields, &ignored) != MOR_OK)
-        return;
-    for (size_t i = 0; i < fields->root.child_count; i++) {
-        const char *name = fields->root.children[i].name;
-        if (mor_avro_plan_skips(plan->plan, name)) // an alias may have found it a column
-            mor_buffer_printf(names, "%s%s", names->size_bytes > 0 ? ", " : "", name);
-    }
-    mor_schema_free(fields);
-}
-
-static bool is_learned(const struct mor_decoder *decoder, int32_t id)
-{
-    for (size_t i = 0; i < decoder->options.learned_count; i++)
-        if (decoder->options.learned_ids[i] == id)
-            return true;
-    return false;
-}
-
-// What is to be done about a writer schema that is new to this decoder: tell of fields that are
-// left out, or have the columns changed before a record of it is decoded.
-static void look_for_changes(struct mor_decoder *decoder, int32_t id, struct mor_decoder_plan *plan)
-{
-    bool follow = decoder->options.follow_changes, learned = is_learned(decoder, id);
-    MOR_AUTO_BUFFER names = {0};
-    name_strangers(decoder, plan, &names);
-    if (!plan->plan) {
-        plan->change = follow && !learned ? mor_strdup(plan->reason) : NULL;
-        plan->refused = follow && learned;
-    } else if (names.size_bytes > 0 && follow && !learned) {
-        plan->change = mor_asprintf("new fields: %.300s", mor_buffer_terminate(&names));
-    } else if (names.size_bytes > 0) {
-        (void)snprintf(decoder->notice, sizeof decoder->notice,
-                       "schema id %d has fields that the table lacks, they are left out: %.300s",
-                       id, mor_buffer_terminate(&names));
-    }
 }
 
 static enum mor_status find_plan(struct mor_decoder *decoder, struct mor_decoder_plans *plans,
@@ -126,11 +82,14 @@ static enum mor_status find_plan(struct mor_decoder *decoder, struct mor_decoder
                                                      &arena, &schema, err);
         if (status == MOR_OK) {
             if (plans->by_id.count >= MOR_DECODER_PLANS_MAX)
-                plans_done(plans);
+                mor_decoder_forget_plans(plans);
             entry = mor_map_put(&plans->by_id, &id, sizeof id, NULL);
             entry->value.pointer = plan_of(plans, schema.text);
+            struct mor_decoder_plan *plan = entry->value.pointer;
             if (plans == &decoder->value_plans)
-                look_for_changes(decoder, id, entry->value.pointer);
+                mor_decoder_look_for_changes(decoder, id, plan->reason,
+                                             plan->plan ? mor_avro_plan_strangers(plan->plan) : "",
+                                             &plan->change, &plan->refused);
         }
         mor_arena_done(&arena);
         if (status == MOR_NOT_FOUND)
@@ -153,14 +112,10 @@ enum mor_status mor_decoder_wire(struct mor_decoder *decoder, struct mor_decoder
     if (!plan || plans->last_id != id)
         MOR_TRY(find_plan(decoder, plans, id, &plan, err));
     assert(plan);
-    if (__builtin_expect(plan->change != NULL, 0)) {
-        decoder->changed_id = id;
-        return mor_error_set(err, MOR_CONFLICT, "schema id %d: %s", id, plan->change);
-    }
+    if (__builtin_expect(plan->change != NULL, 0))
+        return mor_decoder_stop_at(decoder, id, plan->change, err);
     if (!plan->plan)
-        return mor_error_set(err, plan->refused ? MOR_FATAL : MOR_DATA, "schema id %d: %s%s", id,
-                             plan->refused ? "the table cannot follow this change: " : "",
-                             plan->reason);
+        return mor_decoder_refuse(id, plan->refused, plan->reason, err);
     enum mor_status status = mor_avro_plan_decode_noting(
         plan->plan, bytes + MOR_WIRE_HEADER_SIZE, size_bytes - MOR_WIRE_HEADER_SIZE,
         decoder->options.limits.items_max, columns, &decoder->notes, err);
@@ -179,6 +134,7 @@ enum mor_status mor_decoder_set_avro(struct mor_decoder *decoder, struct mor_err
     decoder->value_plans.reader = decoder->reader;
     decoder->value_plans.routes = options->routes;
     decoder->value_plans.route_count = options->route_count;
+    decoder->value_plans.row_is_whole = options->row_is_whole;
     if (options->registry)
         return MOR_OK;
     if (!options->writer_schema.text)
@@ -191,8 +147,8 @@ enum mor_status mor_decoder_set_avro(struct mor_decoder *decoder, struct mor_err
 
 void mor_decoder_avro_done(struct mor_decoder *decoder)
 {
-    plans_done(&decoder->value_plans);
-    plans_done(&decoder->key_plans);
+    mor_decoder_forget_plans(&decoder->value_plans);
+    mor_decoder_forget_plans(&decoder->key_plans);
     plan_free(decoder->bare);
     mor_avro_schema_free(decoder->reader);
 }

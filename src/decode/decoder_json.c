@@ -106,6 +106,59 @@ enum mor_status mor_decoder_finish_json(struct mor_decoder *decoder, struct mor_
     return fail_json(decoder, reader, columns, length, err);
 }
 
+// What a schema of the registry has that the columns lack. One that is not there, or that is no
+// JSON schema of an object, says nothing: the value can be read without it.
+static enum mor_status judge_schema(struct mor_decoder *decoder, int32_t id,
+                                    struct mor_decoder_plan *plan, struct mor_error *err)
+{
+    const struct mor_decoder_options *options = &decoder->options;
+    struct mor_arena arena;
+    struct mor_schema_text text;
+    struct mor_schema *theirs = NULL;
+    MOR_AUTO_BUFFER strangers = {0};
+    mor_arena_init(&arena, 0, NULL);
+    enum mor_status status =
+        mor_registry_schema(options->registry, MOR_SCHEMA_JSON, id, &arena, &text, err);
+    if (status == MOR_OK)
+        status = mor_json_schema_to_table(&text, &theirs, err);
+    if (status == MOR_OK) {
+        mor_schema_strangers(options->source_schema, theirs, &strangers);
+        mor_decoder_look_for_changes(decoder, id, NULL, mor_buffer_terminate(&strangers),
+                                     &plan->change, &plan->refused);
+    }
+    mor_schema_free(theirs);
+    mor_arena_done(&arena);
+    return status == MOR_RETRY || status == MOR_FATAL ? status : MOR_OK;
+}
+
+// Confluent's five bytes: a schema id that is new may tell of fields that the columns lack. Topics
+// that choose their columns leave others out on purpose.
+static enum mor_status look_at_schema(struct mor_decoder *decoder, const struct mor_record *record,
+                                      struct mor_error *err)
+{
+    struct mor_decoder_plans *plans = &decoder->value_plans;
+    int32_t id;
+    if (!decoder->options.registry || !decoder->options.source_schema || decoder->options.routes ||
+        mor_decoder_wire_id(record->value, record->value_size_bytes, &id, err) != MOR_OK)
+        return MOR_OK;
+    if (!plans->last || plans->last_id != id) {
+        struct mor_map_entry *entry = mor_map_find(&plans->by_id, &id, sizeof id);
+        if (!entry) {
+            struct mor_decoder_plan plan = {0};
+            MOR_TRY(judge_schema(decoder, id, &plan, err));
+            if (plans->by_id.count >= MOR_DECODER_PLANS_MAX)
+                mor_decoder_forget_plans(plans);
+            entry = mor_map_put(&plans->by_id, &id, sizeof id, NULL);
+            entry->value.pointer = mor_calloc(1, sizeof plan);
+            memcpy(entry->value.pointer, &plan, sizeof plan);
+        }
+        plans->last_id = id;
+        plans->last = entry->value.pointer;
+    }
+    return plans->last->change ? mor_decoder_stop_at(decoder, id, plans->last->change, err)
+                               : MOR_OK;
+}
+
 enum mor_status mor_decoder_json(struct mor_decoder *decoder, const struct mor_record *record,
                                  struct mor_vector *columns, struct mor_error *err)
 {
@@ -114,8 +167,10 @@ enum mor_status mor_decoder_json(struct mor_decoder *decoder, const struct mor_r
     int depth = 0;
     mor_decoder_start_json(decoder, record->value, record->value_size_bytes, &reader);
     const uint8_t *at = decoder->text.data;
-    if (record->value_size_bytes > MOR_WIRE_HEADER_SIZE && at[0] == 0) // no JSON text begins so
+    if (record->value_size_bytes > MOR_WIRE_HEADER_SIZE && at[0] == 0) { // no JSON text begins so
+        MOR_TRY(look_at_schema(decoder, record, err));
         at += MOR_WIRE_HEADER_SIZE;
+    }
     at = mor_json_space(at);
     if (decoder->options.envelope != MOR_ENVELOPE_NONE) {
         decoder->notes = (struct mor_notes){0};

@@ -16,12 +16,16 @@ struct proto_plan {
     struct mor_proto_set *set;
     struct mor_proto_plan *plan;
     char *reason;
+    bool misfits; // plan NULL: the type is the topic's, but the columns do not take it
+    char *change; // what the columns do not take in; NULL = nothing
+    bool refused; // plan NULL, and the columns cannot be changed so that it fits
 };
 
 struct mor_decoder_protobuf {
     struct mor_map by_header; // the bytes before the message -> struct proto_plan
     uint8_t last_header[HEADER_SIZE_MAX];
     size_t last_size; // the hot case: the same header as before
+    int32_t last_id;
     struct proto_plan *last;
     struct proto_plan *bare;
 };
@@ -33,6 +37,7 @@ static void plan_free(struct proto_plan *plan)
     mor_proto_plan_free(plan->plan);
     mor_proto_set_free(plan->set);
     free(plan->reason);
+    free(plan->change);
     free(plan);
 }
 
@@ -145,7 +150,9 @@ static enum mor_status compile(const struct mor_decoder *decoder,
                                                   .routes = options->routes,
                                                   .route_count = options->route_count,
                                                   .items_max = options->limits.items_max};
-    return mor_proto_plan_new(&plan_options, &plan->plan, err);
+    enum mor_status status = mor_proto_plan_new(&plan_options, &plan->plan, err);
+    plan->misfits = status != MOR_OK;
+    return status;
 }
 
 static struct proto_plan *plan_of(const struct mor_decoder *decoder,
@@ -157,6 +164,15 @@ static struct proto_plan *plan_of(const struct mor_decoder *decoder,
     if (compile(decoder, schema, indexes, count, plan, &err) != MOR_OK)
         plan->reason = mor_strdup(err.message);
     return plan;
+}
+
+// Only a message of the topic's type can change the columns.
+static void look_for_changes(struct mor_decoder *decoder, int32_t id, struct proto_plan *plan)
+{
+    if (plan->plan || plan->misfits)
+        mor_decoder_look_for_changes(decoder, id, plan->reason,
+                                     plan->plan ? mor_proto_plan_strangers(plan->plan) : "",
+                                     &plan->change, &plan->refused);
 }
 
 // The message indexes behind the schema id: their number and each of them as zig-zag varints; a
@@ -210,6 +226,7 @@ static enum mor_status find_plan(struct mor_decoder *decoder, const uint8_t *byt
                 forget_plans(protobuf);
             entry = mor_map_put(&protobuf->by_header, bytes, header_size, NULL);
             entry->value.pointer = plan_of(decoder, &schema, indexes, count);
+            look_for_changes(decoder, id, entry->value.pointer);
         }
         mor_arena_done(&arena);
         if (status == MOR_NOT_FOUND)
@@ -218,6 +235,7 @@ static enum mor_status find_plan(struct mor_decoder *decoder, const uint8_t *byt
     }
     protobuf->last = entry->value.pointer;
     protobuf->last_size = header_size;
+    protobuf->last_id = id;
     memcpy(protobuf->last_header, bytes, header_size);
     return MOR_OK;
 }
@@ -258,8 +276,11 @@ enum mor_status mor_decoder_protobuf(struct mor_decoder *decoder, const struct m
     if (!protobuf->last || size < protobuf->last_size ||
         memcmp(bytes, protobuf->last_header, protobuf->last_size) != 0)
         MOR_TRY(find_plan(decoder, bytes, size, err));
+    if (__builtin_expect(protobuf->last->change != NULL, 0))
+        return mor_decoder_stop_at(decoder, protobuf->last_id, protobuf->last->change, err);
     if (!protobuf->last->plan)
-        return mor_error_set(err, MOR_DATA, "%s", protobuf->last->reason);
+        return mor_decoder_refuse(protobuf->last_id, protobuf->last->refused,
+                                  protobuf->last->reason, err);
     enum mor_status status =
         mor_proto_plan_decode(protobuf->last->plan, bytes + protobuf->last_size,
                               size - protobuf->last_size, columns, err);

@@ -4,9 +4,14 @@
 
 #include "proto_wire.h"
 
+#define STRANGERS_MAX_BYTES 300 // names for a message; a few are enough
+
 struct compiler {
     struct mor_arena *arena;
     struct mor_error *err;
+    struct mor_buffer *strangers;
+    const char *path[MOR_SCHEMA_DEPTH_MAX]; // columns and fields around what is being compiled
+    size_t depth;
 };
 
 // One message to be compiled.
@@ -15,7 +20,19 @@ struct target {
     const struct mor_field *columns;
     const struct mor_route *routes;
     size_t route_count;
+    bool whole; // every field of it should have a column
 };
+
+static void note_stranger(struct compiler *c, const char *name)
+{
+    struct mor_buffer *strangers = c->strangers;
+    if (strangers->size_bytes > STRANGERS_MAX_BYTES)
+        return;
+    mor_buffer_append_text(strangers, strangers->size_bytes > 0 ? ", " : "");
+    for (size_t i = 0; i < c->depth; i++)
+        mor_buffer_printf(strangers, "%.100s.", c->path[i]);
+    mor_buffer_printf(strangers, "%.100s", name);
+}
 
 static enum mor_status compile(struct compiler *c, const struct target *target,
                                struct mor_proto_program **ret_program);
@@ -116,7 +133,7 @@ static enum mor_status compile_struct(struct compiler *c, const struct mor_proto
 {
     struct target target = {message, column->children,
                             routes_of(c, column->children, column->child_count),
-                            column->child_count};
+                            column->child_count, true};
     op->read = MOR_PROTO_MESSAGE;
     return compile(c, &target, &op->program);
 }
@@ -127,7 +144,7 @@ static enum mor_status compile_message(struct compiler *c, const struct mor_prot
     const struct mor_proto_message *message = from->message;
     struct mor_route route = {
         message->field_count > 0 ? message->fields[0].name : "", 0, MOR_ROUTE_NONE, NULL, NULL, 0};
-    struct target inner = {message, column, NULL, 1};
+    struct target inner = {message, column, NULL, 1, false};
     enum mor_type type = column->type;
     op->message = message;
     switch (message->known) {
@@ -206,7 +223,8 @@ static enum mor_status compile_flatten(struct compiler *c, const struct target *
                                        const struct mor_proto_field *from,
                                        const struct mor_route *route, struct mor_proto_op *op)
 {
-    struct target inner = {from->message, target->columns, route->children, route->child_count};
+    struct target inner = {from->message, target->columns, route->children, route->child_count,
+                           false};
     if (from->repeated || !from->message || from->message->known != MOR_PROTO_PLAIN)
         return mor_error_set(c->err, MOR_DATA, "field '%.200s' is no single message", from->name);
     op->read = MOR_PROTO_READ_FLATTEN;
@@ -229,7 +247,12 @@ static enum mor_status compile_field(struct compiler *c, const struct target *ta
         return compile_flatten(c, target, from, route, op);
     op->column = (uint32_t)route->column;
     bool key = target->message->is_map_entry && from->number == 1;
-    return compile_column(c, from, &target->columns[route->column], key, op);
+    bool named = c->depth < MOR_SCHEMA_DEPTH_MAX;
+    if (named)
+        c->path[c->depth++] = from->name;
+    enum mor_status status = compile_column(c, from, &target->columns[route->column], key, op);
+    c->depth -= named;
+    return status;
 }
 
 // ---- programs -----------------------------------------------------------------------------------
@@ -304,8 +327,11 @@ static enum mor_status compile(struct compiler *c, const struct target *target,
     for (size_t i = 0; i < message->field_count; i++) {
         const struct mor_proto_field *from = &message->fields[i];
         const struct mor_route *route = find_route(target, from->name);
-        if (!route)
+        if (!route) {
+            if (target->whole)
+                note_stranger(c, from->name);
             continue;
+        }
         if (compile_field(c, target, from, route, &program->ops[program->op_count++]) != MOR_OK)
             return mor_error_wrap(c->err, "field '%s'", from->name);
     }
@@ -321,9 +347,9 @@ enum mor_status mor_proto_plan_new(const struct mor_proto_plan_options *options,
     mor_arena_init(&plan->arena, 4096, NULL);
     plan->column_count = options->table->root.child_count;
     plan->items_max = options->items_max;
-    struct compiler c = {.arena = &plan->arena, .err = err};
+    struct compiler c = {.arena = &plan->arena, .err = err, .strangers = &plan->strangers};
     struct target target = {options->message, options->table->root.children, options->routes,
-                            options->route_count};
+                            options->route_count, !options->routes};
     if (!options->routes) {
         target.routes = routes_of(&c, target.columns, plan->column_count);
         target.route_count = plan->column_count;
@@ -333,8 +359,14 @@ enum mor_status mor_proto_plan_new(const struct mor_proto_plan_options *options,
         mor_proto_plan_free(plan);
         return status;
     }
+    (void)mor_buffer_terminate(&plan->strangers);
     *ret_plan = plan;
     return MOR_OK;
+}
+
+const char *mor_proto_plan_strangers(const struct mor_proto_plan *plan)
+{
+    return plan->strangers.size_bytes > 0 ? (const char *)plan->strangers.data : "";
 }
 
 void mor_proto_plan_free(struct mor_proto_plan *plan)
@@ -342,6 +374,7 @@ void mor_proto_plan_free(struct mor_proto_plan *plan)
     if (!plan)
         return;
     mor_buffer_done(&plan->slots);
+    mor_buffer_done(&plan->strangers);
     mor_arena_done(&plan->arena);
     free(plan);
 }

@@ -17,6 +17,9 @@ struct mor_proto_plan_options {
     size_t route_count;
     size_t items_max; // elements of one repeated field or map
 };
+// The writer's fields that no column takes although the message around them is the row or a column:
+// their paths for a message, "" = none. What routes leave out is no stranger. Borrowed.
+const char *mor_proto_plan_strangers(const struct mor_proto_plan *plan);
 // Fields are matched by name. Conversions: a wider integer or decimal, float to double, integer to
 // double, enum to its number. DATA with the field's path when a type does not fit or a required
 // column has no field.
@@ -79,6 +82,7 @@ struct mor_proto_plan {
     struct mor_proto_program *program;
     size_t column_count, items_max;
     struct mor_buffer slots; // scratch
+    struct mor_buffer strangers;
 };
 
 // Appends the JSON text of a Struct, Value or ListValue. NULL or what is wrong.

@@ -270,6 +270,7 @@ static enum mor_status choose_payload(struct choice *choice)
     const struct mor_field *row;
     MOR_TRY(find_row(choice, &row));
     bool chosen = names_fields(topic);
+    choice->columns->row_is_whole = !chosen && is_enveloped(topic);
     if (!row)
         return MOR_OK;
     if (!chosen && !is_enveloped(topic)) {

@@ -15,6 +15,7 @@ struct mor_topic_columns {
     size_t payload_count;
     struct mor_route *routes; // NULL = the payload's columns are its fields
     size_t route_count;
+    bool row_is_whole; // a change event's row, no field of it left out by choice
     struct mor_attribute *attributes;
     size_t attribute_count;
     int32_t offset_column; // provenance, -1 = off

@@ -62,29 +62,38 @@ static enum mor_status read_avro(const char *text, struct mor_schema **ret_schem
     return status;
 }
 
-// The payload that schema->text describes.
+// The payload that a text describes. `message` of Protobuf: NULL = the first of the file.
 static enum mor_status read_text(const struct mor_config_topic *topic,
-                                 struct mor_topic_schema *schema, struct mor_error *err)
+                                 const struct mor_schema_text *text, const char *message,
+                                 struct mor_arena *arena, const char **ret_message,
+                                 struct mor_schema **ret_schema, struct mor_error *err)
 {
     if (topic->value.format == MOR_CONFIG_FORMAT_PROTOBUF)
-        return mor_protobuf_to_table(&schema->text, topic->schema.message, &schema->arena,
-                                     &schema->message, &schema->source, err);
+        return mor_protobuf_to_table(text, message, arena, ret_message, ret_schema, err);
     if (topic->value.format == MOR_CONFIG_FORMAT_JSON &&
-        (topic->schema.kind == MOR_CONFIG_SCHEMA_REGISTRY ||
-         !mor_json_schema_is_avro(schema->text.text)))
-        return mor_json_schema_to_table(&schema->text, &schema->source, err);
-    return read_avro(schema->text.text, &schema->source, err);
+        (topic->schema.kind == MOR_CONFIG_SCHEMA_REGISTRY || !mor_json_schema_is_avro(text->text)))
+        return mor_json_schema_to_table(text, ret_schema, err);
+    return read_avro(text->text, ret_schema, err);
 }
+
+// The payload that schema->text describes.
+static enum mor_status read_own_text(const struct mor_config_topic *topic,
+                                     struct mor_topic_schema *schema, struct mor_error *err)
+{
+    return read_text(topic, &schema->text, topic->schema.message, &schema->arena, &schema->message,
+                     &schema->source, err);
+}
+
+static const enum mor_schema_kind registry_kinds[] = {
+    [MOR_CONFIG_FORMAT_AVRO] = MOR_SCHEMA_AVRO,
+    [MOR_CONFIG_FORMAT_JSON] = MOR_SCHEMA_JSON,
+    [MOR_CONFIG_FORMAT_PROTOBUF] = MOR_SCHEMA_PROTOBUF,
+};
 
 static enum mor_status load_registry(const struct mor_config_topic *topic,
                                      struct mor_registry *registry, struct mor_topic_schema *schema,
                                      struct mor_error *err)
 {
-    static const enum mor_schema_kind kinds[] = {
-        [MOR_CONFIG_FORMAT_AVRO] = MOR_SCHEMA_AVRO,
-        [MOR_CONFIG_FORMAT_JSON] = MOR_SCHEMA_JSON,
-        [MOR_CONFIG_FORMAT_PROTOBUF] = MOR_SCHEMA_PROTOBUF,
-    };
     if (registry == NULL)
         return mor_error_set(err, MOR_FATAL,
                              "%s: 'schema: registry' needs schema_registry.url in the service file",
@@ -92,14 +101,14 @@ static enum mor_status load_registry(const struct mor_config_topic *topic,
     MOR_AUTO_FREE char *subject = topic->schema.subject != NULL
                                       ? mor_strdup(topic->schema.subject)
                                       : mor_asprintf("%s-value", topic->topic);
-    enum mor_status status = mor_registry_latest(registry, kinds[topic->value.format], subject,
-                                                 &schema->arena, &schema->text, err);
+    enum mor_status status = mor_registry_latest(registry, registry_kinds[topic->value.format],
+                                                 subject, &schema->arena, &schema->text, err);
     if (status == MOR_NOT_FOUND) {
         err->status = MOR_RETRY; // the first producer registers it
         return mor_error_wrap(err, "subject '%s' is not registered yet", subject);
     }
     MOR_TRY(status);
-    if (read_text(topic, schema, err) == MOR_OK)
+    if (read_own_text(topic, schema, err) == MOR_OK)
         return MOR_OK;
     err->status = MOR_FATAL;
     return mor_error_wrap(err, "schema %d of subject '%s' cannot be a table", schema->text.id,
@@ -111,7 +120,7 @@ static enum mor_status load_file(const struct mor_config_topic *topic,
 {
     schema->text = (struct mor_schema_text){.text = topic->schema.text,
                                             .size_bytes = topic->schema.text_size_bytes};
-    if (read_text(topic, schema, err) == MOR_OK)
+    if (read_own_text(topic, schema, err) == MOR_OK)
         return MOR_OK;
     err->status = MOR_FATAL;
     return mor_error_wrap(err, "schema file '%s'", topic->schema.file);
@@ -275,13 +284,17 @@ static enum mor_status check_event_time(const struct mor_config_topic *topic,
     schema->event_time_column = -1;
     schema->event_time_factor = 1;
     schema->event_time_divisor = 1;
+    enum mor_config_time_unit unit = topic->event_time.unit;
+    int64_t unit_factor = unit == MOR_CONFIG_TIME_S ? 1000 : 1;
+    int64_t unit_divisor = unit == MOR_CONFIG_TIME_US   ? 1000
+                           : unit == MOR_CONFIG_TIME_NS ? 1000000
+                                                        : 1;
     if (topic->event_time.field == NULL)
         return MOR_OK;
     MOR_TRY(find_column(topic, schema, "event_time.field", topic->event_time.field,
                         &schema->event_time_column, err));
     switch (schema->rows->root.children[schema->event_time_column].type) {
     case MOR_TYPE_TIMESTAMP_MILLIS:
-    case MOR_TYPE_STRING:
         return MOR_OK;
     case MOR_TYPE_TIMESTAMP_MICROS:
         schema->event_time_divisor = 1000;
@@ -289,18 +302,19 @@ static enum mor_status check_event_time(const struct mor_config_topic *topic,
     case MOR_TYPE_DATE:
         schema->event_time_factor = 86400000;
         return MOR_OK;
+    case MOR_TYPE_STRING: // of texts that are numbers
     case MOR_TYPE_INT32:
     case MOR_TYPE_INT64:
-        schema->event_time_factor = topic->event_time.unit == MOR_CONFIG_TIME_S ? 1000 : 1;
-        schema->event_time_divisor = topic->event_time.unit == MOR_CONFIG_TIME_US   ? 1000
-                                     : topic->event_time.unit == MOR_CONFIG_TIME_NS ? 1000000
-                                                                                    : 1;
+    case MOR_TYPE_FLOAT:
+    case MOR_TYPE_DOUBLE:
+    case MOR_TYPE_DECIMAL:
+        schema->event_time_factor = unit_factor;
+        schema->event_time_divisor = unit_divisor;
         return MOR_OK;
     default:
         return mor_error_set(
             err, MOR_FATAL,
-            "%s: event_time.field: column '%s' is neither a timestamp, a date, an integer nor a "
-            "text",
+            "%s: event_time.field: column '%s' is neither a timestamp, a date, a number nor a text",
             topic->path, topic->event_time.field);
     }
 }
@@ -329,14 +343,94 @@ static enum mor_status check_roles(const struct mor_config_topic *topic,
     return MOR_OK;
 }
 
+// ---- a table that is there ----------------------------------------------------------------------
+
+// Chosen columns have their names from the topic's file.
+static bool chooses_fields(const struct mor_config_topic *topic)
+{
+    for (size_t i = 0; i < topic->columns.count; i++)
+        if (topic->columns.items[i].kind == MOR_CONFIG_COLUMN_FIELD)
+            return true;
+    return false;
+}
+
+static enum mor_status keep_names(const struct mor_config_topic *topic,
+                                  const struct mor_schema_text *text, const char *reader_text,
+                                  const struct mor_schema *have, struct mor_schema *columns,
+                                  struct mor_error *err)
+{
+    struct mor_avro_schema *avro = NULL, *reader = NULL;
+    if (chooses_fields(topic) || topic->value.format != MOR_CONFIG_FORMAT_AVRO ||
+        topic->value.envelope != MOR_CONFIG_ENVELOPE_NONE)
+        return MOR_OK;
+    MOR_TRY(mor_avro_schema_parse(text->text, strlen(text->text), &avro, err));
+    enum mor_status status =
+        reader_text == NULL ? MOR_OK
+                            : mor_avro_schema_parse(reader_text, strlen(reader_text), &reader, err);
+    if (status == MOR_OK)
+        mor_avro_keep_names(avro, reader, have, columns);
+    mor_avro_schema_free(avro);
+    mor_avro_schema_free(reader);
+    return status;
+}
+
+// Columns that are not to change are those of the table, and of its types.
+static void freeze(const struct mor_config_topic *topic, const struct mor_schema *table,
+                   struct mor_schema *source)
+{
+    struct mor_field *row = &source->root;
+    for (size_t i = 0; topic->value.envelope != MOR_CONFIG_ENVELOPE_NONE && i < row->child_count;
+         i++) {
+        if (strcmp(row->children[i].name, "after") == 0) {
+            mor_schema_freeze(&row->children[i], &table->root);
+            return;
+        }
+    }
+    mor_schema_freeze(row, &table->root);
+}
+
+// What the topic's newest schema says must heed a table that is there: it keeps the name that a
+// column had first, and all of its columns when they are not to change.
+static enum mor_status heed_table(const struct mor_config_topic *topic,
+                                  struct mor_topic_schema *schema, struct mor_error *err)
+{
+    struct mor_table *table = NULL;
+    bool renamed = topic->value.format == MOR_CONFIG_FORMAT_AVRO && schema->text.text != NULL &&
+                   topic->value.envelope == MOR_CONFIG_ENVELOPE_NONE &&
+                   strstr(schema->text.text, "\"aliases\"") != NULL;
+    bool frozen = topic->schema_changes == MOR_CONFIG_CHANGES_FREEZE &&
+                  topic->value.format != MOR_CONFIG_FORMAT_RAW &&
+                  topic->schema.kind == MOR_CONFIG_SCHEMA_REGISTRY;
+    if (chooses_fields(topic) || (!renamed && !frozen))
+        return MOR_OK;
+    enum mor_status status = mor_table_open_read(topic->table.location, NULL, &table, err);
+    if (status == MOR_NOT_FOUND) {
+        *err = MOR_ERROR_INIT;
+        return MOR_OK;
+    }
+    MOR_TRY(status);
+    if (renamed)
+        status =
+            keep_names(topic, &schema->text, NULL, mor_table_schema(table), schema->source, err);
+    if (status == MOR_OK && frozen)
+        freeze(topic, mor_table_schema(table), schema->source);
+    mor_table_free(table);
+    return status;
+}
+
 // Joins the columns with those of one writer schema.
-static enum mor_status learn(struct mor_registry *registry, int32_t id,
-                             struct mor_topic_schema *schema, struct mor_error *err)
+static enum mor_status learn(const struct mor_config_topic *topic, struct mor_registry *registry,
+                             int32_t id, struct mor_topic_schema *schema, struct mor_error *err)
 {
     struct mor_schema_text text;
     struct mor_schema *theirs = NULL, *joined = NULL;
-    MOR_TRY(mor_registry_schema(registry, MOR_SCHEMA_AVRO, id, &schema->arena, &text, err));
-    enum mor_status status = read_avro(text.text, &theirs, err);
+    const char *ignored;
+    MOR_TRY(mor_registry_schema(registry, registry_kinds[topic->value.format], id, &schema->arena,
+                                &text, err));
+    enum mor_status status =
+        read_text(topic, &text, schema->message, &schema->arena, &ignored, &theirs, err);
+    if (status == MOR_OK)
+        status = keep_names(topic, &text, schema->text.text, schema->source, theirs, err);
     if (status == MOR_OK)
         status = mor_schema_join(schema->source, theirs, &joined, err);
     mor_schema_free(theirs);
@@ -359,8 +453,10 @@ enum mor_status mor_topic_schema_load(const struct mor_config *config,
     struct mor_topic_schema schema = {0};
     mor_arena_init(&schema.arena, 4096, NULL);
     enum mor_status status = load_source(config, topic, registry, &schema, err);
+    if (status == MOR_OK)
+        status = heed_table(topic, &schema, err);
     for (size_t i = 0; status == MOR_OK && learned != NULL && i < learned->count; i++)
-        status = learn(registry, learned->ids[i], &schema, err);
+        status = learn(topic, registry, learned->ids[i], &schema, err);
     if (status == MOR_OK)
         status = choose_columns(topic, &schema, err);
     if (status == MOR_OK)
@@ -393,6 +489,7 @@ struct mor_decoder_options mor_topic_decoder_options(const struct mor_config_top
         .attribute_count = schema->columns.attribute_count,
         .routes = schema->columns.routes,
         .route_count = schema->columns.route_count,
+        .row_is_whole = schema->columns.row_is_whole,
         .source_schema = schema->source,
         .base64_decimals = topic->value.decimals == MOR_CONFIG_DECIMALS_BASE64 ||
                            (topic->value.decimals == MOR_CONFIG_DECIMALS_AUTO && enveloped),

@@ -391,6 +391,76 @@ static void test_what_the_writer_lacks_is_the_readers_default(void **state)
     done(&c);
 }
 
+// Names of columns, nested ones as a path, of a table that was made from `older` and then got
+// `newer`.
+static void names_are(const char *older, const char *newer, const char *reader,
+                      const char *expected)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_avro_schema *first = parse_avro(older), *second = parse_avro(newer);
+    struct mor_avro_schema *known = reader ? parse_avro(reader) : NULL;
+    struct mor_schema *have, *columns;
+    assert_ok(mor_avro_schema_to_table(first, &have, &err));
+    assert_ok(mor_avro_schema_to_table(second, &columns, &err));
+    mor_avro_keep_names(second, known, have, columns);
+    MOR_AUTO_BUFFER text = {0};
+    mor_type_format(&columns->root, &text);
+    assert_string_equal(mor_buffer_terminate(&text), expected);
+    mor_schema_free(have);
+    mor_schema_free(columns);
+    mor_avro_schema_free(first);
+    mor_avro_schema_free(second);
+    mor_avro_schema_free(known);
+}
+
+static void test_a_renamed_field_keeps_the_name_that_the_table_has(void **state)
+{
+    (void)state;
+#define ALIAS(name_)   ",\"aliases\":[\"" name_ "\"]"
+#define INNER(fields_) "{\"type\":\"record\",\"name\":\"i\",\"fields\":[" fields_ "]}"
+#define LIST_OF(type_) "{\"type\":\"array\",\"items\":" type_ "}"
+    const char *older = RECORD(
+        FIELD("a", "\"int\"", "") "," FIELD("l", LIST_OF(INNER(FIELD("x", "\"int\"", ""))), ""));
+    names_are(older,
+              RECORD(FIELD("l2", LIST_OF("[\"null\"," INNER(FIELD("y", "\"int\"", ALIAS("x"))) "]"),
+                           ALIAS("l")) "," FIELD("b", "\"int\"", ALIAS("zz\",\"a"))),
+              NULL, "struct<l:list<struct<x:int>>,a:int>");
+    // what has the old name is not what was renamed; the first of two takes a name
+    names_are(older, RECORD(FIELD("b", "\"int\"", ALIAS("a")) "," FIELD("a", "\"int\"", "")), NULL,
+              "struct<b:int,a:int>");
+    names_are(older,
+              RECORD(FIELD("b", "\"int\"", ALIAS("a")) "," FIELD("c", "\"int\"", ALIAS("a"))), NULL,
+              "struct<a:int,c:int>");
+    // the aliases of the topic's schema help with a writer that has none
+    names_are(older, RECORD(FIELD("b", "\"int\"", "")), RECORD(FIELD("b", "\"int\"", ALIAS("a"))),
+              "struct<a:int>");
+    // a table that has the new name as well keeps both
+    names_are(RECORD(FIELD("a", "\"int\"", "") "," FIELD("b", "\"int\"", "")),
+              RECORD(FIELD("b", "\"int\"", ALIAS("a"))), NULL, "struct<b:int>");
+}
+
+// The other way round: a column under the older name takes the values and defaults of the newer.
+static void test_a_column_with_an_older_name_is_filled(void **state)
+{
+    (void)state;
+    struct mor_error err = MOR_ERROR_INIT;
+    static const char *const columns[][2] = {{"old", "string"}, {"id", "long"}};
+    const char *reader =
+        RECORD(FIELD("new", "\"string\"",
+                     ",\"aliases\":[\"old\"],\"default\":\"?\"") "," FIELD("id", "\"long\"", ""));
+    struct compiled c =
+        compile(RECORD(FIELD("new", "\"string\"", "") "," FIELD("id", "\"int\"", "")), reader,
+                table_with(columns, 2), NULL, 0);
+    assert_ok(decode_hex(&c, "024f06", 10, &err));
+    row_is(&c, "\"O\" 3");
+    assert_string_equal(mor_avro_plan_strangers(c.plan), "");
+    done(&c);
+    c = compile(RECORD(FIELD("id", "\"int\"", "")), reader, table_with(columns, 2), NULL, 0);
+    assert_ok(decode_hex(&c, "06", 10, &err));
+    row_is(&c, "\"?\" 3");
+    done(&c);
+}
+
 // Columns b, id (from after, else before), at (from source); notes of op and source.lsn.
 static struct compiled compile_event(bool before_first)
 {
@@ -501,6 +571,8 @@ int main(void)
         cmocka_unit_test(test_multiplying_unions_are_refused),
         cmocka_unit_test(test_each_branch_of_a_union_has_a_field_of_its_own),
         cmocka_unit_test(test_what_the_writer_lacks_is_the_readers_default),
+        cmocka_unit_test(test_a_renamed_field_keeps_the_name_that_the_table_has),
+        cmocka_unit_test(test_a_column_with_an_older_name_is_filled),
         cmocka_unit_test(test_a_row_comes_from_after_or_else_from_before),
         cmocka_unit_test(test_more_elements_than_allowed_are_refused),
     };

@@ -95,6 +95,32 @@ static void what_no_type_holds_is_refused_by_name(void **state)
     }
 }
 
+static void what_is_new_is_named_by_its_path(void **state)
+{
+    (void)state;
+    struct mor_schema *have =
+        schema_of((const char *const[]){"a", "int", "l", "list<int>", "d", "decimal(8,2)", NULL});
+    struct mor_schema *theirs = schema_of((const char *const[]){
+        "l", "list<long>", "a", "long", "d", "decimal(9,2)", "b", "string", NULL});
+    mor_schema_add(have, mor_schema_add(have, NULL, "s", MOR_TYPE_STRUCT, true), "x",
+                   MOR_TYPE_INT32, true);
+    struct mor_field *s = mor_schema_add(theirs, NULL, "s", MOR_TYPE_STRUCT, true);
+    mor_schema_add(theirs, s, "y", MOR_TYPE_INT32, true);
+    mor_schema_add(theirs, s, "x", MOR_TYPE_INT32, true);
+    MOR_AUTO_BUFFER names = {0}, none = {0};
+    mor_schema_strangers(have, theirs, &names);
+    assert_string_equal(mor_buffer_terminate(&names), "l.element, a, d, b, s.y");
+    mor_schema_strangers(theirs, have, &none); // narrower types and fewer fields are not new
+    assert_int_equal(none.size_bytes, 0);
+    mor_schema_freeze(&theirs->root, &have->root);
+    MOR_AUTO_BUFFER frozen = {0};
+    mor_type_format(&theirs->root, &frozen);
+    assert_string_equal(mor_buffer_terminate(&frozen),
+                        "struct<l:list<int>,a:int,d:decimal(8,2),s:struct<x:int>>");
+    mor_schema_free(have);
+    mor_schema_free(theirs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -102,6 +128,7 @@ int main(void)
         cmocka_unit_test(types_widen_in_either_direction),
         cmocka_unit_test(nested_types_widen_alike),
         cmocka_unit_test(fields_of_structs_are_joined),
+        cmocka_unit_test(what_is_new_is_named_by_its_path),
         cmocka_unit_test(what_no_type_holds_is_refused_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
