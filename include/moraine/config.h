@@ -182,8 +182,8 @@ struct mor_config_topic {
     enum mor_config_changes schema_changes;
     struct {
         const char *field;              // NULL = Kafka's timestamp
-        enum mor_config_time_unit unit; // of integer fields
-        const char *format;             // of text fields, NULL = ISO 8601
+        enum mor_config_time_unit unit; // of fields that are numbers
+        const char *format;             // of text fields: NULL = ISO 8601, "epoch" = numbers
         int64_t max_lateness_ms;
         int64_t idle_after_ms;
         int64_t max_future_ms;

@@ -46,6 +46,15 @@ struct mor_pipeline_histogram {
     int64_t sum_ms;
 };
 
+// Where a record was refused that became a dead letter.
+enum mor_dead_stage {
+    MOR_DEAD_DECODE,     // it cannot be read
+    MOR_DEAD_EVENT_TIME, // its event time is no time
+    MOR_DEAD_KEY,        // it has no key, ordering value or partition value
+    MOR_DEAD_LATE,       // it is late, and the policy keeps such aside
+    MOR_DEAD_STAGES
+};
+
 // How far records came behind a later one of their Kafka partition (event time): counts[i] up to
 // mor_pipeline_lateness_ms[i], the last one beyond.
 #define MOR_PIPELINE_LATENESS 9
@@ -66,10 +75,12 @@ struct mor_pipeline_status {
     int64_t late;   // behind their partition's watermark, whatever the policy did with them
     int64_t future; // event times too far in the future to count
     int64_t lateness[MOR_PIPELINE_LATENESS + 1];
-    int64_t dead_keys; // of dead: decoded, but without a key or ordering value
+    int64_t lateness_sum_ms;                // of the same records
+    int64_t dead_by_stage[MOR_DEAD_STAGES]; // their sum is dead
+    int64_t index_hits, index_misses;       // keys looked up: known to the index or not
     int64_t commits;
     int64_t fenced; // partitions whose records were dropped because another writer moved them
-    int64_t schema_changes; // writer schemas that the columns followed
+    int64_t schema_changes;             // writer schemas that the columns followed
     int64_t state_entries, state_bytes; // local state: ids and keys, memory; -1 = there is none
     int64_t rebalances;                 // assignments and revocations
     int64_t files_written, bytes_written;

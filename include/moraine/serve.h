@@ -56,8 +56,10 @@ struct mor_serve_facts {
     int64_t watermark_ms;
     int64_t base_files_written, delta_files_written;
     int64_t bytes_written;
-    int64_t dead_letters_decode, dead_letters_key, dead_letters_late; // by reason
-    int64_t late; // records behind the watermark, whatever became of them
+    // by reason
+    int64_t dead_letters_decode, dead_letters_event_time, dead_letters_key, dead_letters_late;
+    int64_t late;   // records behind the watermark, whatever became of them
+    int64_t future; // records whose event time lies too far ahead to move the watermark
     int64_t rebalances, schema_changes;
     // as it is now
     int64_t delta_files, file_groups, compaction_pending;
@@ -85,9 +87,15 @@ struct mor_serve_topic {
     int64_t stuck_after_ms, trouble_after_ms;
     struct mor_serve_facts facts;
     struct mor_serve_histogram commit_duration, freshness, compaction_duration;
-    struct mor_serve_histogram lateness; // of records behind a later one; sum_ms is not used
+    struct mor_serve_histogram lateness; // of records behind a later one
     struct mor_serve_partition *partitions;
     size_t partition_count;
+};
+
+// Requests to the storage of one kind and result; constant texts.
+struct mor_serve_requests {
+    const char *operation, *code;
+    int64_t count;
 };
 
 struct mor_serve_snapshot {
@@ -100,6 +108,8 @@ struct mor_serve_snapshot {
     const char *config_trouble; // why the configuration was not taken over, "" = it was
     int64_t config_loaded_ms;   // wall clock: when that was tried last
     int64_t reloads_done, reloads_refused;
+    struct mor_serve_requests *requests; // to the storage, of all topics together
+    size_t request_count;
     struct mor_serve_topic *topics;
     size_t topic_count;
 };

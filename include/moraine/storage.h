@@ -79,6 +79,19 @@ enum mor_status mor_store_list_names(struct mor_store *store, const char *prefix
                                      struct mor_arena *arena, struct mor_object_info **ret_objects,
                                      size_t *ret_count, struct mor_error *err) MOR_CHECKED;
 
+// ---- counts -------------------------------------------------------------------------------------
+
+// Requests of this process so far, to all stores together, that ended with `status`. Operations:
+// get, info, put, sync, move, delete, list, read, lock.
+struct mor_storage_count {
+    const char *operation;
+    enum mor_status status;
+    int64_t count;
+};
+#define MOR_STORAGE_COUNTS_MAX 72
+// Fills those that are not 0 and returns how many; any thread.
+size_t mor_storage_requests(struct mor_storage_count ret_counts[MOR_STORAGE_COUNTS_MAX]);
+
 // ---- streaming write ----------------------------------------------------------------------------
 
 // An object written front to back: invisible until finish, gone when freed unfinished. One thread.

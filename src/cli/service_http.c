@@ -7,6 +7,7 @@
 #include "moraine/base/clock.h"
 #include "moraine/base/log.h"
 #include "moraine/base/thread.h"
+#include "moraine/storage.h"
 
 // A topic is stuck when records wait and nothing was committed for some of its commit intervals and
 // the time that a commit may take, or when something went wrong and did not pass at once.
@@ -82,9 +83,14 @@ static void fill_facts(struct mor_serve_facts *facts, const struct mor_pipeline_
     facts->base_files_written = status->files_written - status->delta_files_written;
     facts->delta_files_written = status->delta_files_written;
     facts->bytes_written = status->bytes_written;
-    facts->dead_letters_decode = status->dead - status->dead_keys;
-    facts->dead_letters_key = status->dead_keys;
+    facts->dead_letters_decode = status->dead_by_stage[MOR_DEAD_DECODE];
+    facts->dead_letters_event_time = status->dead_by_stage[MOR_DEAD_EVENT_TIME];
+    facts->dead_letters_key = status->dead_by_stage[MOR_DEAD_KEY];
+    facts->dead_letters_late = status->dead_by_stage[MOR_DEAD_LATE];
     facts->late = status->late;
+    facts->future = status->future;
+    facts->index_hits = status->index_hits;
+    facts->index_misses = status->index_misses;
     facts->state_entries = known(status->state_entries, -1);
     facts->state_bytes = known(status->state_bytes, -1);
     facts->rebalances = status->rebalances;
@@ -108,7 +114,8 @@ static struct mor_serve_histogram lateness_of(struct mor_serve_snapshot *snapsho
     memcpy(counts, status->lateness, sizeof status->lateness);
     return (struct mor_serve_histogram){.bounds_ms = mor_pipeline_lateness_ms,
                                         .bound_count = MOR_PIPELINE_LATENESS,
-                                        .counts = counts};
+                                        .counts = counts,
+                                        .sum_ms = status->lateness_sum_ms};
 }
 
 static void fill_config(struct mor_serve_snapshot *snapshot, struct mor_serve_topic *topic,
@@ -162,6 +169,17 @@ static void fill_reload(struct cli_service *service, struct mor_serve_snapshot *
     snapshot->reloads_refused = service->reloads_refused;
 }
 
+static void fill_storage(struct mor_serve_snapshot *snapshot)
+{
+    struct mor_storage_count counts[MOR_STORAGE_COUNTS_MAX];
+    snapshot->request_count = mor_storage_requests(counts);
+    snapshot->requests =
+        mor_arena_calloc(snapshot->arena, snapshot->request_count + 1, sizeof *snapshot->requests);
+    for (size_t i = 0; i < snapshot->request_count; i++)
+        snapshot->requests[i] = (struct mor_serve_requests){
+            counts[i].operation, mor_status_name(counts[i].status), counts[i].count};
+}
+
 static void on_snapshot(void *context, struct mor_serve_snapshot *snapshot)
 {
     struct cli_service *service = context;
@@ -173,6 +191,7 @@ static void on_snapshot(void *context, struct mor_serve_snapshot *snapshot)
     snapshot->memory_peak_bytes = (int64_t)atomic_load(&service->budget.peak_bytes);
     snapshot->memory_limit_bytes = (int64_t)service->budget.limit_bytes;
     fill_reload(service, snapshot);
+    fill_storage(snapshot);
     size_t count;
     struct cli_topic **topics = cli_topics_ref(service, &count);
     mor_serve_snapshot_topics(snapshot, count);

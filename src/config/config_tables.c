@@ -232,8 +232,10 @@ const struct mor_option mor_topic_options[] = {
      "Elements of one list or map, and headers of one record."},
     {"schema_changes", MOR_OPTION_CHOICE, TOPIC(schema_changes), "evolve", 0, 0, schema_changes, 0,
      "What happens when a producer's schema changes in the registry: `evolve` adds its new fields, "
-     "nested ones too, and widens types in the table, in the commit that has the first such record; "
-     "`freeze` leaves new fields out, also after a restart; `stop` stops the topic, which takes the "
+     "nested ones too, and widens types in the table, in the commit that has the first such "
+     "record; "
+     "`freeze` leaves new fields out, also after a restart; `stop` stops the topic, which takes "
+     "the "
      "change in when it is started again. A change that the table cannot follow stops it in any "
      "case, but with `freeze`, where its records are dead letters."},
     {"event_time.field", MOR_OPTION_TEXT, TOPIC(event_time.field), NULL, 0, 0, NULL, 0,

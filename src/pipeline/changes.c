@@ -20,6 +20,7 @@ struct pool {
     struct mor_buffer key_changes;
     struct mor_buffer removals; // uint64_t[]: places of rows that go
     struct mor_outcomes outcomes;
+    int64_t index_hits, index_misses;
 };
 
 // A group id of a lane's router. `place` is the number of a table partition: that of the local
@@ -402,6 +403,8 @@ static enum mor_status settle_keys(const struct builder *builder, struct pool *p
         if (builder->options->known != NULL && !builder->by_place)
             note_key_changes(builder, pool, &ring);
         pool->outcomes = ring.outcomes;
+        pool->index_hits = ring.hits;
+        pool->index_misses = ring.misses;
     }
     mor_ring_done(&ring);
     return status;
@@ -467,6 +470,8 @@ static void gather(struct builder *builder)
                 changes->set.groups[changes->set.group_count++] = pool->groups[g];
         mor_outcomes_add(&changes->outcomes, &pool->outcomes);
         gather_key_changes(builder, pool, group_first);
+        changes->index_hits += pool->index_hits;
+        changes->index_misses += pool->index_misses;
         if (pool->refs != NULL)
             keep_refs(changes, pool->refs, pool->ref_count);
         free(pool->groups);

@@ -10,6 +10,7 @@
 struct mor_changes {
     struct mor_change_set set;
     struct mor_outcomes outcomes; // inserted, updated, deleted
+    int64_t index_hits, index_misses;
     // struct mor_key_change[], of the key index. Where rows have places these are provisional,
     // since the files do not exist yet: number of the group << 32 | index in its upserts.
     struct mor_buffer key_changes;

@@ -23,7 +23,7 @@ struct commit_work {
     struct mor_changes changes;
     struct mor_commit_facts facts;
     struct mor_event_time_facts event_time; // of the taken runs, like all below
-    int64_t oldest_ms, dead_keys;
+    int64_t oldest_ms, dead_by_stage[MOR_DEAD_STAGES];
     struct mor_letter_rows *letters; // dead letters
     size_t letters_count;
     struct mor_outcomes gathered; // of the runs, before their rows were looked at
@@ -329,7 +329,8 @@ static void take_run(struct commit_work *work, struct mor_lane_batch *batch, str
 {
     mor_outcomes_add(&work->gathered, &run->outcomes);
     mor_event_time_add(&work->event_time, &run->event_time);
-    work->dead_keys += run->dead_keys;
+    for (size_t i = 0; i < MOR_DEAD_STAGES; i++)
+        work->dead_by_stage[i] += run->dead_by_stage[i];
     if (run->oldest_ms < work->oldest_ms)
         work->oldest_ms = run->oldest_ms;
     if (run->letters_count == 0)
@@ -857,7 +858,9 @@ static void report_on(const struct commit_work *work, struct mor_commit_report *
         return;
     report->outcomes = work->facts.outcomes;
     report->event_time = work->event_time;
-    report->dead_keys = work->dead_keys;
+    memcpy(report->dead_by_stage, work->dead_by_stage, sizeof report->dead_by_stage);
+    report->index_hits = work->changes.index_hits;
+    report->index_misses = work->changes.index_misses;
     report->oldest_ms = work->oldest_ms;
 }
 

@@ -20,7 +20,8 @@ struct mor_commit_report {
     struct mor_outcomes outcomes;
     struct mor_event_time_facts event_time;
     int64_t duration_ms;
-    int64_t dead_keys; // of outcomes.dead
+    int64_t dead_by_stage[MOR_DEAD_STAGES]; // of outcomes.dead
+    int64_t index_hits, index_misses;
     int64_t oldest_ms; // least Kafka timestamp, MOR_TIMESTAMP_NONE = not known
 };
 

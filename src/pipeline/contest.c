@@ -67,6 +67,12 @@ static enum mor_status look_up(struct mor_ring *ring, size_t first, struct mor_e
     for (size_t i = 0; i < count; i++) {
         struct mor_contest *contest = &ring->contests[first + i];
         contest->prior = entries[i];
+        if (ring->rules->known != NULL) {
+            bool unknown = entries[i].location == ring->unknown.location &&
+                           entries[i].ordering == ring->unknown.ordering;
+            ring->hits += !unknown;
+            ring->misses += unknown;
+        }
         contest->ordering = entries[i].ordering;
         contest->live = entries[i].location != MOR_STATE_NOWHERE;
     }

@@ -40,6 +40,7 @@ struct mor_ring {
     uint32_t *slots; // index into contests + 1
     size_t slot_count;
     struct mor_outcomes outcomes; // inserted, updated, deleted; of tombstones none
+    int64_t hits, misses;         // keys that were looked up: the index knows them or not
     struct mor_budget *budget;
 };
 

@@ -16,6 +16,8 @@
 #include "moraine/pipeline.h"
 
 #define NO_EVENT_TIME INT64_MIN
+// 0001-01-01: what claims to be older counts as of that day, so that no sum of times overflows.
+#define EVENT_TIME_MIN_MS (-62135596800000)
 
 enum mor_late_policy { MOR_LATE_MERGE, MOR_LATE_DEAD_LETTER, MOR_LATE_DROP };
 
@@ -23,6 +25,7 @@ struct mor_event_time_plan {
     int32_t column;          // -1 = Kafka's timestamp
     int64_t factor, divisor; // numbers: column / divisor * factor = milliseconds
     const char *format;      // texts: as strptime(3) reads them in UTC, NULL = ISO 8601
+    bool epoch_text;         // texts: a number in the unit, as numbers
     int64_t max_lateness_ms;
     int64_t max_future_ms; // beyond the wall clock
     enum mor_late_policy late;
@@ -35,10 +38,11 @@ struct mor_event_time_facts {
     int64_t future;     // too far in the future
     // records that came behind a later one, by how far: mor_pipeline_lateness_ms
     int64_t lateness[MOR_PIPELINE_LATENESS + 1];
+    int64_t lateness_sum_ms;
 };
 void mor_event_time_add(struct mor_event_time_facts *sum, const struct mor_event_time_facts *more);
 
-// Event time of a row, NO_EVENT_TIME when the column is null. DATA: its text is no time.
+// Event time of a row, NO_EVENT_TIME when the column is null. DATA: its text or number is no time.
 enum mor_status mor_event_time_of(const struct mor_event_time_plan *plan,
                                   const struct mor_vector *column, size_t row, int64_t *ret_ms,
                                   struct mor_error *err) MOR_CHECKED;

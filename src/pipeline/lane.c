@@ -146,16 +146,21 @@ static void set_trouble(struct mor_lane *lane, const char *text)
 
 // Keeps the record aside, or ends the topic when the configuration says so.
 static enum mor_status keep_aside(struct chunk_work *work, const struct mor_record *record,
-                                  const char *stage, struct mor_error *err)
+                                  enum mor_dead_stage stage, struct mor_error *err)
 {
+    static const char *const names[] = {[MOR_DEAD_DECODE] = "decode",
+                                        [MOR_DEAD_EVENT_TIME] = "event_time",
+                                        [MOR_DEAD_KEY] = "key",
+                                        [MOR_DEAD_LATE] = "late"};
     if (work->plan->stop_on_error) {
         err->status = MOR_FATAL;
         return mor_error_wrap(err, "partition %d, offset %lld cannot become a row (on_error: stop)",
                               record->partition, (long long)record->offset);
     }
-    mor_dead_letter_append(work->batch->dead_letters, work->plan->topic, record, stage,
+    mor_dead_letter_append(work->batch->dead_letters, work->plan->topic, record, names[stage],
                            err->message);
     work->run->outcomes.dead++;
+    work->run->dead_by_stage[stage]++;
     return MOR_OK;
 }
 
@@ -184,7 +189,7 @@ static enum mor_status decode_chunk(struct chunk_work *work, struct mor_error *e
         enum mor_status status =
             mor_decoder_record(work->lane->decoder, record, work->batch->rows->columns, &what, err);
         if (status == MOR_DATA || status == MOR_NOT_FOUND) {
-            MOR_TRY(keep_aside(work, record, "decode", err));
+            MOR_TRY(keep_aside(work, record, MOR_DEAD_DECODE, err));
             continue;
         }
         if (status != MOR_OK)
@@ -293,7 +298,7 @@ static enum mor_status look_at_event_time(struct chunk_work *work, struct mor_er
         int64_t time_ms;
         if (event_time_of(work, record, row, &time_ms, err) != MOR_OK) {
             batch->groups[row] = MOR_GROUP_INVALID;
-            MOR_TRY(keep_aside(work, record, "event_time", err));
+            MOR_TRY(keep_aside(work, record, MOR_DEAD_EVENT_TIME, err));
             continue;
         }
         work->lane->event_times_ms[i] = time_ms;
@@ -307,7 +312,7 @@ static enum mor_status look_at_event_time(struct chunk_work *work, struct mor_er
         }
         (void)mor_error_set(err, MOR_DATA, "late: event time %lld ms is behind the watermark",
                             (long long)time_ms);
-        MOR_TRY(keep_aside(work, record, "late", err));
+        MOR_TRY(keep_aside(work, record, MOR_DEAD_LATE, err));
     }
     return MOR_OK;
 }
@@ -326,8 +331,8 @@ static enum mor_status route_chunk(struct chunk_work *work, struct mor_error *er
         if (__builtin_expect(groups[i] != MOR_GROUP_INVALID, 1))
             continue;
         mor_router_explain(batch->router, &batch->view, run->row_first + i, err);
-        MOR_TRY(keep_aside(work, &work->chunk->records[work->lane->record_of_row[i]], "key", err));
-        run->dead_keys++;
+        MOR_TRY(keep_aside(work, &work->chunk->records[work->lane->record_of_row[i]], MOR_DEAD_KEY,
+                           err));
     }
     return MOR_OK;
 }

@@ -36,7 +36,7 @@ struct mor_run {
     struct mor_event_time_facts event_time;
     struct mor_dedup_run *dedup; // what it put into the local state, NULL = nothing
     int64_t oldest_ms;           // least Kafka timestamp, MOR_TIMESTAMP_NONE when no record has one
-    int64_t dead_keys;           // of outcomes.dead: decoded, but without key or ordering value
+    int64_t dead_by_stage[MOR_DEAD_STAGES]; // of outcomes.dead
 };
 #define MOR_TIMESTAMP_NONE INT64_MAX
 

@@ -211,6 +211,8 @@ static void make_plan(struct mor_pipeline *pipeline)
                        .factor = schema->event_time_factor,
                        .divisor = schema->event_time_divisor,
                        .format = topic->event_time.format,
+                       .epoch_text = topic->event_time.format != NULL &&
+                                     strcmp(topic->event_time.format, "epoch") == 0,
                        .max_lateness_ms = topic->event_time.max_lateness_ms,
                        .max_future_ms = topic->event_time.max_future_ms,
                        .late = pipeline->without_source

@@ -67,7 +67,10 @@ void mor_pipeline_note_commit(struct mor_pipeline *pipeline, const struct mor_co
         status->duplicate += rows->duplicate;
         status->late_dropped += rows->late_dropped;
         status->dead += rows->dead;
-        status->dead_keys += report->dead_keys;
+        for (size_t i = 0; i < MOR_DEAD_STAGES; i++)
+            status->dead_by_stage[i] += report->dead_by_stage[i];
+        status->index_hits += report->index_hits;
+        status->index_misses += report->index_misses;
         status->filtered += rows->filtered;
         status->gap += rows->gap;
         status->files_written += report->result.file_count;
@@ -82,6 +85,9 @@ void mor_pipeline_note_commit(struct mor_pipeline *pipeline, const struct mor_co
         status->future += report->event_time.future;
         for (size_t i = 0; i <= MOR_PIPELINE_LATENESS; i++)
             status->lateness[i] += report->event_time.lateness[i];
+        if (__builtin_add_overflow(status->lateness_sum_ms, report->event_time.lateness_sum_ms,
+                                   &status->lateness_sum_ms))
+            status->lateness_sum_ms = INT64_MAX;
         status->trouble[0] = '\0';
         memcpy(status->last_version, report->result.version, sizeof status->last_version);
     }

@@ -14,7 +14,7 @@ enum kind { COUNTER, GAUGE, HISTOGRAM };
 static const char *const kind_names[] = {"counter", "gauge", "histogram"};
 
 // Where a value is: in the facts of the service, of a topic, of a partition, or derived.
-enum source { FACT, TOPIC_VIEW, SNAPSHOT, PARTITION_VIEW, TOPIC_HISTOGRAM, READY, STUCK };
+enum source { FACT, TOPIC_VIEW, SNAPSHOT, PARTITION_VIEW, TOPIC_HISTOGRAM, READY, STUCK, REQUESTS };
 
 // One series of a family: the family's values with this label, "" = without.
 struct series {
@@ -136,8 +136,15 @@ static const struct family families[] = {
      "",
      FACT,
      false,
-     "Key lookups",
+     "Keys looked up, by whether the index knows them",
      {{"result", "hit", FACT_OF(index_hits)}, {"result", "miss", FACT_OF(index_misses)}}},
+    {"storage_requests",
+     COUNTER,
+     "",
+     REQUESTS,
+     false,
+     "Requests to the storage of the tables, by operation and result",
+     {{0}}},
     {"memory_used_bytes", GAUGE, "bytes", SNAPSHOT, false, "Memory counted against the budget",
      KNOWN_IN(mor_serve_snapshot, memory_used_bytes)},
     {"memory_limit_bytes", GAUGE, "bytes", SNAPSHOT, false, "The budget",
@@ -159,10 +166,16 @@ static const struct family families[] = {
      false,
      "Records put aside, by the step that refused them",
      {{"reason", "decode", FACT_OF(dead_letters_decode)},
+      {"reason", "event_time", FACT_OF(dead_letters_event_time)},
       {"reason", "key", FACT_OF(dead_letters_key)},
       {"reason", "late", FACT_OF(dead_letters_late)}}},
     {"late_records", COUNTER, "records", FACT, false,
      "Records behind the watermark, whatever became of them", ONE(late)},
+    {"lateness_seconds", HISTOGRAM, "seconds", TOPIC_HISTOGRAM, false,
+     "How far records came behind a later one of their partition, by event time",
+     KNOWN_IN(mor_serve_topic, lateness)},
+    {"future_records", COUNTER, "records", FACT, false,
+     "Records whose event time lies too far ahead to move the watermark", ONE(future)},
     {"rebalances", COUNTER, "", FACT, false, "Assignments and revocations of partitions",
      ONE(rebalances)},
     {"fenced", COUNTER, "", FACT, false,
@@ -308,6 +321,17 @@ static void write_snapshot(struct writer *writer)
     }
 }
 
+static void write_requests(struct writer *writer)
+{
+    const struct mor_serve_snapshot *snapshot = &writer->view->snapshot;
+    for (size_t i = 0; i < snapshot->request_count; i++) {
+        const struct mor_serve_requests *requests = &snapshot->requests[i];
+        const struct label labels[] = {{"operation", requests->operation},
+                                       {"code", requests->code}};
+        write_value(writer, requests->count, labels, 2);
+    }
+}
+
 static void write_readiness(struct writer *writer, size_t index)
 {
     const struct serve_topic_view *derived = &writer->view->topics[index];
@@ -354,6 +378,10 @@ static void write_family(struct writer *writer, const struct family *family)
     writer->headed = false;
     if (family->source == SNAPSHOT) {
         write_snapshot(writer);
+        return;
+    }
+    if (family->source == REQUESTS) {
+        write_requests(writer);
         return;
     }
     for (size_t i = 0; i < writer->view->snapshot.topic_count; i++)

@@ -177,6 +177,7 @@ static void write_dead_letters(struct serve_json *json, const struct mor_serve_f
     serve_json_open(json, "dead_letters", '{');
     serve_json_int(json, "count", facts->dead);
     serve_json_int(json, "decode", facts->dead_letters_decode);
+    serve_json_int(json, "event_time", facts->dead_letters_event_time);
     serve_json_int(json, "key", facts->dead_letters_key);
     serve_json_int(json, "late", facts->dead_letters_late);
     serve_json_close(json, '}');

@@ -1,8 +1,54 @@
 #include "store.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #define COPY_CHUNK_BYTES (1 << 20)
+
+// ---- counts -------------------------------------------------------------------------------------
+
+enum operation {
+    OPERATION_GET,
+    OPERATION_INFO,
+    OPERATION_PUT,
+    OPERATION_SYNC,
+    OPERATION_MOVE,
+    OPERATION_DELETE,
+    OPERATION_LIST,
+    OPERATION_READ,
+    OPERATION_LOCK,
+    OPERATION_COUNT
+};
+
+#define STATUS_COUNT (MOR_FATAL + 1)
+_Static_assert(OPERATION_COUNT *STATUS_COUNT == MOR_STORAGE_COUNTS_MAX, "a row per pair");
+
+static atomic_llong requests[OPERATION_COUNT][STATUS_COUNT];
+
+static enum mor_status counted(enum operation operation, enum mor_status status)
+{
+    atomic_fetch_add_explicit(&requests[operation][status], 1, memory_order_relaxed);
+    return status;
+}
+
+size_t mor_storage_requests(struct mor_storage_count ret_counts[MOR_STORAGE_COUNTS_MAX])
+{
+    static const char *const names[] = {
+        [OPERATION_GET] = "get",   [OPERATION_INFO] = "info", [OPERATION_PUT] = "put",
+        [OPERATION_SYNC] = "sync", [OPERATION_MOVE] = "move", [OPERATION_DELETE] = "delete",
+        [OPERATION_LIST] = "list", [OPERATION_READ] = "read", [OPERATION_LOCK] = "lock"};
+    size_t count = 0;
+    for (int operation = 0; operation < OPERATION_COUNT; operation++)
+        for (int status = 0; status < STATUS_COUNT; status++) {
+            int64_t sum = atomic_load_explicit(&requests[operation][status], memory_order_relaxed);
+            if (sum > 0)
+                ret_counts[count++] =
+                    (struct mor_storage_count){names[operation], (enum mor_status)status, sum};
+        }
+    return count;
+}
+
+// ---- requests -----------------------------------------------------------------------------------
 
 enum mor_status mor_store_key_check(const char *key, bool empty_allowed, struct mor_error *err)
 {
@@ -71,21 +117,21 @@ enum mor_status mor_store_get(struct mor_store *store, const char *key, size_t l
                               struct mor_buffer *ret_bytes, struct mor_error *err)
 {
     MOR_TRY(mor_store_key_check(key, false, err));
-    return store->ops->get(store, key, limit_bytes, ret_bytes, err);
+    return counted(OPERATION_GET, store->ops->get(store, key, limit_bytes, ret_bytes, err));
 }
 
 enum mor_status mor_store_info(struct mor_store *store, const char *key,
                                struct mor_object_info *ret_info, struct mor_error *err)
 {
     MOR_TRY(mor_store_key_check(key, false, err));
-    return store->ops->info(store, key, ret_info, err);
+    return counted(OPERATION_INFO, store->ops->info(store, key, ret_info, err));
 }
 
 enum mor_status mor_store_put_new(struct mor_store *store, const char *key, const void *bytes,
                                   size_t size_bytes, struct mor_error *err)
 {
     MOR_TRY(mor_store_key_check(key, false, err));
-    return store->ops->put_new(store, key, bytes, size_bytes, false, err);
+    return counted(OPERATION_PUT, store->ops->put_new(store, key, bytes, size_bytes, false, err));
 }
 
 enum mor_status mor_store_put_new_deferred(struct mor_store *store, const char *key,
@@ -93,7 +139,7 @@ enum mor_status mor_store_put_new_deferred(struct mor_store *store, const char *
                                            struct mor_error *err)
 {
     MOR_TRY(mor_store_key_check(key, false, err));
-    return store->ops->put_new(store, key, bytes, size_bytes, true, err);
+    return counted(OPERATION_PUT, store->ops->put_new(store, key, bytes, size_bytes, true, err));
 }
 
 enum mor_status mor_store_replace(struct mor_store *store, const char *key, const void *bytes,
@@ -105,7 +151,7 @@ enum mor_status mor_store_replace(struct mor_store *store, const char *key, cons
 
 enum mor_status mor_store_sync(struct mor_store *store, struct mor_error *err)
 {
-    return store->ops->sync(store, err);
+    return counted(OPERATION_SYNC, store->ops->sync(store, err));
 }
 
 enum mor_status mor_store_move(struct mor_store *store, const char *from, const char *to,
@@ -113,14 +159,14 @@ enum mor_status mor_store_move(struct mor_store *store, const char *from, const 
 {
     MOR_TRY(mor_store_key_check(from, false, err));
     MOR_TRY(mor_store_key_check(to, false, err));
-    return store->ops->move(store, from, to, err);
+    return counted(OPERATION_MOVE, store->ops->move(store, from, to, err));
 }
 
 enum mor_status mor_store_delete(struct mor_store *store, const char *key, bool durable,
                                  struct mor_error *err)
 {
     MOR_TRY(mor_store_key_check(key, false, err));
-    return store->ops->remove(store, key, durable, err);
+    return counted(OPERATION_DELETE, store->ops->remove(store, key, durable, err));
 }
 
 enum mor_status mor_store_clean_temporary(struct mor_store *store, int64_t *ret_count,
@@ -138,7 +184,8 @@ enum mor_status mor_store_list(struct mor_store *store, const char *prefix, bool
                                size_t *ret_count, struct mor_error *err)
 {
     MOR_TRY(mor_store_key_check(prefix, true, err));
-    return store->ops->list(store, prefix, recursive, false, arena, ret_objects, ret_count, err);
+    return counted(OPERATION_LIST, store->ops->list(store, prefix, recursive, false, arena,
+                                                    ret_objects, ret_count, err));
 }
 
 enum mor_status mor_store_list_names(struct mor_store *store, const char *prefix,
@@ -146,7 +193,8 @@ enum mor_status mor_store_list_names(struct mor_store *store, const char *prefix
                                      size_t *ret_count, struct mor_error *err)
 {
     MOR_TRY(mor_store_key_check(prefix, true, err));
-    return store->ops->list(store, prefix, false, true, arena, ret_objects, ret_count, err);
+    return counted(OPERATION_LIST, store->ops->list(store, prefix, false, true, arena, ret_objects,
+                                                    ret_count, err));
 }
 
 enum mor_status mor_store_create(struct mor_store *store, const char *key,
@@ -171,12 +219,12 @@ int64_t mor_sink_position(const struct mor_sink *sink)
 
 enum mor_status mor_sink_finish(struct mor_sink *sink, struct mor_error *err)
 {
-    return sink->ops->finish(sink, false, err);
+    return counted(OPERATION_PUT, sink->ops->finish(sink, false, err));
 }
 
 enum mor_status mor_sink_finish_deferred(struct mor_sink *sink, struct mor_error *err)
 {
-    return sink->ops->finish(sink, true, err);
+    return counted(OPERATION_PUT, sink->ops->finish(sink, true, err));
 }
 
 void mor_sink_free(struct mor_sink *sink)
@@ -189,7 +237,7 @@ enum mor_status mor_store_open_object(struct mor_store *store, const char *key,
                                       struct mor_reader **ret_reader, struct mor_error *err)
 {
     MOR_TRY(mor_store_key_check(key, false, err));
-    return store->ops->open_object(store, key, ret_reader, err);
+    return counted(OPERATION_INFO, store->ops->open_object(store, key, ret_reader, err));
 }
 
 int64_t mor_reader_size_bytes(const struct mor_reader *reader)
@@ -200,7 +248,7 @@ int64_t mor_reader_size_bytes(const struct mor_reader *reader)
 enum mor_status mor_reader_read(struct mor_reader *reader, int64_t offset, void *ret_bytes,
                                 size_t size_bytes, struct mor_error *err)
 {
-    return reader->ops->read(reader, offset, ret_bytes, size_bytes, err);
+    return counted(OPERATION_READ, reader->ops->read(reader, offset, ret_bytes, size_bytes, err));
 }
 
 void mor_reader_free(struct mor_reader *reader)
@@ -213,7 +261,7 @@ enum mor_status mor_store_lock(struct mor_store *store, const char *key, const c
                                int64_t wait_ms, struct mor_lock **ret_lock, struct mor_error *err)
 {
     MOR_TRY(mor_store_key_check(key, false, err));
-    return store->ops->lock(store, key, holder, wait_ms, ret_lock, err);
+    return counted(OPERATION_LOCK, store->ops->lock(store, key, holder, wait_ms, ret_lock, err));
 }
 
 enum mor_status mor_lock_check(const struct mor_lock *lock, struct mor_error *err)

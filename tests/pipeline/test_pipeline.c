@@ -988,7 +988,10 @@ static void what_a_status_page_shows_is_told(void **state)
     assert_int_equal(status->consumed_records, 32);
     assert_in_range(status->consumed_bytes, 32 * 10, 32 * 100);
     assert_int_equal(status->dead, 2);
-    assert_int_equal(status->dead_keys, 1);
+    assert_int_equal(status->dead_by_stage[MOR_DEAD_DECODE], 1);
+    assert_int_equal(status->dead_by_stage[MOR_DEAD_KEY], 1);
+    assert_int_equal(status->index_hits, 0);
+    assert_int_equal(status->index_misses, 30);
     assert_int_equal(sum_of(&status->commit_duration), status->commits);
     assert_int_equal(sum_of(&status->freshness), status->commits);
     // the records say that they are of 2026-01-01

@@ -8,7 +8,7 @@ const OPEN_TOPICS_MAX = 6; // with more topics only those in trouble are shown i
 const UNKNOWN = "–";
 const OUTCOMES = [["inserted", "inserted"], ["updated", "updated"], ["deleted", "deleted"],
   ["duplicate", "duplicates"], ["late_dropped", "late, dropped"], ["dead", "dead letters"], ["filtered", "filtered"]];
-const REASONS = [["decode", "not readable"], ["key", "without key"], ["late", "late"]];
+const REASONS = [["decode", "not readable"], ["event_time", "event time not readable"], ["key", "without key"], ["late", "late"]];
 const STATE_CLASSES = {running: "ok", starting: "warn", paused: "warn", stopped: "", failed: "bad"};
 
 const $ = id => document.getElementById(id);
