@@ -1,6 +1,6 @@
 """The status page in a real browser: the numbers of a running pipeline, charts that move, a pause, a stuck topic, a refused
 configuration, a service that is gone; nothing from other hosts, no error on the console; readable on a phone and in the
-dark. MORAINE_SCREENSHOT=docs/status-page.png keeps a picture."""
+dark. MORAINE_SCREENSHOT=docs/status-page.png keeps a picture, MORAINE_SCREENSHOT_PHONE one of the phone."""
 
 import json
 import os
@@ -107,6 +107,8 @@ with Scenario("page") as scenario:
     expect("clicks: step 'decode' puts most records aside" in words and "since 20" in words, words)
     expect("not readable" in browser.text(part("clicks", "dead-sub")), browser.text(part("clicks", "dead-sub")))
     expect(browser.evaluate("document.title").startswith("⚠"), "the title does not warn")
+    expect("moraine dead-letters" in browser.text(part("clicks", "hint")), "nothing says what to do about it")
+    expect(not browser.do("visible", selector=part("orders", "hint")), "advice on a topic that runs")
     if os.environ.get("MORAINE_SCREENSHOT"):
         browser.do("shot", path=os.environ["MORAINE_SCREENSHOT"])
     lines.write_text("\n".join(json.dumps({"id": i, "v": "y"}) for i in range(20_000)) + "\n")
@@ -145,6 +147,8 @@ with Scenario("page") as scenario:
     expect(width <= 360, f"the page is {width} wide on a screen of 360")
     small = browser.evaluate("Math.min(...[...document.querySelectorAll('dd, p, li')].map(e => parseFloat(getComputedStyle(e).fontSize)))")
     expect(small >= 11, f"letters of {small} px")
+    if os.environ.get("MORAINE_SCREENSHOT_PHONE"):
+        browser.do("shot", path=os.environ["MORAINE_SCREENSHOT_PHONE"])
 
     say("a service that is gone")
     service.stop()

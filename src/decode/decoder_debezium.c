@@ -39,15 +39,48 @@ bool mor_position_of(const struct mor_notes *notes, int64_t *ret_position)
     return true;
 }
 
-static bool is_unavailable(const struct mor_vector *vector, size_t row)
+#define UNAVAILABLE_SIZE (sizeof unavailable - 1)
+
+static bool is_marker(const struct mor_vector *vector, size_t row)
 {
+    size_t size;
     enum mor_type type = vector->field->type;
     if ((type != MOR_TYPE_STRING && type != MOR_TYPE_BYTES && type != MOR_TYPE_JSON) ||
         mor_vector_is_null(vector, row))
         return false;
-    size_t size;
     const uint8_t *bytes = mor_vector_bytes_at(vector, row, &size);
-    return size == sizeof unavailable - 1 && memcmp(bytes, unavailable, size) == 0;
+    return size == UNAVAILABLE_SIZE && memcmp(bytes, unavailable, size) == 0;
+}
+
+// Arrays of numbers have the marker's characters as their elements.
+static bool spells_marker(const struct mor_vector *numbers, size_t first, size_t count)
+{
+    bool narrow = numbers->field->type == MOR_TYPE_INT32;
+    if (count != UNAVAILABLE_SIZE || (!narrow && numbers->field->type != MOR_TYPE_INT64))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (mor_vector_is_null(numbers, first + i) ||
+            (narrow ? mor_vector_i32(numbers, first + i) : mor_vector_i64(numbers, first + i)) !=
+                unavailable[i])
+            return false;
+    }
+    return true;
+}
+
+// The marker in a text or bytes; in the one element of an array; in the one key of a map; as JSON,
+// which quotes it.
+static bool is_unavailable(const struct mor_vector *vector, size_t row)
+{
+    enum mor_type type = vector->field->type;
+    if (type != MOR_TYPE_LIST && type != MOR_TYPE_MAP)
+        return is_marker(vector, row);
+    if (mor_vector_is_null(vector, row))
+        return false;
+    const int32_t *offsets = mor_vector_offsets(vector);
+    size_t first = (size_t)offsets[row], count = (size_t)(offsets[row + 1] - offsets[row]);
+    const struct mor_vector *items = &vector->children[0]; // of a map its keys
+    return (count == 1 && is_marker(items, first)) ||
+           (type == MOR_TYPE_LIST && spells_marker(items, first, count));
 }
 
 static enum mor_status settle_unavailable(const struct mor_decoder *decoder,

@@ -212,6 +212,7 @@ static void write_lateness(struct serve_json *json, const struct mor_serve_topic
     const struct mor_serve_histogram *lateness = &topic->lateness;
     serve_json_open(json, "lateness", '{');
     serve_json_int(json, "late_records", topic->facts.late);
+    serve_json_int(json, "future_records", topic->facts.future);
     serve_json_open(json, "bounds_seconds", '[');
     for (size_t i = 0; i < lateness->bound_count; i++)
         serve_json_seconds(json, NULL, lateness->bounds_ms[i]);

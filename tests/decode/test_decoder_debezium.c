@@ -201,6 +201,68 @@ static void a_value_that_was_not_read_follows_its_policy(void **state)
     stop(&f);
 }
 
+// What stands for an array, a map or bytes that were not read, and what only looks like it.
+static void the_marker_is_found_in_every_type(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *type, *value;
+        bool unavailable;
+    } cases[] = {
+        {"list<string>", "[\"__debezium_unavailable_value\"]", true},
+        {"list<string>", "[\"__debezium_unavailable_value\",\"x\"]", false},
+        {"list<string>", "[]", false},
+        {"map<string>", "{\"__debezium_unavailable_value\":\"__debezium_unavailable_value\"}",
+         true},
+        {"map<string>", "{\"a\":\"__debezium_unavailable_value\"}", false},
+        {"bytes", "\"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ==\"", true},
+        {"json", "\"__debezium_unavailable_value\"", true},
+        {"list<int>",
+         "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,"
+         "97,"
+         "108,117,101]",
+         true},
+        {"list<long>",
+         "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,"
+         "97,"
+         "108,117,101]",
+         true},
+        {"list<long>",
+         "[95,95,100,101,98,101,122,105,117,109,95,117,110,97,118,97,105,108,97,98,108,101,95,118,"
+         "97,"
+         "108,117,102]",
+         false},
+        {"list<int>", "[95,null]", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        static const struct mor_route value_route[] = {{"v", 0, MOR_ROUTE_NONE, NULL, NULL, 0}};
+        static const struct mor_route event_routes[] = {
+            {"after", MOR_ROUTE_NONE, MOR_ROUTE_NONE, "before", value_route, 1},
+            {"op", MOR_ROUTE_NONE, MOR_NOTE_OP, NULL, NULL, 0}};
+        struct mor_error err = MOR_ERROR_INIT;
+        struct mor_schema *schema = schema_of("v", cases[i].type, NULL);
+        struct mor_decoder *decoder =
+            decoder_of(schema, (struct mor_decoder_options){.routes = event_routes,
+                                                            .route_count = 2,
+                                                            .envelope = MOR_ENVELOPE_DEBEZIUM,
+                                                            .unavailable = MOR_UNAVAILABLE_NULL});
+        struct mor_batch *batch = mor_batch_new(schema, NULL);
+        MOR_AUTO_FREE char *event =
+            mor_asprintf("{\"after\":{\"v\":%s},\"op\":\"u\"}", cases[i].value);
+        struct mor_record record = {.value = (const uint8_t *)event,
+                                    .value_size_bytes = strlen(event)};
+        enum mor_decoded what;
+        assert_ok(mor_decoder_record(decoder, &record, batch->columns, &what, &err));
+        batch->row_count = 1;
+        assert_ok(mor_batch_validate(batch, &err));
+        if (mor_vector_is_null(&batch->columns[0], 0) != cases[i].unavailable)
+            fail_msg("%s of type %s", cases[i].value, cases[i].type);
+        mor_batch_free(batch);
+        mor_decoder_free(decoder);
+        mor_schema_free(schema);
+    }
+}
+
 static struct mor_notes notes_of(const char *file, int64_t pos)
 {
     struct mor_notes notes = {0};
@@ -239,6 +301,7 @@ int main(void)
         cmocka_unit_test(events_about_no_row_are_nothing),
         cmocka_unit_test(what_is_no_change_event_is_refused),
         cmocka_unit_test(a_value_that_was_not_read_follows_its_policy),
+        cmocka_unit_test(the_marker_is_found_in_every_type),
         cmocka_unit_test(positions_grow_with_the_log),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,6 +11,21 @@ const OUTCOMES = [["inserted", "inserted"], ["updated", "updated"], ["deleted", 
 const REASONS = [["decode", "not readable"], ["event_time", "event time not readable"], ["key", "without key"], ["late", "late"]];
 const STATE_CLASSES = {running: "ok", starting: "warn", paused: "warn", stopped: "", failed: "bad"};
 
+// What to look at first, by the step in which a topic is stuck; the manual (operations.md) has the rest.
+const HINTS = {
+  schema: "Is the registry reachable, and the subject registered? The topic waits for it; moraine check names the line of what does not fit.",
+  table: "Is the table's storage there and writable? A changed key, partitioning or number of buckets needs a new location: moraine check.",
+  state: "Is there room in state_dir, and may the service write it? With the service stopped the folder may be deleted.",
+  kafka: "Do the brokers run, under this name, and does the firewall let them answer? It goes on by itself.",
+  fetch: "Do the brokers run, under this name, and does the firewall let them answer? It goes on by itself.",
+  decode: "Is the registry reachable? If records cannot be read: moraine dead-letters shows what and why; does value.format fit the topic?",
+  index: "Is the disk of state_dir slow, full or damaged? With the service stopped the folder may be deleted: it is built again.",
+  encode: "Are memory and processors short? memory, lanes, or another instance.",
+  upload: "Is the storage full, read-only, away or slow? Once there is room it goes on by itself.",
+  commit: "Is the storage away, or does another program write this table? Undo what it changed, then systemctl reload moraine.",
+};
+const FAILED_HINT = "Mend the cause, then systemctl reload moraine starts this topic again, and only it. Nothing is lost.";
+
 const $ = id => document.getElementById(id);
 const topics = new Map(); // name -> what belongs to it on the page
 
@@ -230,10 +245,19 @@ function showUpkeep(parts, table) {
   setClass(parts["upkeep-tile"], "", table.upkeep_trouble ? "warn" : "");
 }
 
+function hint(topic) {
+  if (topic.ready) return "";
+  return topic.state === "failed" ? FAILED_HINT : HINTS[topic.stuck_step] || "";
+}
+
 function showLateness(parts, lateness) {
   const total = lateness.counts.reduce((sum, n) => sum + n, 0), most = Math.max(1, ...lateness.counts);
-  parts["lateness-box"].hidden = total === 0;
-  if (total === 0) return;
+  const none = total === 0 && !lateness.future_records;
+  parts["lateness-box"].hidden = none;
+  if (none) return;
+  setText(parts["lateness-sub"], [
+    lateness.late_records === null ? "" : `${plural(lateness.late_records, "record", "records")} behind the watermark`,
+    lateness.future_records ? `${number(lateness.future_records)} too far ahead of the clock to move it` : ""].filter(Boolean).join(", "));
   const bounds = lateness.bounds_seconds;
   parts.lateness.replaceChildren(...lateness.counts.map((count, i) => {
     const item = document.createElement("li"), column = document.createElement("i"), bar = document.createElement("span");
@@ -300,6 +324,8 @@ function showTopic(topic, now, collapse) {
   const [tone, words] = doing(topic);
   setText(parts.doing, words);
   setClass(parts.doing, "doing", tone);
+  setText(parts.hint, hint(topic));
+  parts.hint.hidden = !parts.hint.textContent;
   if (!shown.asked) parts.charts.open = !collapse || !topic.ready; // later the reader decides
   shown.asked = true;
   showTiles(parts, topic, now);
