@@ -190,6 +190,8 @@ static void rearrange(struct key_space *space, struct key_shard *shard)
     size_t first = shard->capacity;
     for (size_t i = shard->capacity; i > 0; i--) {
         struct key_slot *slot = key_slot_at(shard, i - 1);
+        if (key_slot_is_empty(slot))
+            continue; // all of what was added: is not written to, so that it needs no memory yet
         if (is_alive(space, slot) && --first != i - 1)
             memcpy(key_slot_at(shard, first), slot, bytes);
         if (first != i - 1)
