@@ -57,7 +57,7 @@ class Deck:
 
     def deal(self, dice):
         while not self.pile:
-            self.pile = [name for name in self.names if self.misses[name] < 2]
+            self.pile = [name for name in self.names if self.misses[name] < 2] or list(self.names)
             dice.shuffle(self.pile)
         name = self.pile.pop()
         choices = self.passings or (MANY if name.startswith(OFTEN_PASSED) else FEW)

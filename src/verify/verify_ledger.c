@@ -18,6 +18,7 @@ struct walking {
     const struct mor_commit_info *commits; // all of them
     size_t at, newest_at;                  // of commit and newest in them
     struct mor_map batches;                // id -> its commit
+    int64_t first_number;                  // of the oldest commit that is no rewrite
     int64_t watermark_ms;                  // INT64_MIN = none
     bool is_whole;                         // no commit was archived
     bool after_hole;                       // commits between `newest` and this one were
@@ -360,9 +361,15 @@ static const char *batch_of(const json_t *state)
     return batch && strlen(batch) == 36 ? batch : NULL;
 }
 
+static int64_t number_of(const json_t *state)
+{
+    return json_integer_value(json_object_get(state, "number"));
+}
+
 // Where each batch was committed.
 static void find_batches(struct walking *walk, size_t count)
 {
+    walk->first_number = INT64_MAX;
     for (size_t i = 0; i < count; i++) {
         const char *text = property_of(&walk->commits[i]);
         json_t *state = text && !is_rewrite(&walk->commits[i]) ? json_loads(text, 0, NULL) : NULL;
@@ -371,6 +378,8 @@ static void find_batches(struct walking *walk, size_t count)
             batch_of(state) ? mor_map_put_text(&walk->batches, batch_of(state), &added) : NULL;
         if (added)
             entry->value.number = (int64_t)i;
+        if (added && walk->first_number == INT64_MAX)
+            walk->first_number = number_of(state);
         json_decref(state);
     }
 }
@@ -401,15 +410,11 @@ static void check_carried(struct walking *walk, const struct mor_map_entry *orig
 }
 
 // Whether commits between the one before and this one are gone because the table archived them.
-// Files may still name older ones, which stay. A rewrite has the number of the commit whose ledger
-// it carries.
+// Files may still name older ones, which stay.
 static bool follows_hole(const struct walking *walk)
 {
-    const json_t *before = json_object_get(walk->newest, "number");
-    const json_t *now = json_object_get(walk->state, "number");
-    int64_t next = json_integer_value(before) + !is_rewrite(walk->commit);
-    return !walk->is_whole && json_is_integer(before) && json_is_integer(now) &&
-           json_integer_value(now) > next;
+    return !walk->is_whole && number_of(walk->newest) > 0 &&
+           number_of(walk->state) > number_of(walk->newest) + 1;
 }
 
 // A commit that brings no batch: it gives rows another form, or deletes some on an operator's word.
@@ -432,10 +437,12 @@ static bool is_told(struct walking *walk)
     }
     const struct mor_map_entry *origin = mor_map_find_text(&walk->batches, batch);
     if (is_carrier(walk, origin)) {
-        if (!origin && !walk->newest)
-            return false;               // what it carries is from before the history
-        if (!origin && !walk->is_whole) // or from a commit between that was archived
-            return !follows_hole(walk);
+        // What it carries is from before the history; or from a commit between that was archived,
+        // perhaps after the ones that follow here, which began later.
+        if (!origin && !walk->newest && number_of(walk->state) <= walk->first_number)
+            return false;
+        if (!origin && !walk->is_whole)
+            return true;
         check_carried(walk, origin);
         return true;
     }

@@ -356,6 +356,14 @@ static void commits_between_two_may_be_archived(void **state)
     assert_int_equal(walked.ledger.hole_count, 1);
     assert_false(walked.ledger.is_complete);
     end(&walked);
+    // a rewrite that began first, with the ledger of a commit of later that is archived
+    static const char *const operations[] = {"compaction", "upsert", "upsert"};
+    const char *const early[] = {NUMBERED(4, "\"0\":[10,20]", "\"0\":[20,0]", 3), ledgers[0],
+                                 ledgers[1]};
+    walked = walk_table(early, operations, 3, false);
+    assert_int_equal(walked.report->wrong_count, 0);
+    assert_int_equal(walked.ledger.commit_count, 2);
+    end(&walked);
     // not in a table that has archived nothing
     walked = walk_table(ledgers, NULL, 3, true);
     assert_int_equal(walked.report->wrong_count, 2);
