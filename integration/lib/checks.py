@@ -1,5 +1,6 @@
 """Every reader against the model."""
 
+import iceberg_log
 import pyarrow
 import readers
 from compare import compare
@@ -48,4 +49,31 @@ def thorough(scenario, tables, oldest=True):
         results = readers.spark(scenario, bundle, [t[0] for t in chosen])
         for (table, model, key, derived), found in zip(chosen, results):
             compare(f"Spark with Hudi {bundle} on {table.name}", as_stored(model, derived), found, key)
+    say("  every reader agrees")
+
+
+# ---- Iceberg --------------------------------------------------------------------------------------------
+
+
+def iceberg_readers(table):
+    """Those that read the table as it is: chDB knows no deletion vectors."""
+    vectors = iceberg_log.format_version(table) >= 3 and iceberg_log.total(table, "delete-files") > 0
+    return [reader for reader in readers.ICEBERG_READERS if reader != "chdb" or not vectors]
+
+
+def quick_iceberg(scenario, table, model, key, what="", chosen=("pyiceberg",)):
+    """moraine scan and the chosen readers."""
+    found = readers.moraine(scenario, table, model.schema)
+    count = compare(f"moraine scan of {table.name}{what}", model, found, key)
+    for reader in chosen:
+        compare(f"{readers.iceberg_name(reader)} on {table.name}{what}", model, readers.iceberg(scenario, reader, table), key)
+    say(f"  {table.name}{what}: {count} rows equal the model")
+
+
+def thorough_iceberg(scenario, tables):
+    """Every reader that knows the table's version. tables: [(folder, model, key)]."""
+    for table, model, key in tables:
+        quick_iceberg(scenario, table, model, key, chosen=iceberg_readers(table))
+    for (table, model, key), found in zip(tables, readers.spark_iceberg(scenario, [t[0] for t in tables])):
+        compare(f"{readers.SPARK_ICEBERG} on {table.name}", model, found, key)
     say("  every reader agrees")

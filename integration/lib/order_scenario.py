@@ -6,10 +6,10 @@ import pathlib
 import time
 
 import checks
-import hudi_timeline
 import data_orders as orders
 import pyarrow.compute
 import readers
+import table_log
 from compare import compare
 from rig import Failure, expect, say, wait_until
 
@@ -26,7 +26,8 @@ class OrderTopic:
     """A log of orders, its Kafka topic, its table, and the model after any offsets."""
 
     def __init__(self, scenario, broker, service, name, count, registry=None, table_version=6, partitions=4, seed=1,
-                 buckets=4, plain=False, **options):
+                 buckets=4, plain=False, iceberg=None, **options):
+        """iceberg: format version of an Iceberg table instead of a Hudi one."""
         self.scenario, self.broker, self.name = scenario, broker, name
         self.orders = orders.Orders(count, partitions, seed)
         self.log_path = scenario.folder / f"{name}-log.parquet"
@@ -38,10 +39,12 @@ class OrderTopic:
         else:
             self.encoder = orders.PlainJson() if plain else orders.Json()
             schema, value = {"fields": self.encoder.fields}, {"format": "json"}
-        self.service = service
-        self.derived = None if plain else DERIVED
+        self.service, self.iceberg = service, iceberg
+        self.derived = None if plain or iceberg else DERIVED
+        format_options = {"format": "iceberg", "format_version": iceberg} if iceberg else {}
         self.table = service.topic(name, schema, value, table_version,
-                                   table={"partition_by": [] if plain else ["day(created_at)"], "buckets": buckets},
+                                   table={"partition_by": [] if plain else ["day(created_at)"], "buckets": buckets,
+                                          **format_options},
                                    **{**TOPIC_OPTIONS, **options})
         self.sent = 0
 
@@ -76,9 +79,9 @@ class OrderTopic:
     def compare_while_running(self, read, what, derived=None):
         """What a reader sees now must be the model at the offsets of some commit that was the newest one
         between the start and the end of the reading. Returns the records that commit covers."""
-        before = hudi_timeline.progress(self.table)
+        before = table_log.progress(self.table)
         found = read()
-        after = hudi_timeline.progress(self.table)
+        after = table_log.progress(self.table)
         # commits may have been archived meanwhile, even the one that was the newest before
         newer = [commit for commit in after if commit[0] > before[-1][0]]
         failure = None
@@ -104,10 +107,13 @@ class OrderTopic:
         say(f"  {self.name}: {len(found)} dead letters, each once")
 
     def check_quick(self, what=""):
-        checks.quick(self.scenario, self.table, self.model(), orders.KEY, what, self.derived)
+        if self.iceberg:
+            checks.quick_iceberg(self.scenario, self.table, self.model(), orders.KEY, what)
+        else:
+            checks.quick(self.scenario, self.table, self.model(), orders.KEY, what, self.derived)
 
     def for_thorough(self):
-        return self.table, self.model(), orders.KEY, self.derived
+        return self.table, self.model(), orders.KEY, *([] if self.iceberg else [self.derived])
 
 
 def run_orders(scenario, service, topic, rate=10_000):
@@ -116,20 +122,24 @@ def run_orders(scenario, service, topic, rate=10_000):
     service.start()
     producer = topic.produce_slowly(rate)
     schema = topic.model({0: 0}).schema
-    topic_readers = [("moraine scan", lambda: readers.moraine(scenario, topic.table, schema), None),
-                     ("hudi-rs", lambda: readers.hudi_rs(scenario, topic.table), topic.derived)]
+    topic_readers = [("moraine scan", lambda: readers.moraine(scenario, topic.table, schema), None)]
+    if topic.iceberg:
+        topic_readers += [(readers.iceberg_name(reader), lambda reader=reader: readers.iceberg(scenario, reader, topic.table), None)
+                          for reader in ("pyiceberg", "duckdb")]
+    else:
+        topic_readers.append(("hudi-rs", lambda: readers.hudi_rs(scenario, topic.table), topic.derived))
     seen = []
 
     def first_commit():
         service.process.expect_running()
-        return hudi_timeline.progress(topic.table)
+        return table_log.progress(topic.table)
 
     wait_until(first_commit, 60, f"the first commit of {topic.name}")
     end = time.monotonic() + 180
     for round_number in itertools.count():
         service.process.expect_running()
         expect(time.monotonic() < end, "the table does not catch up with the producer")
-        name, read, derived = topic_readers[round_number % 2]
+        name, read, derived = topic_readers[round_number % len(topic_readers)]
         seen.append(topic.compare_while_running(read, f"{name} during ingestion", derived))
         if not producer.running and seen[-1] == len(topic.orders.log):
             break

@@ -45,6 +45,33 @@ def spark(scenario, bundle, tables):
     return [pyarrow.parquet.read_table(folder) for folder in folders]
 
 
+ICEBERG_READERS = {"pyiceberg": ("PyIceberg", "PYICEBERG"), "duckdb": ("DuckDB", "DUCKDB_ICEBERG"), "chdb": ("chDB", "CHDB")}
+
+
+def iceberg(scenario, reader, table):
+    """An Iceberg table as one of ICEBERG_READERS sees it."""
+    target = scenario.folder / f"read-{next(COUNTER)}.arrow"
+    run_reader(iceberg_name(reader), "iceberg", "read_iceberg.py", [reader, table, target])
+    with pyarrow.memory_map(str(target)) as source:
+        return pyarrow.ipc.open_file(source).read_all()
+
+
+def iceberg_name(reader):
+    name, version = ICEBERG_READERS[reader]
+    return f"{name} {VERSIONS[version]}"
+
+
+ICEBERG_JAR = CACHE / "jars" / f"iceberg-spark-runtime-3.5_2.12-{VERSIONS['ICEBERG']}.jar"
+SPARK_ICEBERG = f"Spark {VERSIONS['PYSPARK']} with Iceberg {VERSIONS['ICEBERG']}"
+
+
+def spark_iceberg(scenario, tables):
+    """As spark(), of Iceberg tables."""
+    folders = [scenario.folder / f"spark-{next(COUNTER)}" for _ in tables]
+    run_reader(SPARK_ICEBERG, "main", "spark_iceberg.py", [ICEBERG_JAR, *(f"{t}={f}" for t, f in zip(tables, folders))])
+    return [pyarrow.parquet.read_table(folder) for folder in folders]
+
+
 def moraine(scenario, table, expected, *options):
     """`moraine scan --output json`, its values brought to the types of the Arrow schema `expected`."""
     started = time.monotonic()

@@ -7,8 +7,8 @@ import time
 import urllib.error
 import urllib.request
 
-import hudi_timeline
 import rig
+import table_log
 from rig import BINARY, Failure, expect, say
 
 
@@ -35,9 +35,11 @@ class Service:
     def topic(self, name, schema, value, table_version=6, table=None, lake=None, **options):
         """Writes the topic's file (JSON is YAML) and returns the folder of its table."""
         location = (lake or self.scenario.folder / "lake") / name
+        table = {"format": "hudi", **(table or {})}
+        if table["format"] == "hudi":
+            table = {"hudi": {"table_version": table_version}, **table}
         settings = {"topic": name, "value": value, **({"schema": schema} if schema else {}), "commit": {"interval": "2s"},
-                    "table": {"format": "hudi", "location": f"file://{location}",
-                              "hudi": {"table_version": table_version}, **(table or {})}, **options}
+                    "table": {"location": f"file://{location}", **table}, **options}
         rig.write_json(self.folder / "topics" / f"{name}.yaml", settings)
         return location
 
@@ -84,7 +86,7 @@ class Service:
         def reached():
             nonlocal shown
             self.process.expect_running()
-            now = hudi_timeline.offsets(table)
+            now = table_log.offsets(table)
             if time.monotonic() - shown > 15:
                 shown = time.monotonic()
                 say(f"  {table.name}: {sum(now.values())} of {sum(offsets.values())} records in the table")
@@ -93,8 +95,8 @@ class Service:
         try:
             rig.wait_until(reached, seconds, f"offsets {offsets} in {table.name}", pause=0.5)
         except Failure as error:
-            raise Failure(f"{error}; the table has {hudi_timeline.offsets(table)}") from None
-        found = hudi_timeline.offsets(table)
+            raise Failure(f"{error}; the table has {table_log.offsets(table)}") from None
+        found = table_log.offsets(table)
         expect(found == offsets, f"{table.name}: offsets {found}, expected {offsets}")
         say(f"  {table.name}: complete after {time.monotonic() - started:.1f} s")
 
@@ -134,7 +136,7 @@ class Service:
 def check_ledger(table, records, **outcomes):
     """The outcomes that the commits state: together `records`, and each of `outcomes` exactly. `written` is what was
     inserted or updated: which of the two, only the key index knows."""
-    totals = hudi_timeline.row_totals(table)
+    totals = table_log.row_totals(table)
     parts = {k: v for k, v in totals.items() if k not in ("read", "gap")}
     expect(totals.get("read") == records, f"{table.name}: the ledger read {totals.get('read')} records, not {records}: {totals}")
     expect(sum(parts.values()) == records, f"{table.name}: outcomes do not add up to {records}: {totals}")

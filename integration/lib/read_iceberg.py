@@ -1,0 +1,43 @@
+"""Reads one Iceberg table of the file system: read_iceberg.py pyiceberg|duckdb|chdb TABLE ARROW_FILE"""
+
+import os
+import sys
+import tempfile
+
+import pyarrow
+
+
+def read_pyiceberg(table):
+    from pyiceberg.table import StaticTable
+
+    return StaticTable.from_metadata(table).scan().to_arrow()
+
+
+def read_duckdb(table):
+    import duckdb
+    from duckdb_extensions import import_extension
+
+    with tempfile.TemporaryDirectory() as folder:
+        db = duckdb.connect(config={"extension_directory": folder})
+        for extension in ("avro", "iceberg"):
+            import_extension(extension, con=db)
+            db.load_extension(extension)
+        db.sql("set timezone = 'UTC'")
+        return db.sql(f"select * from iceberg_scan({table!r})").to_arrow_table()
+
+
+def read_chdb(table):
+    import chdb
+
+    os.chdir("/")  # it reads files below the working folder only
+    # texts are texts and not bytes
+    settings = "output_format_arrow_string_as_string=1, output_format_arrow_low_cardinality_as_dictionary=0"
+    data = chdb.query(f"select * from icebergLocal('{table}') settings {settings}", "ArrowStream").bytes()
+    return pyarrow.ipc.open_stream(data).read_all()
+
+
+if __name__ == "__main__":
+    reader, table, target = sys.argv[1:]
+    rows = {"pyiceberg": read_pyiceberg, "duckdb": read_duckdb, "chdb": read_chdb}[reader](table)
+    with pyarrow.OSFile(target, "wb") as file, pyarrow.ipc.new_file(file, rows.schema) as writer:
+        writer.write_table(rows)

@@ -1,0 +1,38 @@
+"""A Spark session with Iceberg: spark_iceberg.py JAR [TABLE=PARQUET_FOLDER]... reads tables by their folders."""
+
+import sys
+
+from pyspark.sql import SparkSession
+
+
+def make_session(jar, warehouse="/nonexistent"):
+    """A local session; the catalog `lake` has the tables below `warehouse`."""
+    session = (
+        SparkSession.builder.master("local[2]").appName("rig")
+        .config("spark.jars", jar)
+        .config("spark.driver.memory", "2g")
+        .config("spark.ui.enabled", "false")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.sql.shuffle.partitions", "4")
+        .config("spark.sql.parquet.outputTimestampType", "TIMESTAMP_MICROS")
+        .config("spark.sql.parquet.datetimeRebaseModeInWrite", "CORRECTED")
+        .config("spark.sql.extensions", "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions")
+        .config("spark.sql.catalog.lake", "org.apache.iceberg.spark.SparkCatalog")
+        .config("spark.sql.catalog.lake.type", "hadoop")
+        .config("spark.sql.catalog.lake.warehouse", f"file://{warehouse}")
+        .config("spark.sql.catalog.lake.cache-enabled", "false")
+        .getOrCreate()
+    )
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+if __name__ == "__main__":
+    jar, *pairs = sys.argv[1:]
+    session = make_session(jar)
+    for pair in pairs:
+        table, folder = pair.split("=", 1)
+        session.read.format("iceberg").load(table).write.parquet(folder)
+    session.stop()
