@@ -112,7 +112,8 @@ static enum mor_status take_schema(struct iceberg_table *table,
         add_long(table->rewrite_schema, MOR_COLUMN_ROW_ID, ICEBERG_ID_ROW_ID, true);
         add_long(table->rewrite_schema, MOR_COLUMN_SEQUENCE, ICEBERG_ID_LAST_UPDATED, true);
     }
-    add_long(table->rewrite_schema, MOR_COLUMN_PLACE, -1, false);
+    // nullable, because no file has it: whoever reads a slice fills it
+    add_long(table->rewrite_schema, MOR_COLUMN_PLACE, -1, true);
     table->format_version = metadata->format_version;
     return MOR_OK;
 }
