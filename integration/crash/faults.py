@@ -137,8 +137,10 @@ def leave_failed_commit(table, layout):
     newest = max(path.name[:17] for path in timeline.iterdir() if path.name[:17].isdigit())
     instant = max(datetime.datetime.now(datetime.UTC), as_time(newest) + datetime.timedelta(milliseconds=1))
     text = instant.strftime("%Y%m%d%H%M%S") + f"{instant.microsecond // 1000:03d}"
+    whole = timeline / f"{text}.tmp"  # a disk may be full: nothing half written gets its name
+    whole.write_text('{"extraMetadata": {"moraine.instance": "older"}}')
+    whole.rename(timeline / f"{text}.deltacommit.inflight")
     (timeline / f"{text}.deltacommit.requested").touch()
-    (timeline / f"{text}.deltacommit.inflight").write_text('{"extraMetadata": {"moraine.instance": "older"}}')
     for number, base in enumerate(bases[:2]):
         copy = base.parent / f"0000000{number}-0000-0000-0000-{text[:12]}-0_0-{text[:8]}-{text[8:]}_{text}.parquet"
         shutil.copyfile(base, copy)
@@ -152,7 +154,7 @@ def as_time(instant):
 def kill_in_rollback(campaign, instance, dice):
     """An older version of the program left a failed commit, and the rollback of it is killed."""
     name, nth = campaign.rollback_deck.deal(dice)[0], 1
-    with contextlib.suppress(OSError):  # a full disk: half of it is left
+    with contextlib.suppress(OSError):  # a full disk: some of it is left
         for topic in campaign.topics:
             if topic.timeline.ledgers:
                 leave_failed_commit(topic.table, 2 if topic.version > 6 else 1)
