@@ -95,7 +95,7 @@ static bool put_default_bytes(const struct mor_avro_node *node, const char *text
         bool two = (*at & 0xFE) == 0xC2; // code points 0x80 to 0xFF
         if (*at >= 0x80 && !two)
             return false;
-        mor_buffer_append_u8(&bytes, two ? (uint8_t)(at[0] << 6 | (at[1] & 0x3F)) : *at);
+        mor_buffer_append_u8(&bytes, (uint8_t)(two ? (at[0] << 6 | (at[1] & 0x3F)) & 0xFF : *at));
         at += two;
     }
     if (node->kind == MOR_AVRO_FIXED && bytes.size_bytes != node->fixed_size_bytes)
