@@ -55,9 +55,10 @@ struct mor_redrive_report {
     int64_t dead_again; // stay dead letters
 };
 // Sends dead letters through the pipeline again, with today's configuration, beside a running
-// service: it writes as instance "<instance>-redrive". Exactly once: the letters are marked before
-// and after the commit that takes them, and what a crash left in between is looked up in the table.
-// The commit moves no offset; its ledger counts the records as "redriven".
+// service: it writes as the instance "redrive", of which a table has one at a time (RETRY while
+// there is another). Exactly once: the letters that can be read are marked before and after the
+// commit that takes them, and what a crash left in between is looked up in the table. The commit
+// moves no offset; its ledger counts the records as "redriven".
 enum mor_status mor_redrive(const struct mor_redrive_options *options,
                             struct mor_redrive_report *ret_report,
                             struct mor_error *err) MOR_CHECKED;
