@@ -92,8 +92,8 @@ def beside_spark(binary, moraine, folder):
 
 # ---- drawing ------------------------------------------------------------------------------------
 
-PANELS = [("files", "data files"), ("timeline_objects", "objects below .hoodie"), ("bytes", "bytes of data files"),
-          ("plan_ms", "time to list and plan, ms"), ("scan_ms", "time to scan, ms"), ("commit_ms", "time of a commit, ms")]
+PANELS = [("files", "data files"), ("timeline_objects", "objects of the timeline"), ("bytes", "bytes of data files"),
+          ("plan_ms", "time to list and plan, ms"), ("scan_ms", "time to scan, ms"), ("own_objects", "objects below .hoodie/moraine")]
 WIDTH, HEIGHT, GAP, LEFT = 420, 150, 46, 64
 
 

@@ -7,15 +7,16 @@
 //       only that table, not merged
 //   compaction_bench ingest DIR
 //       large commits with a maintainer beside them and without, in turn
-//   compaction_bench day DIR [COMMITS]
-//       COMMITS commits over 24 table partitions, with a maintainer beside; a line of facts after
-//       every hundredth of them
+//   compaction_bench day DIR [COMMITS [PACE_MS]]
+//       COMMITS commits over 24 table partitions, one every PACE_MS (1000; 0 = without waiting),
+//       with a maintainer beside that keeps 60 of them; a line of facts after every hundredth
 //
 // Results are lines of JSON. DIR must not exist.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "moraine/base/clock.h"
@@ -74,7 +75,7 @@ static struct mor_table *open_table(const char *location, const struct mor_schem
                                     bool partitioned, int32_t buckets)
 {
     static const char *const keys[] = {"order_id"};
-    static const struct mor_partition_field hour[] = {{"hour", MOR_TRANSFORM_IDENTITY}};
+    static const struct mor_partition_field hour[] = {{"hour", MOR_TRANSFORM_IDENTITY, 0}};
     struct mor_table_options options = {.format = MOR_FORMAT_HUDI,
                                         .location = location,
                                         .schema = schema,
@@ -408,7 +409,8 @@ static void print_facts(const char *location, struct mor_maintainer *maintainer,
     double plan_ms = (double)(mor_clock_mono_ns() - start_ns) / 1e6;
     for (size_t i = 0; i < slice_count; i++)
         deltas += (int64_t)slices[i].delta_count;
-    int64_t timeline = count_objects(mor_table_store(table), ".hoodie", &timeline_bytes);
+    int64_t own_bytes, own = count_objects(mor_table_store(table), ".hoodie/moraine", &own_bytes);
+    int64_t hoodie = count_objects(mor_table_store(table), ".hoodie", &timeline_bytes);
     int64_t files = count_objects(mor_table_store(table), "", &bytes);
     mor_table_free(table);
     mor_arena_done(&arena);
@@ -417,13 +419,15 @@ static void print_facts(const char *location, struct mor_maintainer *maintainer,
     int64_t rows = scan_rows(location);
     double scan_ms = (double)(mor_clock_mono_ns() - start_ns) / 1e6;
     printf("{\"case\":\"day\",\"commit\":%d,\"rows\":%lld,\"files\":%lld,\"bytes\":%lld,"
-           "\"timeline_objects\":%lld,\"timeline_bytes\":%lld,\"delta_files\":%lld,"
+           "\"timeline_objects\":%lld,\"timeline_bytes\":%lld,\"own_objects\":%lld,\"delta_files\":"
+           "%lld,"
            "\"file_groups\":%zu,\"plan_ms\":%.2f,\"scan_ms\":%.2f,\"commit_ms\":%.2f,"
            "\"compactions\":%lld,\"cleaned_files\":%lld,\"trouble\":\"%s\"}\n",
-           commit_number, (long long)rows, (long long)(files - timeline),
-           (long long)(bytes - timeline_bytes), (long long)timeline, (long long)timeline_bytes,
-           (long long)deltas, slice_count, plan_ms, scan_ms, commit_ms,
-           (long long)status.compactions, (long long)status.cleaned_files, status.trouble);
+           commit_number, (long long)rows, (long long)(files - hoodie),
+           (long long)(bytes - timeline_bytes), (long long)(hoodie - own),
+           (long long)(timeline_bytes - own_bytes), (long long)own, (long long)deltas, slice_count,
+           plan_ms, scan_ms, commit_ms, (long long)status.compactions,
+           (long long)status.cleaned_files, status.trouble);
     fflush(stdout);
 }
 
@@ -444,7 +448,15 @@ static void fill_commit(struct mor_batch *batch, int number)
     }
 }
 
-static int run_day(const char *location, int commits)
+static void sleep_until(int64_t at_ns)
+{
+    int64_t left_ns = at_ns - mor_clock_mono_ns();
+    struct timespec left = {.tv_sec = left_ns / 1000000000, .tv_nsec = left_ns % 1000000000};
+    if (left_ns > 0)
+        nanosleep(&left, NULL);
+}
+
+static int run_day(const char *location, int commits, int pace_ms)
 {
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_schema *schema = make_schema();
@@ -452,21 +464,23 @@ static int run_day(const char *location, int commits)
     struct mor_router *router = mor_router_new(table);
     struct mor_batch *batch = mor_batch_new(mor_table_schema(table), NULL);
     struct mor_maintainer *maintainer = NULL;
-    // a day's seven days, scaled: commits come some dozen times as fast as one a second
+    // what a service keeps of a week, scaled: all of it within the first tenth of the commits
+    int64_t kept_ms = pace_ms > 0 ? 60 * (int64_t)pace_ms : 5000;
     struct mor_maintainer_options options = {
         .location = location,
-        .compact = {.limits = {.max_delta_files = 10, .max_delta_age_ms = 10000},
+        .compact = {.limits = {.max_delta_files = 10, .max_delta_age_ms = 2 * kept_ms},
                     .thread_count = 1,
                     .memory_bytes_max = 64u << 20},
         .compacts = true,
-        .retention = {.age_ms = 5000, .min_snapshots = 10, .orphan_age_ms = 60000},
-        .interval_ms = 500,
-        .expire_interval_ms = 2000,
+        .retention = {.age_ms = kept_ms, .min_snapshots = 10, .orphan_age_ms = 60000},
+        .interval_ms = kept_ms / 10,
+        .expire_interval_ms = kept_ms / 4,
     };
     check(mor_maintainer_start(&options, &maintainer, &err), &err);
-    int64_t spent_ns = 0;
+    int64_t spent_ns = 0, begun_ns = mor_clock_mono_ns();
     for (int number = 1; number <= commits; number++) {
         fill_commit(batch, number);
+        sleep_until(begun_ns + (int64_t)number * pace_ms * 1000000);
         int64_t start_ns = mor_clock_mono_ns();
         commit(table, router, batch);
         spent_ns += mor_clock_mono_ns() - start_ns;
@@ -495,10 +509,10 @@ int main(int argc, char **argv)
     if (argc > 2 && strcmp(argv[1], "ingest") == 0)
         return run_ingest(argv[2]);
     if (argc > 2 && strcmp(argv[1], "day") == 0)
-        return run_day(argv[2], argc > 3 ? atoi(argv[3]) : 3600);
+        return run_day(argv[2], argc > 3 ? atoi(argv[3]) : 3600, argc > 4 ? atoi(argv[4]) : 1000);
     fprintf(stderr, "usage: compaction_bench merge DIR [ROWS [COMMITS [ROWS_PER_COMMIT]]]\n"
                     "       compaction_bench fill DIR [ROWS [COMMITS [ROWS_PER_COMMIT]]]\n"
                     "       compaction_bench ingest DIR\n"
-                    "       compaction_bench day DIR [COMMITS]\n");
+                    "       compaction_bench day DIR [COMMITS [PACE_MS]]\n");
     return 2;
 }
