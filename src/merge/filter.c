@@ -299,18 +299,34 @@ bool mor_filter_partition_may_match(const struct mor_filter *filter, const struc
 
 // ---- files --------------------------------------------------------------------------------------
 
-static const void *value_bytes(const struct mor_vector *values, size_t *ret_size)
+static const void *value_bytes(const struct mor_vector *values, size_t slot, size_t *ret_size)
 {
     static const uint8_t bits[2] = {0, 1};
     size_t width = mor_type_width(values->field);
     if (values->field->type == MOR_TYPE_BOOL) {
         *ret_size = 1;
-        return &bits[mor_bit_get(values->data.data, 0)];
+        return &bits[mor_bit_get(values->data.data, slot)];
     }
     if (width == 0)
-        return mor_vector_bytes_at(values, 0, ret_size);
+        return mor_vector_bytes_at(values, slot, ret_size);
     *ret_size = width;
-    return values->data.data;
+    return values->data.data + slot * width;
+}
+
+struct predicates {
+    const struct mor_schema *schema; // of the file
+    const struct mor_table *table;
+    bool keys_only;
+    struct mor_parquet_predicate *list;
+    size_t count;
+};
+
+static void add_compare(struct predicates *predicates, const struct filter_node *leaf,
+                        const char *path, enum mor_parquet_compare compare, size_t slot)
+{
+    struct mor_parquet_predicate *predicate = &predicates->list[predicates->count++];
+    *predicate = (struct mor_parquet_predicate){.path = path, .compare = compare};
+    predicate->value = value_bytes(&leaf->values, slot, &predicate->value_size_bytes);
 }
 
 // The file's column of the condition, by its id where both have one; NULL when it has none.
@@ -326,9 +342,22 @@ static const struct mor_field *column_in_file(const struct mor_schema *schema,
     return NULL;
 }
 
-static void add_predicate(const struct filter_node *node, const struct mor_schema *schema,
-                          bool keys_only, const struct mor_table *table,
-                          struct mor_parquet_predicate *predicates, size_t *count)
+// Name of the column in the file, NULL when conditions on it say nothing there.
+static const char *name_in_file(const struct predicates *predicates, const struct mor_field *field)
+{
+    if (field->child_count > 0 ||
+        (predicates->keys_only && !mor_table_is_key_column(predicates->table, field->name)))
+        return NULL;
+    const struct mor_field *in_file = column_in_file(predicates->schema, field);
+    // what has the name in the file may have been another column
+    if (!in_file)
+        return mor_schema_find(predicates->schema, field->name) >= 0 ? NULL : field->name;
+    // values are laid out in the table's type; an older file may have another
+    return in_file->type == field->type && in_file->scale == field->scale ? in_file->name : NULL;
+}
+
+// What every row must meet for which the node is true.
+static void add_predicates(struct predicates *predicates, const struct filter_node *node)
 {
     static const enum mor_parquet_compare compares[] = {
         [FILTER_EQUAL] = MOR_PARQUET_EQUAL,
@@ -337,40 +366,44 @@ static void add_predicate(const struct filter_node *node, const struct mor_schem
         [FILTER_GREATER] = MOR_PARQUET_GREATER,
         [FILTER_GREATER_OR_EQUAL] = MOR_PARQUET_GREATER_OR_EQUAL,
     };
-    const struct filter_node *leaf = node->kind == FILTER_NOT ? node->children[0] : node;
-    bool is_null = leaf->kind == FILTER_IS_NULL;
-    if ((leaf != node && !is_null) || (leaf->kind != FILTER_COMPARE && !is_null) ||
-        (leaf->kind == FILTER_COMPARE && leaf->compare == FILTER_NOT_EQUAL) ||
-        (keys_only && !mor_table_is_key_column(table, leaf->field->name)))
-        return;
-    const struct mor_field *in_file = column_in_file(schema, leaf->field);
-    // values are laid out in the table's type; an older file may have another
-    if (in_file && (in_file->type != leaf->field->type || in_file->scale != leaf->field->scale))
-        return;
-    // what has the name in the file may have been another column
-    if (!in_file && mor_schema_find(schema, leaf->field->name) >= 0)
-        return;
-    struct mor_parquet_predicate *predicate = &predicates[(*count)++];
-    *predicate =
-        (struct mor_parquet_predicate){.path = in_file ? in_file->name : leaf->field->name};
-    if (is_null) {
-        predicate->compare = leaf == node ? MOR_PARQUET_IS_NULL : MOR_PARQUET_IS_NOT_NULL;
+    if (node->kind == FILTER_AND) {
+        for (size_t i = 0; i < node->child_count; i++)
+            add_predicates(predicates, node->children[i]);
         return;
     }
-    predicate->compare = compares[leaf->compare];
-    predicate->value = value_bytes(&leaf->values, &predicate->value_size_bytes);
+    bool is_not = node->kind == FILTER_NOT;
+    const struct filter_node *leaf = is_not ? node->children[0] : node;
+    const char *path = leaf->field ? name_in_file(predicates, leaf->field) : NULL;
+    if (!path)
+        return;
+    if (leaf->kind == FILTER_IS_NULL) {
+        predicates->list[predicates->count++] = (struct mor_parquet_predicate){
+            .path = path, .compare = is_not ? MOR_PARQUET_IS_NOT_NULL : MOR_PARQUET_IS_NULL};
+    } else if (leaf->kind == FILTER_COMPARE && !is_not && leaf->compare != FILTER_NOT_EQUAL) {
+        add_compare(predicates, leaf, path, compares[leaf->compare], 0);
+    } else if (leaf->kind == FILTER_IN && !is_not) {
+        size_t last = leaf->values.length - 1;
+        add_compare(predicates, leaf, path, MOR_PARQUET_GREATER_OR_EQUAL, leaf->sorted[0]);
+        add_compare(predicates, leaf, path, MOR_PARQUET_LESS_OR_EQUAL, leaf->sorted[last]);
+    }
+}
+
+static size_t count_nodes(const struct filter_node *node)
+{
+    size_t count = 1;
+    for (size_t i = 0; node->kind == FILTER_AND && i < node->child_count; i++)
+        count += count_nodes(node->children[i]);
+    return count;
 }
 
 size_t mor_filter_predicates(const struct mor_filter *filter, const struct mor_schema *schema,
                              bool keys_only, const struct mor_table *table, struct mor_arena *arena,
                              struct mor_parquet_predicate **ret_predicates)
 {
-    const struct filter_node *root = filter->root;
-    bool is_and = root->kind == FILTER_AND;
-    size_t count = 0, most = is_and ? root->child_count : 1;
-    *ret_predicates = mor_arena_alloc(arena, most * sizeof **ret_predicates);
-    for (size_t i = 0; i < most; i++)
-        add_predicate(is_and ? root->children[i] : root, schema, keys_only, table, *ret_predicates,
-                      &count);
-    return count;
+    struct predicates predicates = {.schema = schema, .table = table, .keys_only = keys_only};
+    predicates.list =
+        mor_arena_alloc(arena, 2 * count_nodes(filter->root) * sizeof *predicates.list);
+    add_predicates(&predicates, filter->root);
+    *ret_predicates = predicates.list;
+    return predicates.count;
 }

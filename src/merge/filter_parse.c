@@ -268,8 +268,6 @@ static enum mor_status take_column(struct parser *parser, const struct mor_field
         snprintf(what, sizeof what, "the table has no column '%.200s'", parser->token);
         return complain(parser, what);
     }
-    if (field->child_count > 0)
-        return complain(parser, "a column with fields of its own cannot be compared");
     struct mor_schema *columns = parser->filter->columns;
     int32_t index = mor_schema_find(columns, field->name);
     // fields of a schema move while it grows: nodes hold a copy
@@ -389,6 +387,8 @@ static enum mor_status parse_test(struct parser *parser, struct filter_node **re
         MOR_TRY(next(parser));
         return parse_is_null(parser, field, ret_node);
     }
+    if (field->child_count > 0)
+        return complain(parser, "a column with fields of its own can only be 'is [not] null'");
     bool negated = is_word(parser, "not");
     if (negated)
         MOR_TRY(next(parser));

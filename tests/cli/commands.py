@@ -1,6 +1,7 @@
 """The program as a shell sees it: exit codes, what goes to which stream, help for every command, a demo end to end."""
 
 import collections
+import decimal
 import json
 import pathlib
 import subprocess
@@ -142,11 +143,58 @@ def upkeep(folder, version):
     expect_exit("and its changes", 1, "scan", table, "--changes-since", first, err=first)
 
 
+def conditions(folder):
+    """Conditions on columns of every type, nulls among them, against what the same rows say here."""
+    table = str(folder / "types")
+    for commits in ("commits=4", "commits=2", "start=7"):
+        subprocess.run([WRITER, table, f"{table}.json", "version=9", "keyed=1", "partition=two", "types=all", "rows=150",
+                        "keys=300", commits], check=True, stdout=subprocess.DEVNULL)
+        if commits == "commits=4":
+            expect_exit("base files to prune", 0, "compact", table, "--all")
+    rows = [json.loads(line) for line in expect_exit("all rows", 0, "scan", table).splitlines()]
+    columns = json.loads(expect_exit("the schema", 0, "describe", table, "--output", "json"))["schema"]
+    for column in columns:
+        name, kind = column["name"], column["type"].split("(")[0]
+        if kind.split("<")[0] in ("struct", "list", "map", "bytes"):
+            tests = {f"{name} is null": lambda v: v is None, f"{name} is not null": lambda v: v is not None}
+        else:
+            tests = comparisons(name, kind, [row[name] for row in rows])
+        for text, test in tests.items():
+            wanted = sum(test(row[name]) is True for row in rows)
+            found = int(expect_exit(text, 0, "scan", table, "--where", text, "--output", "count") or -1)
+            expect(f"has {wanted} rows", found == wanted, f"{found} for {text}")
+
+
+def comparisons(name, kind, values):
+    read = decimal.Decimal if kind == "decimal" else float if kind in ("float", "double") else lambda v: v
+    known = sorted({read(v) for v in values if v is not None and v == v and v not in ("NaN", "Infinity", "-Infinity")})
+    low, high = known[len(known) // 3], known[2 * len(known) // 3]
+
+    def literal(value):
+        if kind in ("string", "date", "timestamp_us"):
+            return "'" + value.replace("'", "''") + "'"
+        return str(value).lower() if kind == "boolean" else f"{value!r}" if kind in ("float", "double") else str(value)
+
+    def on(test):
+        return lambda v: None if v is None else test(float("inf") if v == "NaN" else read(v))
+
+    a, b = literal(low), literal(high)
+    if kind == "string":  # bytes decide, as in files
+        return {f"{name} = {a}": on(lambda v: v == low), f"{name} > {a}": on(lambda v: v.encode() > low.encode()),
+                f"{name} in ({a}, {b})": on(lambda v: v in (low, high)), f"{name} is null": lambda v: v is None,
+                f"not {name} <= {b}": on(lambda v: v.encode() > high.encode())}
+    return {f"{name} = {a}": on(lambda v: v == low), f"{name} < {b}": on(lambda v: v < high),
+            f"{name} in ({a}, {b})": on(lambda v: v in (low, high)), f"{name} is null": lambda v: v is None,
+            f"not {name} between {a} and {b}": on(lambda v: not low <= v <= high),
+            f"{name} <> {a} or {name} is null": lambda v: v is None or read(v) != low}
+
+
 with tempfile.TemporaryDirectory() as name:
     usage()
     configuration(pathlib.Path(name))
     demo(pathlib.Path(name))
     for version in (6, 9):
         upkeep(pathlib.Path(name), version)
+    conditions(pathlib.Path(name))
 print(f"{len(failures)} failed")
 sys.exit(1 if failures else 0)

@@ -266,6 +266,50 @@ static void second_of_two_rewrites_of_a_file_group_is_dropped(void **state)
     }
 }
 
+static void column_added_while_merging_is_kept(void **state)
+{
+    struct table_fixture *fixture = *state;
+    FOR_BOTH_VERSIONS(fixture)
+    {
+        struct mor_rewrite *rewrite = NULL;
+        struct mor_rewrite_result result;
+        char name[16];
+        table_open(fixture);
+        for (int i = 0; i < 3; i++)
+            commit_mix(fixture, i);
+        struct mor_table *table = open_rewrite(fixture);
+        assert_int_equal(mor_rewrite_begin(table, MOR_REWRITE_MERGE, &rewrite, &fixture->err),
+                         MOR_OK);
+        table_close(fixture);
+        snprintf(name, sizeof name, "added%d", version_);
+        mor_schema_add(fixture->schema, NULL, name, MOR_TYPE_STRING, true);
+        table_open(fixture);
+        commit_mix(fixture, 3);
+        struct seen_rows before = see_rows(fixture, NULL);
+        merge_all(fixture, table, rewrite);
+        if (mor_rewrite_commit(rewrite, &result, &fixture->err) != MOR_OK)
+            fail_msg("commit: %s", fixture->err.message);
+        assert_int_equal(result.file_count, 8);
+        mor_rewrite_free(rewrite);
+        assert_same_rows(see_rows(fixture, NULL), before);
+        // the handle is of the table as it was, and says so
+        assert_int_equal(mor_rewrite_begin(table, MOR_REWRITE_MERGE, &rewrite, &fixture->err),
+                         MOR_RETRY);
+        assert_non_null(strstr(fixture->err.message, name));
+        fixture->err = MOR_ERROR_INIT;
+        mor_table_free(table);
+        assert_int_equal(mor_table_open_read(fixture->location, NULL, &table, &fixture->err),
+                         MOR_OK);
+        assert_true(mor_schema_find(mor_table_schema(table), name) >= 0);
+        mor_table_free(table);
+        commit_mix(fixture, 4);
+        before = see_rows(fixture, NULL);
+        compact_table(fixture, &(struct mor_compact_options){.everything = true});
+        assert_same_rows(see_rows(fixture, NULL), before);
+        table_close(fixture);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, table_setup, table_teardown)
@@ -277,6 +321,7 @@ int main(void)
         TEST(commits_that_come_in_while_merging_stay_on_top),
         TEST(commit_whose_files_are_there_before_its_instant_is_not_lost),
         TEST(second_of_two_rewrites_of_a_file_group_is_dropped),
+        TEST(column_added_while_merging_is_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -93,6 +93,52 @@ static void rows_are_erased_by_condition(void **state)
     table_close(fixture);
 }
 
+static void table_without_rows_left_goes_on(void **state)
+{
+    struct table_fixture *fixture = *state;
+    FOR_BOTH_VERSIONS(fixture)
+    {
+        struct mor_filter *filter = NULL;
+        struct mor_erase_report report;
+        struct mor_arena arena;
+        struct mor_expiry expiry;
+        const struct mor_retention now = {.age_ms = 1, .min_snapshots = 1};
+        int64_t rows, deletes;
+        table_open(fixture);
+        commit_mix(fixture, 0);
+        commit_mix(fixture, 1);
+        struct mor_table *table = open_rewrite(fixture);
+        assert_int_equal(
+            mor_filter_parse(table, "value >= 0 or value is null", &filter, &fixture->err), MOR_OK);
+        const struct mor_erase_options options = {.filter = filter};
+        assert_int_equal(mor_erase(table, &options, &report, &fixture->err), MOR_OK);
+        assert_true(report.rows > 30);
+        assert_int_equal(mor_erase(table, &options, &report, &fixture->err), MOR_OK);
+        assert_int_equal(report.rows, 0);
+        assert_int_equal(report.commits, 0);
+        mor_table_free(table);
+        assert_int_equal(see_rows(fixture, NULL).count, 0);
+        assert_int_equal(compact_table(fixture, &everything).failed, 0);
+        usleep(5000);
+        mor_arena_init(&arena, 0, NULL);
+        table = open_rewrite(fixture);
+        assert_int_equal(mor_table_expire(table, &now, false, &arena, &expiry, &fixture->err),
+                         MOR_OK);
+        assert_true(expiry.file_count > 0);
+        mor_table_free(table);
+        mor_arena_done(&arena);
+        assert_int_equal(see_rows(fixture, NULL).count, 0);
+        assert_int_equal(count_traces(fixture, &options, &rows, &deletes), 0);
+        // a key that was erased may come again, also with a lower ordering
+        const struct table_row again[] = {{"k3", 7, 3, 0, false}};
+        table_must_commit(fixture, again, 1, "1", "2");
+        compact_table(fixture, &everything);
+        assert_int_equal(see_rows(fixture, NULL).count, 1);
+        mor_filter_free(filter);
+        table_close(fixture);
+    }
+}
+
 static void rows_of_append_only_tables_are_not_erased(void **state)
 {
     struct table_fixture *fixture = *state;
@@ -117,6 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(erased_keys_are_in_no_file_after_merging_and_expiring),
         TEST(rows_are_erased_by_condition),
+        TEST(table_without_rows_left_goes_on),
         TEST(rows_of_append_only_tables_are_not_erased),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

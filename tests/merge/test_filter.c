@@ -143,6 +143,59 @@ static void partitions_that_cannot_match_are_left_out(void **state)
     assert_true(partition_matches(fixture, "value = 3", "something else"));
 }
 
+// Predicates as text, e.g. "value>=1 id!null".
+static const char *handed_down(struct table_fixture *fixture, const char *text, bool keys_only)
+{
+    static const char *const signs[] = {[MOR_PARQUET_EQUAL] = "=",
+                                        [MOR_PARQUET_LESS] = "<",
+                                        [MOR_PARQUET_LESS_OR_EQUAL] = "<=",
+                                        [MOR_PARQUET_GREATER] = ">",
+                                        [MOR_PARQUET_GREATER_OR_EQUAL] = ">="};
+    static char result[512];
+    struct mor_filter *filter = NULL;
+    struct mor_parquet_predicate *predicates = NULL;
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    if (mor_filter_parse(fixture->table, text, &filter, &fixture->err) != MOR_OK)
+        fail_msg("%s: %s", text, fixture->err.message);
+    size_t count = mor_filter_predicates(filter, mor_table_schema(fixture->table), keys_only,
+                                         fixture->table, &arena, &predicates);
+    result[0] = '\0';
+    for (size_t i = 0; i < count; i++) {
+        size_t used = strlen(result);
+        int32_t value = 0;
+        if (predicates[i].value_size_bytes >= sizeof value)
+            memcpy(&value, predicates[i].value, sizeof value);
+        if (predicates[i].compare == MOR_PARQUET_IS_NULL ||
+            predicates[i].compare == MOR_PARQUET_IS_NOT_NULL)
+            snprintf(result + used, sizeof result - used, "%s%s%s", used ? " " : "",
+                     predicates[i].path,
+                     predicates[i].compare == MOR_PARQUET_IS_NULL ? "?null" : "!null");
+        else
+            snprintf(result + used, sizeof result - used, "%s%s%s%d", used ? " " : "",
+                     predicates[i].path, signs[predicates[i].compare], (int)value);
+    }
+    mor_filter_free(filter);
+    mor_arena_done(&arena);
+    return result;
+}
+
+static void what_every_row_must_meet_is_handed_to_files(void **state)
+{
+    struct table_fixture *fixture = *state;
+    table_open(fixture);
+    assert_string_equal(handed_down(fixture, "value in (3, 1, 2)", false), "value>=1 value<=3");
+    assert_string_equal(
+        handed_down(fixture, "value > 7 and (value between 2 and 9 and not id is null)", false),
+        "value>7 value>=2 value<=9 id!null");
+    assert_string_equal(handed_down(fixture, "value > 7 and not id is null", true), "id!null");
+    assert_string_equal(handed_down(fixture, "value = 1 or value = 2", false), "");
+    assert_string_equal(handed_down(fixture, "not value in (1, 2)", false), "");
+    assert_string_equal(handed_down(fixture, "not (value = 1 and id is null)", false), "");
+    assert_string_equal(handed_down(fixture, "value <> 4 and id like 'a%'", false), "");
+    assert_string_equal(handed_down(fixture, "created_at is null", false), "created_at?null");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, table_setup, table_teardown)
@@ -151,6 +204,7 @@ int main(void)
         TEST(broken_conditions_are_refused_with_their_place),
         TEST(long_chain_of_conditions_is_evaluated),
         TEST(partitions_that_cannot_match_are_left_out),
+        TEST(what_every_row_must_meet_is_handed_to_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
