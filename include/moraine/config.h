@@ -204,7 +204,10 @@ struct mor_config_topic {
 
     struct {
         enum mor_config_table_format format;
-        const char *location;
+        const char *location; // also of a table in a catalog: "name:namespace.table"
+        struct {
+            const char *name, *namespace_, *table; // NULL = the table is in none
+        } catalog;
         const char *name; // NULL = last part of the location
         const char *database;
         enum mor_config_codec codec;
@@ -255,9 +258,10 @@ struct mor_config_catalog {
     const char *name;
     const char *type;
     const char *uri;
-    const char *warehouse;  // NULL = none
-    const char *token;      // NULL = none
-    const char *credential; // NULL = none
+    const char *warehouse;                               // NULL = none
+    const char *token;                                   // NULL = none
+    const char *credential;                              // NULL = none
+    const char *scope, *oauth2_server_uri, *ca_location; // NULL = the usual
 };
 
 struct mor_config {

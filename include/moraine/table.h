@@ -44,7 +44,7 @@ struct mor_partition_field {
 // What a new table shall be; compared with an existing one at open.
 struct mor_table_options {
     enum mor_table_format format;
-    const char *location;            // "file:///path" or path
+    const char *location;            // "file:///path", path, or "catalog:namespace.table"
     const char *database;            // NULL = "default"
     const char *name;                // NULL = last part of the location
     const struct mor_schema *schema; // rows as the pipeline builds them (borrowed for the call)
@@ -61,6 +61,24 @@ struct mor_table_options {
 };
 
 struct mor_table;
+
+// ---- catalogs -----------------------------------------------------------------------------------
+
+// A catalog that locations of the form "name:namespace.table" name; levels of a namespace are
+// separated by dots.
+struct mor_table_catalog {
+    const char *name;
+    const char *uri; // of an Iceberg REST catalog, without /v1
+    const char *warehouse, *token, *credential, *scope, *oauth2_server_uri, *ca_location; // NULL
+                                                                                          // = none
+};
+// The catalogs that this process knows, in place of those before; everything is copied. Tables that
+// are open keep theirs. Any thread.
+void mor_table_catalogs_set(const struct mor_table_catalog *catalogs, size_t count);
+// Whether a location is a table in a catalog: "name:table" without a slash.
+bool mor_table_is_in_catalog(const char *location);
+
+// ---- opening ------------------------------------------------------------------------------------
 
 // The types in which a format stores columns: e.g. for Hudi timestamps in microseconds and UUIDs as
 // strings. The pipeline decodes straight into the returned schema.

@@ -95,6 +95,8 @@ static void append_names(const char *before, const char *const *names, size_t co
 static const char *table_name(const struct mor_config_topic *topic)
 {
     const char *slash = strrchr(topic->table.location, '/');
+    if (topic->table.catalog.name != NULL)
+        return topic->table.catalog.table;
     return topic->table.name != NULL ? topic->table.name
            : slash != NULL           ? slash + 1
                                      : topic->table.location;
@@ -102,8 +104,8 @@ static const char *table_name(const struct mor_config_topic *topic)
 
 static void append_hudi_properties(const struct mor_config_topic *topic, struct mor_buffer *out)
 {
-    append_names("\nTBLPROPERTIES (type = 'mor', primaryKey = '", topic->key.items,
-                 topic->key.count, "'", out);
+    append_names("TBLPROPERTIES (type = 'mor', primaryKey = '", topic->key.items, topic->key.count,
+                 "'", out);
     if (topic->ordering != NULL)
         mor_buffer_printf(out, ", preCombineField = '%s'", topic->ordering);
     mor_buffer_printf(out,
@@ -118,18 +120,24 @@ static void append_ddl(const struct mor_config_topic *topic, const char *columns
     static const char *const formats[] = {[MOR_CONFIG_TABLE_HUDI] = "hudi",
                                           [MOR_CONFIG_TABLE_ICEBERG] = "iceberg",
                                           [MOR_CONFIG_TABLE_DELTA] = "delta"};
-    mor_buffer_printf(out, "CREATE TABLE %s.%s (\n", topic->table.database, table_name(topic));
+    const char *catalog = topic->table.catalog.name;
+    mor_buffer_printf(out, "CREATE TABLE %s%s%s.%s (\n", catalog != NULL ? catalog : "",
+                      catalog != NULL ? "." : "",
+                      catalog != NULL ? topic->table.catalog.namespace_ : topic->table.database,
+                      table_name(topic));
     append_columns(columns, out);
     mor_buffer_printf(out, ") USING %s\n", formats[topic->table.format]);
     append_names("PARTITIONED BY (", topic->table.partition_by.items,
                  topic->table.partition_by.count, ")\n", out);
-    mor_buffer_printf(out, "LOCATION '%s'", topic->table.location);
+    if (catalog == NULL) // a catalog chooses
+        mor_buffer_printf(out, "LOCATION '%s'\n", topic->table.location);
     if (topic->table.format == MOR_CONFIG_TABLE_HUDI && topic->key.count > 0)
         append_hudi_properties(topic, out);
     if (topic->table.format == MOR_CONFIG_TABLE_ICEBERG)
-        mor_buffer_printf(out, "\nTBLPROPERTIES ('format-version' = '%lld'%s)",
+        mor_buffer_printf(out, "TBLPROPERTIES ('format-version' = '%lld'%s)",
                           (long long)topic->table.format_version,
                           topic->key.count > 0 ? ", 'write.delete.mode' = 'merge-on-read'" : "");
+    out->size_bytes -= out->data[out->size_bytes - 1] == '\n' ? 1 : 0;
     mor_buffer_append_text(out, ";\n");
 }
 

@@ -7,6 +7,7 @@
 #include "check.h"
 #include "moraine/base/uuid.h"
 #include "moraine/storage.h"
+#include "moraine/table.h"
 
 static bool is_local(const char *location)
 {
@@ -62,6 +63,8 @@ void check_storage(struct check *check, const struct mor_config_topic *topic, co
                    const char *location)
 {
     bool local = is_local(location);
+    if (mor_table_is_in_catalog(location))
+        return; // the catalog knows where the table lies, or will lie
     if (check->offline && !local)
         return;
     MOR_AUTO_FREE char *folder = local ? existing_folder(location) : mor_strdup(location);

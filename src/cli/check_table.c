@@ -99,6 +99,8 @@ void check_table(struct check *check, const struct mor_config_topic *topic, cons
 {
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_table *table;
+    if (check->offline && mor_table_is_in_catalog(topic->table.location))
+        return;
     enum mor_status status = mor_table_open_read(topic->table.location, NULL, &table, &err);
     if (status == MOR_NOT_FOUND)
         return; // it will be created

@@ -14,6 +14,24 @@ static size_t option_index(const struct cli_command *command, const char *name, 
     return command->option_count;
 }
 
+bool cli_takes_table(const struct cli_command *command)
+{
+    return strncmp(command->arguments, "TABLE", 5) == 0;
+}
+
+// --config of commands that have no such option of their own. Moves *index over its value.
+static bool take_config(const struct cli_command *command, const char *name, size_t length,
+                        const char *equals, int argc, char **argv, int *index,
+                        struct cli_arguments *arguments)
+{
+    if (!cli_takes_table(command) || length != 6 || memcmp(name, "config", 6) != 0)
+        return false;
+    if (equals == NULL && *index + 1 == argc)
+        return false; // the message is that of an unknown option
+    arguments->config = equals != NULL ? equals + 1 : argv[++*index];
+    return true;
+}
+
 bool cli_parse(const struct cli_command *command, int argc, char **argv,
                struct cli_arguments *ret_arguments)
 {
@@ -34,6 +52,9 @@ bool cli_parse(const struct cli_command *command, int argc, char **argv,
             const char *equals = strchr(name, '=');
             size_t length = equals != NULL ? (size_t)(equals - name) : strlen(name);
             size_t option = option_index(command, name, length);
+            if (option == command->option_count &&
+                take_config(command, name, length, equals, argc, argv, &i, &arguments))
+                continue;
             if (option == command->option_count) {
                 cli_usage(command, "unknown option '%.*s'", (int)(length + (size_t)(name - word)),
                           word);
@@ -56,7 +77,9 @@ bool cli_parse(const struct cli_command *command, int argc, char **argv,
         return false;
     }
     *ret_arguments = arguments;
-    return true;
+    const char *config = cli_value(&arguments, "config");
+    return !cli_takes_table(command) ||
+           cli_find_catalogs(command, arguments.positional[0], config ? config : arguments.config);
 }
 
 const char *cli_value(const struct cli_arguments *arguments, const char *name)
@@ -111,7 +134,9 @@ void cli_print_help(const struct cli_command *command)
     (void)printf("moraine %s%s%s%s\n\n%s\n", command->name,
                  command->option_count > 0 ? " [options]" : "",
                  command->arguments[0] != '\0' ? " " : "", command->arguments, command->summary);
-    if (command->option_count > 0)
+    bool config =
+        cli_takes_table(command) && option_index(command, "config", 6) == command->option_count;
+    if (command->option_count > 0 || config)
         (void)printf("\nOptions:\n");
     for (size_t i = 0; i < command->option_count; i++) {
         char left[64];
@@ -121,6 +146,9 @@ void cli_print_help(const struct cli_command *command)
                        option->value != NULL ? option->value : "");
         (void)printf("  %-28s %s\n", left, option->text);
     }
+    if (config)
+        (void)printf("  %-28s %s\n", "--config FILE",
+                     "service file with the catalogs, for a TABLE like lake:shop.orders");
 }
 
 bool cli_write(struct mor_buffer *text)

@@ -37,11 +37,18 @@ struct cli_arguments {
     const char *values[CLI_OPTIONS_MAX]; // by the option's index; "" for a flag that was given
     const char *positional[CLI_POSITIONAL_MAX];
     size_t positional_count;
+    const char *config; // --config of commands whose first argument is TABLE; NULL = not given
 };
 
 // False after a message on standard error when the line does not fit the command.
 bool cli_parse(const struct cli_command *command, int argc, char **argv,
                struct cli_arguments *ret_arguments);
+// Whether the command's first argument is a table: such commands take --config as well, for the
+// catalogs that tables may be in.
+bool cli_takes_table(const struct cli_command *command);
+// Makes the catalogs known that `table` needs, from the service file `config` (NULL = what
+// MORAINE_CONFIG names); nothing to do for a table that has a path. False after a message.
+bool cli_find_catalogs(const struct cli_command *command, const char *table, const char *config);
 // Value of option `name`, NULL when it was not given.
 const char *cli_value(const struct cli_arguments *arguments, const char *name);
 bool cli_flag(const struct cli_arguments *arguments, const char *name);

@@ -28,7 +28,10 @@ struct mor_config *cli_load_config(const char *path)
         (void)fprintf(stderr, "moraine: %zu error%s in the configuration '%s'\n",
                       report.error_count, report.error_count == 1 ? "" : "s", path);
     mor_config_report_done(&report);
-    return status == MOR_OK ? config : NULL;
+    if (status != MOR_OK)
+        return NULL;
+    cli_use_catalogs(config);
+    return config;
 }
 
 enum mor_status cli_open_registry(const struct mor_config *config,

@@ -55,6 +55,8 @@ struct cli_service {
 // Loads a configuration and says on standard error what is wrong with it or has no effect yet. NULL
 // when it has errors.
 struct mor_config *cli_load_config(const char *path);
+// Makes the configuration's catalogs known to the process, in place of those before.
+void cli_use_catalogs(const struct mor_config *config);
 // NULL registry and MOR_OK when the configuration names none.
 enum mor_status cli_open_registry(const struct mor_config *config,
                                   struct mor_registry **ret_registry,

@@ -147,11 +147,54 @@ static void check_location(struct mor_option_reading *reading, const char *path,
 {
     if (!location)
         return;
-    if (strncmp(location, "s3://", 5) == 0 || strncmp(location, "catalog:", 8) == 0)
+    if (strncmp(location, "s3://", 5) == 0)
         complain(reading, path, "'%s: %.*s' is not supported in this version yet", path,
                  (int)(strchr(location, ':') - location), location);
     else if (location[0] != '/' && strncmp(location, "file:///", 8) != 0)
         complain(reading, path, "'%s' must be file:///path or an absolute path", path);
+}
+
+static bool is_known_catalog(const struct mor_config *config, const char *name)
+{
+    for (size_t i = 0; i < config->catalog_count; i++) {
+        if (strcmp(config->catalogs[i].name, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+// A table has a location or is in a catalog; the location names it either way.
+static void check_catalog(struct mor_option_reading *reading, const struct mor_config *config,
+                          struct mor_config_topic *topic)
+{
+    const char *name = topic->table.catalog.name, *namespace_ = topic->table.catalog.namespace_;
+    bool parts = namespace_ || topic->table.catalog.table;
+    if (!name && !topic->table.location && !parts)
+        complain(reading, "table.location",
+                 "missing required key 'table.location' (or 'table.catalog')");
+    if (!name && parts)
+        complain(reading, "table.catalog.namespace", "'table.catalog' needs 'name'");
+    if (!name)
+        return;
+    if (topic->table.location)
+        complain(reading, "table.catalog.name",
+                 "either 'table.location' or 'table.catalog': a catalog chooses the place");
+    if (topic->table.format != MOR_CONFIG_TABLE_ICEBERG)
+        complain(reading, "table.catalog.name", "'table.catalog' is for 'table.format: iceberg'");
+    if (!is_known_catalog(config, name))
+        complain(reading, "table.catalog.name", "no catalog '%s' in 'catalogs' of '%s'", name,
+                 config->path);
+    if (!topic->table.catalog.table)
+        topic->table.catalog.table = topic->topic;
+    const char *table = topic->table.catalog.table;
+    if (!namespace_ || !*namespace_)
+        complain(reading, "table.catalog.name", "'table.catalog' needs 'namespace'");
+    else if (strpbrk(namespace_, "/:") || (table && strpbrk(table, "./:")))
+        complain(reading, "table.catalog.namespace",
+                 "'table.catalog': no '/' and ':' in names, and no '.' in the table's");
+    else if (table)
+        topic->table.location =
+            mor_arena_printf(&reading->loader->memory->arena, "%s:%s.%s", name, namespace_, table);
 }
 
 // What the wire format and the place of the columns need of each other. `binary`: the format's name
@@ -336,6 +379,7 @@ void mor_config_check_topic(struct mor_option_reading *reading, const struct mor
     check_merging(reading, topic);
     check_format(reading, topic);
     check_location(reading, "table.location", topic->table.location);
+    check_catalog(reading, config, topic);
     check_location(reading, "dead_letter.location", topic->dead_letter.location);
 }
 

@@ -87,7 +87,10 @@ static bool same_catalogs(const struct mor_config_catalog *a, size_t count_a,
     for (size_t i = 0; i < count_a; i++) {
         if (!same_text(a[i].name, b[i].name) || !same_text(a[i].type, b[i].type) ||
             !same_text(a[i].uri, b[i].uri) || !same_text(a[i].warehouse, b[i].warehouse) ||
-            !same_text(a[i].token, b[i].token) || !same_text(a[i].credential, b[i].credential))
+            !same_text(a[i].token, b[i].token) || !same_text(a[i].credential, b[i].credential) ||
+            !same_text(a[i].scope, b[i].scope) ||
+            !same_text(a[i].oauth2_server_uri, b[i].oauth2_server_uri) ||
+            !same_text(a[i].ca_location, b[i].ca_location))
             return false;
     }
     return true;

@@ -64,10 +64,40 @@ bool mor_option_parse_properties(struct mor_option_reading *reading, const struc
     return true;
 }
 
+static bool is_catalog_name(const char *name)
+{
+    for (const char *at = name; *at; at++) {
+        bool letter = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z');
+        if (!letter && !(*at >= '0' && *at <= '9') && *at != '_' && *at != '-')
+            return false;
+    }
+    return *name != '\0' && strcmp(name, "file") != 0;
+}
+
+static void check_catalog(struct mor_config_loader *loader, const struct mor_option *row,
+                          const struct mor_yaml_node *node, const struct mor_config_catalog *item)
+{
+    if (!is_catalog_name(item->name))
+        mor_config_error(loader, node->place,
+                         "'%s.%s': names of catalogs are made of letters, digits, '_' and '-'",
+                         row->path, item->name);
+    if (item->uri && strncmp(item->uri, "http://", 7) != 0 &&
+        strncmp(item->uri, "https://", 8) != 0)
+        mor_config_error(loader, mor_yaml_child(node, "uri")->place,
+                         "'%s.%s.uri' must begin with http:// or https://", row->path, item->name);
+    if (item->token && item->credential)
+        mor_config_error(loader, mor_yaml_child(node, "credential")->place,
+                         "'%s.%s' has either 'token' or 'credential'", row->path, item->name);
+    if (item->credential && !strchr(item->credential, ':'))
+        mor_config_error(loader, mor_yaml_child(node, "credential")->place,
+                         "'%s.%s.credential' must have the form id:secret", row->path, item->name);
+}
+
 bool mor_option_parse_catalogs(struct mor_option_reading *reading, const struct mor_option *row,
                                const struct mor_yaml_node *node)
 {
-    static const char *const names[] = {"type", "uri", "warehouse", "token", "credential"};
+    static const char *const names[] = {"type",       "uri",   "warehouse",         "token",
+                                        "credential", "scope", "oauth2_server_uri", "ca_location"};
     struct mor_config_loader *loader = reading->loader;
     struct mor_config_catalog *items = mor_arena_calloc(&loader->memory->arena, child_count(node),
                                                         sizeof(struct mor_config_catalog));
@@ -86,6 +116,10 @@ bool mor_option_parse_catalogs(struct mor_option_reading *reading, const struct 
         item->warehouse = mor_option_child_text(loader, child, "warehouse", false);
         item->token = mor_option_child_text(loader, child, "token", false);
         item->credential = mor_option_child_text(loader, child, "credential", false);
+        item->scope = mor_option_child_text(loader, child, "scope", false);
+        item->oauth2_server_uri = mor_option_child_text(loader, child, "oauth2_server_uri", false);
+        item->ca_location = mor_option_child_text(loader, child, "ca_location", false);
+        check_catalog(loader, row, child, item);
         if (item->type && strcmp(item->type, "rest") != 0)
             mor_config_error(loader, mor_yaml_child(child, "type")->place,
                              "'%s.%s.type' must be rest, found '%s'", row->path, child->key,

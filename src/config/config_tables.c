@@ -66,8 +66,12 @@ const struct mor_option mor_service_options[] = {
      NULL, MOR_OPTION_IDLE, "Secret of the access key."},
     {"storage.s3.session_token", MOR_OPTION_TEXT, SERVICE(s3.session_token), NULL, 0, 0, NULL,
      MOR_OPTION_IDLE, "Token of temporary credentials."},
-    {"catalogs", MOR_OPTION_CATALOGS, SERVICE(catalogs), NULL, 0, 0, NULL, MOR_OPTION_IDLE,
-     "Catalogs by name: `{type: rest, uri, warehouse, token, credential}`."},
+    {"catalogs", MOR_OPTION_CATALOGS, SERVICE(catalogs), NULL, 0, 0, NULL, 0,
+     "Iceberg REST catalogs by name: `{type: rest, uri, warehouse, token, credential, scope, "
+     "oauth2_server_uri, ca_location}`; `type` and `uri` (without `/v1`) are required. `token`: a "
+     "bearer token; `credential`: `id:secret` for OAuth2's client credentials, with `scope` "
+     "(default `catalog`) from `oauth2_server_uri` (default: the catalog's own). Tables in them "
+     "are written `name:namespace.table` on the command line."},
     {"topics", MOR_OPTION_TEXTS, SERVICE(topics_from), NULL, 0, 0, NULL, MOR_OPTION_REQUIRED,
      "Topic files: a glob or a list of globs, relative to this file."},
     {NULL, MOR_OPTION_TEXT, 0, NULL, 0, 0, NULL, 0, NULL},
@@ -281,8 +285,16 @@ const struct mor_option mor_topic_options[] = {
      "How long an event is remembered, in event time behind the watermark."},
     {"table.format", MOR_OPTION_CHOICE, TOPIC(table.format), "hudi", 0, 0, table_formats, 0,
      "Table format."},
-    {"table.location", MOR_OPTION_TEXT, TOPIC(table.location), NULL, 0, 0, NULL,
-     MOR_OPTION_REQUIRED, "Folder of the table: `file:///path` or an absolute path."},
+    {"table.location", MOR_OPTION_TEXT, TOPIC(table.location), NULL, 0, 0, NULL, 0,
+     "Folder of the table: `file:///path` or an absolute path. Required, unless the table is in a "
+     "catalog."},
+    {"table.catalog.name", MOR_OPTION_TEXT, TOPIC(table.catalog.name), NULL, 0, 0, NULL, 0,
+     "Instead of a location: the catalog, one of `catalogs` in the service file, that an Iceberg "
+     "table is in. The catalog chooses where a new table lies."},
+    {"table.catalog.namespace", MOR_OPTION_TEXT, TOPIC(table.catalog.namespace_), NULL, 0, 0, NULL,
+     0, "Namespace in the catalog; levels are separated by dots. It is made when it is missing."},
+    {"table.catalog.table", MOR_OPTION_TEXT, TOPIC(table.catalog.table), NULL, 0, 0, NULL, 0,
+     "The table's name in the catalog. Default: the topic's."},
     {"table.name", MOR_OPTION_TEXT, TOPIC(table.name), NULL, 0, 0, NULL, 0,
      "Table name in the metadata. Default: last part of the location."},
     {"table.database", MOR_OPTION_TEXT, TOPIC(table.database), "default", 0, 0, NULL, 0,

@@ -2,6 +2,7 @@
 
 #include "partition_path.h"
 #include "record_key.h"
+#include "table_catalogs.h"
 #include "table_format.h"
 
 static const struct mor_table_ops *const formats[] = {
@@ -185,6 +186,8 @@ void mor_table_done(struct mor_table *table)
 enum mor_status mor_table_open_write(const struct mor_table_options *options,
                                      struct mor_table **ret_table, struct mor_error *err)
 {
+    if (mor_table_is_in_catalog(options->location))
+        return mor_catalogs_open_write(options, ret_table, err);
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
         if (formats[i]->format != options->format)
             continue;
@@ -222,6 +225,8 @@ enum mor_status mor_table_open_read(const char *location, struct mor_budget *bud
 {
     struct mor_store *store = NULL;
     const struct mor_table_ops *format = NULL;
+    if (mor_table_is_in_catalog(location))
+        return mor_catalogs_open_read(location, budget, ret_table, err);
     MOR_TRY(mor_store_open(location, false, &store, err));
     MOR_TRY(find_format(store, location, &format, err));
     enum mor_status status = format->open_read(store, budget, ret_table, err);
@@ -235,6 +240,8 @@ enum mor_status mor_table_open_rewrite(const char *location, const char *instanc
 {
     struct mor_store *store = NULL;
     const struct mor_table_ops *format = NULL;
+    if (mor_table_is_in_catalog(location))
+        return mor_catalogs_open_rewrite(location, instance, budget, ret_table, err);
     MOR_TRY(mor_store_open(location, false, &store, err));
     MOR_TRY(find_format(store, location, &format, err));
     enum mor_status status = format->open_rewrite(store, instance, budget, ret_table, err);

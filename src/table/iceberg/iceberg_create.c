@@ -168,7 +168,8 @@ enum mor_status iceberg_create(struct iceberg_table *table, const struct mor_tab
     if (version != 2 && version != 3)
         return mor_error_set(err, MOR_FATAL,
                              "Iceberg format version %d cannot be written; 2 and 3 can", version);
-    MOR_TRY(check_empty(table->table.store, err));
+    if (table->table.store) // else the catalog finds a place
+        MOR_TRY(check_empty(table->table.store, err));
     struct mor_schema *schema = NULL;
     MOR_TRY(wanted_schema(options, &schema, err));
     int32_t last_id = 0, last_partition_id = 999;
@@ -184,7 +185,7 @@ enum mor_status iceberg_create(struct iceberg_table *table, const struct mor_tab
                                                &last_partition_id, &spec, err);
     mor_schema_free(schema);
     MOR_TRY(status);
-    MOR_AUTO_FREE char *location = location_uri(table->table.store);
+    MOR_AUTO_FREE char *location = table->table.store ? location_uri(table->table.store) : NULL;
     ICEBERG_AUTO_JSON *properties = new_properties(options);
     const struct iceberg_creation creation = {.format_version = version,
                                               .location = location,

@@ -18,7 +18,9 @@ enum mor_status iceberg_normalise_field(struct mor_field *field, struct mor_erro
     return iceberg_schema_normalise(field, err);
 }
 
-static struct iceberg_table *table_new(struct mor_store *store, struct mor_budget *budget)
+// Without a store the table lies where its catalog says.
+static struct iceberg_table *table_new(struct mor_store *store, const struct iceberg_named *named,
+                                       struct mor_budget *budget)
 {
     struct iceberg_table *table = mor_calloc(1, sizeof *table);
     table->table.ops = &mor_table_iceberg_ops;
@@ -27,7 +29,9 @@ static struct iceberg_table *table_new(struct mor_store *store, struct mor_budge
     table->table.ordering_column = -1;
     table->seen_snapshot_id = table->seen_sequence = table->begin_snapshot_id = -1;
     table->turn_wait_ms = MOR_TURN_WAIT_MS;
-    table->catalog = iceberg_catalog_open_files(store);
+    table->catalog = named ? named->catalog : iceberg_catalog_open_files(store);
+    table->table.name = named ? mor_strdup(named->name) : NULL;
+    table->table.database = named ? mor_strdup(named->database) : NULL;
     pthread_mutex_init(&table->catalog_mutex, NULL);
     pthread_mutex_init(&table->mutex, NULL);
     return table;
@@ -86,6 +90,19 @@ enum mor_status iceberg_load(struct iceberg_table *table, struct iceberg_metadat
     return MOR_OK;
 }
 
+// Opens the store of a table in a catalog, once its location is known.
+static enum mor_status find_store(struct iceberg_table *table,
+                                  const struct iceberg_metadata *metadata, bool create,
+                                  struct mor_error *err)
+{
+    if (table->table.store)
+        return MOR_OK;
+    if (mor_store_open(metadata->location, create, &table->table.store, err) != MOR_OK)
+        return mor_error_wrap(err, "the catalog keeps the table's files at '%s'",
+                              metadata->location);
+    return MOR_OK;
+}
+
 // ---- schemas ------------------------------------------------------------------------------------
 
 static void add_long(struct mor_schema *schema, const char *name, int32_t field_id, bool nullable)
@@ -120,6 +137,8 @@ static enum mor_status take_schema(struct iceberg_table *table,
 
 static void take_name(struct iceberg_table *table, const char *name, const char *database)
 {
+    if (table->table.name)
+        return; // it has one in its catalog
     const char *location = mor_store_location(table->table.store);
     size_t length = strlen(location);
     while (length > 1 && location[length - 1] == '/')
@@ -253,6 +272,7 @@ static enum mor_status open_for_reading(struct iceberg_table *table, struct mor_
     ICEBERG_AUTO_METADATA *metadata = NULL;
     struct bindings bindings = {0};
     MOR_TRY(iceberg_load(table, &metadata, err));
+    MOR_TRY(find_store(table, metadata, false, err));
     take_name(table, NULL, NULL);
     mor_arena_init(&bindings.arena, 0, NULL);
     enum mor_status status = bind_for_reading(table, metadata, &bindings, err);
@@ -260,10 +280,9 @@ static enum mor_status open_for_reading(struct iceberg_table *table, struct mor_
     return status;
 }
 
-enum mor_status iceberg_open_read(struct mor_store *take_store, struct mor_budget *budget,
-                                  struct mor_table **ret_table, struct mor_error *err)
+static enum mor_status open_read(struct iceberg_table *table, struct mor_table **ret_table,
+                                 struct mor_error *err)
 {
-    struct iceberg_table *table = table_new(take_store, budget);
     enum mor_status status = open_for_reading(table, err);
     if (status != MOR_OK) {
         iceberg_free(&table->table);
@@ -273,13 +292,24 @@ enum mor_status iceberg_open_read(struct mor_store *take_store, struct mor_budge
     return MOR_OK;
 }
 
-enum mor_status iceberg_open_rewrite(struct mor_store *take_store, const char *instance,
-                                     struct mor_budget *budget, struct mor_table **ret_table,
-                                     struct mor_error *err)
+enum mor_status iceberg_open_read(struct mor_store *take_store, struct mor_budget *budget,
+                                  struct mor_table **ret_table, struct mor_error *err)
+{
+    return open_read(table_new(take_store, NULL, budget), ret_table, err);
+}
+
+enum mor_status iceberg_open_read_named(const struct iceberg_named *take_named,
+                                        struct mor_budget *budget, struct mor_table **ret_table,
+                                        struct mor_error *err)
+{
+    return open_read(table_new(NULL, take_named, budget), ret_table, err);
+}
+
+static enum mor_status open_rewrite(struct iceberg_table *table, const char *instance,
+                                    struct mor_table **ret_table, struct mor_error *err)
 {
     struct mor_table *head = NULL;
-    MOR_TRY(iceberg_open_read(take_store, budget, &head, err));
-    struct iceberg_table *table = iceberg_of(head);
+    MOR_TRY(open_read(table, &head, err));
     MOR_AUTO_FREE char *name = NULL;
     enum mor_status status =
         table->format_version < 2
@@ -292,6 +322,20 @@ enum mor_status iceberg_open_rewrite(struct mor_store *take_store, const char *i
     }
     *ret_table = head;
     return MOR_OK;
+}
+
+enum mor_status iceberg_open_rewrite(struct mor_store *take_store, const char *instance,
+                                     struct mor_budget *budget, struct mor_table **ret_table,
+                                     struct mor_error *err)
+{
+    return open_rewrite(table_new(take_store, NULL, budget), instance, ret_table, err);
+}
+
+enum mor_status iceberg_open_rewrite_named(const struct iceberg_named *take_named,
+                                           const char *instance, struct mor_budget *budget,
+                                           struct mor_table **ret_table, struct mor_error *err)
+{
+    return open_rewrite(table_new(NULL, take_named, budget), instance, ret_table, err);
 }
 
 // ---- open for writing ---------------------------------------------------------------------------
@@ -327,11 +371,13 @@ static enum mor_status prepare(struct iceberg_table *table, const struct mor_tab
         status = iceberg_create(table, options, ret_metadata, err);
         if (status == MOR_OK) {
             iceberg_remember(table, *ret_metadata);
-            return MOR_OK;
+            return find_store(table, *ret_metadata, true, err);
         }
         if (status == MOR_UNKNOWN)
             err->status = status = MOR_CONFLICT; // a look tells
     }
+    if (status == MOR_OK)
+        status = find_store(table, *ret_metadata, true, err);
     if (status == MOR_OK)
         status = iceberg_adapt(table, options, ret_metadata, err);
     return status;
@@ -361,11 +407,10 @@ static enum mor_status open_for_writing(struct iceberg_table *table,
     return bind_options(table, metadata, options, err);
 }
 
-enum mor_status iceberg_open_write(struct mor_store *take_store,
-                                   const struct mor_table_options *options,
-                                   struct mor_table **ret_table, struct mor_error *err)
+static enum mor_status open_write(struct iceberg_table *table,
+                                  const struct mor_table_options *options,
+                                  struct mor_table **ret_table, struct mor_error *err)
 {
-    struct iceberg_table *table = table_new(take_store, options->budget);
     enum mor_status status = open_for_writing(table, options, err);
     if (status != MOR_OK) {
         iceberg_free(&table->table);
@@ -373,6 +418,20 @@ enum mor_status iceberg_open_write(struct mor_store *take_store,
     }
     *ret_table = &table->table;
     return MOR_OK;
+}
+
+enum mor_status iceberg_open_write(struct mor_store *take_store,
+                                   const struct mor_table_options *options,
+                                   struct mor_table **ret_table, struct mor_error *err)
+{
+    return open_write(table_new(take_store, NULL, options->budget), options, ret_table, err);
+}
+
+enum mor_status iceberg_open_write_named(const struct iceberg_named *take_named,
+                                         const struct mor_table_options *options,
+                                         struct mor_table **ret_table, struct mor_error *err)
+{
+    return open_write(table_new(NULL, take_named, options->budget), options, ret_table, err);
 }
 
 enum mor_status iceberg_check_unchanged(const struct iceberg_table *table,

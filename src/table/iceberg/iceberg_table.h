@@ -96,6 +96,23 @@ enum mor_status iceberg_open_read(struct mor_store *take_store, struct mor_budge
 enum mor_status iceberg_open_rewrite(struct mor_store *take_store, const char *instance,
                                      struct mor_budget *budget, struct mor_table **ret_table,
                                      struct mor_error *err) MOR_CHECKED;
+// The same for a table in a catalog, which is taken in every case; `name` and `database` are what
+// it is called there.
+struct iceberg_named {
+    struct iceberg_catalog *catalog;
+    const char *name, *database;
+};
+enum mor_status iceberg_open_write_named(const struct iceberg_named *take_named,
+                                         const struct mor_table_options *options,
+                                         struct mor_table **ret_table,
+                                         struct mor_error *err) MOR_CHECKED;
+enum mor_status iceberg_open_read_named(const struct iceberg_named *take_named,
+                                        struct mor_budget *budget, struct mor_table **ret_table,
+                                        struct mor_error *err) MOR_CHECKED;
+enum mor_status iceberg_open_rewrite_named(const struct iceberg_named *take_named,
+                                           const char *instance, struct mor_budget *budget,
+                                           struct mor_table **ret_table,
+                                           struct mor_error *err) MOR_CHECKED;
 void iceberg_free(struct mor_table *table);
 enum mor_status iceberg_normalise_field(struct mor_field *field, struct mor_error *err) MOR_CHECKED;
 
