@@ -297,8 +297,8 @@ static inline void iceberg_check(struct iceberg_fixture *fixture)
 {
     struct mor_table *table = NULL;
     struct model_check check = {.fixture = fixture, .places = true};
-    assert_int_equal(
-        mor_table_open_read(fixture->base.location, NULL, &table, &fixture->base.err), MOR_OK);
+    assert_int_equal(mor_table_open_read(fixture->base.location, NULL, &table, &fixture->base.err),
+                     MOR_OK);
     iceberg_visit_rows(table, NULL, check_row, &check);
     assert_int_equal(check.seen, fixture->row_count);
     mor_table_free(table);

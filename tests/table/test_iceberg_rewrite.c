@@ -24,8 +24,8 @@ static void copy_rows(struct iceberg_fixture *fixture, struct mor_table *table,
     struct mor_parquet_reader *reader = NULL;
     int64_t first;
     assert_int_equal(mor_table_removed_rows(table, slice, NULL, &removed, err), MOR_OK);
-    assert_int_equal(
-        mor_store_open_object(mor_table_store(table), slice->base_key, &object, err), MOR_OK);
+    assert_int_equal(mor_store_open_object(mor_table_store(table), slice->base_key, &object, err),
+                     MOR_OK);
     struct mor_byte_source source = {
         .context = object, .size_bytes = mor_reader_size_bytes(object), .read = table_read_object};
     assert_int_equal(mor_parquet_reader_open(&source, NULL, &reader, err), MOR_OK);
@@ -140,8 +140,8 @@ static void assert_ledger(struct iceberg_fixture *fixture, struct mor_table *tab
     char *value = NULL, expected[16];
     mor_arena_init(&arena, 0, NULL);
     snprintf(expected, sizeof expected, "%d", fixture->ledger);
-    assert_int_equal(
-        mor_table_property(table, "moraine", true, &arena, &value, &fixture->base.err), MOR_OK);
+    assert_int_equal(mor_table_property(table, "moraine", true, &arena, &value, &fixture->base.err),
+                     MOR_OK);
     assert_string_equal(value, expected);
     mor_arena_done(&arena);
 }

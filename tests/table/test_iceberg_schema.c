@@ -171,13 +171,13 @@ static void types_without_a_counterpart_are_normalised(void **state)
 
 // ---- evolution ----------------------------------------------------------------------------------
 
-static const char
-    table_text[] = "{\"type\":\"struct\",\"schema-id\":0,\"identifier-field-ids\":[1],\"fields\":"
-                   "[" FIELD(1, "id", true, "\"long\"") "," FIELD(2, "n", true, "\"int\"") "," FIELD(
-                       3, "price", false,
-                       "\"decimal(9, 2)\"") "," FIELD(4, "s", false,
-                                                      "{\"type\":\"struct\",\"fields\":[" FIELD(
-                                                          5, "x", false, "\"float\"") "]}") "]}";
+static const char table_text[] =
+    "{\"type\":\"struct\",\"schema-id\":0,\"identifier-field-ids\":[1],\"fields\":"
+    "[" FIELD(1, "id", true, "\"long\"") "," FIELD(2, "n", true, "\"int\"") "," FIELD(
+        3, "price", false,
+        "\"decimal(9, 2)\"") "," FIELD(4, "s", false,
+                                       "{\"type\":\"struct\",\"fields\":[" FIELD(
+                                           5, "x", false, "\"float\"") "]}") "]}";
 
 static struct mor_schema *rows_as_table(void)
 {
@@ -218,37 +218,36 @@ static void columns_are_added_and_widened_at_every_level(void **state)
     int32_t last = 7;
     assert_ok(iceberg_schema_evolve(table, rows, 4, &last, &evolved, &err));
     assert_int_equal(last, 10);
-    assert_json(evolved,
-                "{\"type\":\"struct\",\"schema-id\":4,\"identifier-field-ids\":[1],\"fields\":"
-                "[" FIELD(1, "id", true, "\"long\"") "," FIELD(2, "n", false, "\"long\"") "," FIELD(
-                    3, "price",
-                    false, "\"decimal(12, 2)\"") "," FIELD(4, "s", false,
-                                                           "{\"type\":\"struct\",\"fields\":"
-                                                           "[" FIELD(5, "x", false, "\"double\"") "," FIELD(
-                                                               8, "y", false,
-                                                               "\"string\"") "]}") "," FIELD(9,
-                                                                                             "tags",
-                                                                                             false,
-                                                                                             "{\"ty"
-                                                                                             "pe\":"
-                                                                                             "\"lis"
-                                                                                             "t\","
-                                                                                             "\"ele"
-                                                                                             "ment-"
-                                                                                             "id\":"
-                                                                                             "10,"
-                                                                                             "\"ele"
-                                                                                             "ment"
-                                                                                             "\":"
-                                                                                             "\"str"
-                                                                                             "ing\""
-                                                                                             ","
-                                                                                             "\"ele"
-                                                                                             "ment-"
-                                                                                             "requi"
-                                                                                             "red\""
-                                                                                             ":true"
-                                                                                             "}") "]}");
+    assert_json(
+        evolved,
+        "{\"type\":\"struct\",\"schema-id\":4,\"identifier-field-ids\":[1],\"fields\":"
+        "[" FIELD(1, "id", true, "\"long\"") "," FIELD(2, "n", false, "\"long\"") "," FIELD(
+            3, "price", false,
+            "\"decimal(12, 2)\"") "," FIELD(4, "s", false,
+                                            "{\"type\":\"struct\",\"fields\":"
+                                            "[" FIELD(5, "x", false, "\"double\"") "," FIELD(
+                                                8, "y", false,
+                                                "\"string\"") "]}") "," FIELD(9, "tags", false,
+                                                                              "{\"ty"
+                                                                              "pe\":"
+                                                                              "\"lis"
+                                                                              "t\","
+                                                                              "\"ele"
+                                                                              "ment-"
+                                                                              "id\":"
+                                                                              "10,"
+                                                                              "\"ele"
+                                                                              "ment"
+                                                                              "\":"
+                                                                              "\"str"
+                                                                              "ing\""
+                                                                              ","
+                                                                              "\"ele"
+                                                                              "ment-"
+                                                                              "requi"
+                                                                              "red\""
+                                                                              ":true"
+                                                                              "}") "]}");
     json_decref(evolved);
     mor_schema_free(rows);
     json_decref(table);

@@ -160,9 +160,9 @@ static void deletes_of_one_file_do_not_pile_up(void **state)
     struct mor_slice *slices = NULL;
     size_t count = 0;
     mor_arena_init(&arena, 0, NULL);
-    assert_int_equal(mor_table_slices(fixture->base.table, NULL, &arena, &slices, &count,
-                                      &fixture->base.err),
-                     MOR_OK);
+    assert_int_equal(
+        mor_table_slices(fixture->base.table, NULL, &arena, &slices, &count, &fixture->base.err),
+        MOR_OK);
     assert_int_equal(count, 1);
     assert_true(slices[0].delta_count <= 9);
     assert_int_equal(slices[0].delta_row_count, 30);
@@ -187,9 +187,9 @@ static void an_upgrade_continues_position_deletes(void **state)
     iceberg_check(fixture);
     table_close(&fixture->base);
     fixture->base.options.format_version = 2;
-    assert_int_equal(mor_table_open_write(&fixture->base.options, &fixture->base.table,
-                                          &fixture->base.err),
-                     MOR_FATAL);
+    assert_int_equal(
+        mor_table_open_write(&fixture->base.options, &fixture->base.table, &fixture->base.err),
+        MOR_FATAL);
     assert_non_null(strstr(fixture->base.err.message, "format version 3"));
 }
 
@@ -333,12 +333,11 @@ static void the_past_can_be_read(void **state)
     assert_string_equal(commits[1].operation, "overwrite");
     assert_int_equal(commits[1].rows_written, 2);
     assert_int_equal(commits[1].rows_deleted, 2);
-    assert_int_equal(
-        mor_table_version_at(fixture->base.table, commits[1].time_ms - 1, found, err), MOR_OK);
+    assert_int_equal(mor_table_version_at(fixture->base.table, commits[1].time_ms - 1, found, err),
+                     MOR_OK);
     assert_string_equal(found, first);
-    assert_int_equal(
-        mor_table_version_at(fixture->base.table, commits[0].time_ms - 1, found, err),
-        MOR_NOT_FOUND);
+    assert_int_equal(mor_table_version_at(fixture->base.table, commits[0].time_ms - 1, found, err),
+                     MOR_NOT_FOUND);
     MOR_AUTO_BUFFER json = {0};
     assert_int_equal(mor_table_describe(fixture->base.table, &json, err), MOR_OK);
     assert_non_null(strstr(mor_buffer_terminate(&json), "\"format\":\"iceberg\""));
