@@ -349,8 +349,10 @@ enum mor_audit_kind {
     MOR_AUDIT_UNNAMED, // readers take the file `key`, and `version`, which it belongs to, does not
                        // name it
     MOR_AUDIT_UNREADABLE, // the log of the table itself is damaged: `text` says how
-    MOR_AUDIT_PENDING,    // harmless: `version` was begun and not completed (yet)
-    MOR_AUDIT_LEFTOVER,   // harmless: nothing names the file `key`
+    MOR_AUDIT_BROKEN, // `version`, the file `key`, or the table itself breaks a rule of the format:
+                      // `text` says which
+    MOR_AUDIT_PENDING,  // harmless: `version` was begun and not completed (yet)
+    MOR_AUDIT_LEFTOVER, // harmless: nothing names the file `key`
 };
 struct mor_audit_remark {
     enum mor_audit_kind kind;
@@ -363,9 +365,10 @@ struct mor_table_audit {
     size_t remark_count;
     bool is_whole; // every commit since the table's first is still there: none was archived
 };
-// Compares what the table's commits state of its files with the files that are there; opens none
-// but for names. Everything lives in the arena. Only for tables opened for reading; commits that
-// land meanwhile do no harm (RETRY when there are too many of them).
+// Compares what the table's commits state of its files with the files that are there, and with the
+// rules of the format; of data files it opens the footer at most. Everything lives in the arena.
+// Only for tables opened for reading; commits that land meanwhile do no harm (RETRY when there are
+// too many of them).
 enum mor_status mor_table_audit(struct mor_table *table, struct mor_arena *arena,
                                 struct mor_table_audit *ret_audit,
                                 struct mor_error *err) MOR_CHECKED;

@@ -147,6 +147,7 @@ enum mor_status mor_verify_table(struct mor_table *table, const struct mor_verif
     mor_verify_ledger_done(&job.ledger);
     mor_map_done(&job.known);
     mor_map_done(&job.stated);
+    mor_map_done(&job.deletes);
     mor_arena_done(&job.arena);
     if (status != MOR_OK) {
         mor_verify_report_free(job.report);

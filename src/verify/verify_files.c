@@ -35,6 +35,9 @@ void mor_verify_files_audit(struct mor_verify_job *job)
         case MOR_AUDIT_UNREADABLE:
             FIND(job, false, "timeline", &place, "%s", remark->text);
             break;
+        case MOR_AUDIT_BROKEN:
+            FIND(job, false, "format", &place, "%s", remark->text);
+            break;
         case MOR_AUDIT_PENDING:
             FIND(job, true, "pending", &place,
                  "a %s was begun and is not completed: it is on its way, or its writer failed",
@@ -174,12 +177,35 @@ static enum mor_status verify_delta(struct checking *checking, struct mor_error 
     return status;
 }
 
+// Deletes of a table whose rows have places: which rows of the base they remove. The first delete
+// file of a slice counts for all of them, since they are read together.
+static enum mor_status verify_removals(struct checking *checking, struct mor_error *err)
+{
+    struct mor_table *table = checking->job->table;
+    struct mor_object_info info;
+    struct mor_position_set *positions = NULL;
+    bool added = false;
+    MOR_TRY(mor_store_info(mor_table_store(table), checking->key, &info, err));
+    mor_map_put_text(&checking->job->deletes, checking->key, &added);
+    if (added)
+        check_size(checking, info.size_bytes);
+    if (checking->key != checking->slice->delta_keys[0])
+        return MOR_OK;
+    MOR_TRY(mor_table_removed_rows(table, checking->slice, checking->job->options->budget,
+                                   &positions, err));
+    if (positions)
+        COUNT(checking->job, "removed rows", (int64_t)mor_position_set_count(positions));
+    mor_position_set_free(positions);
+    return MOR_OK;
+}
+
 static enum mor_status check_delta(struct mor_verify_job *job, const struct mor_slice *slice,
                                    const char *key, struct mor_error *err)
 {
     struct checking checking = begin(job, slice, key);
     struct mor_error cause = MOR_ERROR_INIT;
-    enum mor_status status = verify_delta(&checking, &cause);
+    enum mor_status status = mor_table_has_places(job->table) ? verify_removals(&checking, &cause)
+                                                              : verify_delta(&checking, &cause);
     if (status != MOR_OK)
         status = take_error(&checking, &cause);
     if (status != MOR_OK)

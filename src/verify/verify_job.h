@@ -16,6 +16,8 @@ struct mor_verify_job {
     size_t slice_count;
     struct mor_table_audit audit;
     struct mor_map stated; // key -> struct mor_stated_file
+    struct mor_map
+        deletes; // keys of delete files that were looked at: several slices may share one
 };
 
 // Reads of the snapshot that met an absent file come here: OK when the file is lost, RETRY when the

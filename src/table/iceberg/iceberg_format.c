@@ -94,6 +94,7 @@ const struct mor_table_ops mor_table_iceberg_ops = {
     .data_files = iceberg_data_files,
     .version_at = iceberg_version_at,
     .describe = iceberg_describe,
+    .audit = iceberg_audit,
     .merge_rule = merge_rule,
     .column = column,
     .open_rewrite = iceberg_open_rewrite,

@@ -235,4 +235,9 @@ enum mor_status iceberg_history(struct mor_table *table, struct mor_arena *arena
 enum mor_status iceberg_describe(struct mor_table *table, struct mor_buffer *ret_json,
                                  struct mor_error *err) MOR_CHECKED;
 
+// ---- iceberg_audit.c ----------------------------------------------------------------------------
+
+enum mor_status iceberg_audit(struct mor_table *table, struct mor_arena *arena,
+                              struct mor_table_audit *ret_audit, struct mor_error *err) MOR_CHECKED;
+
 #endif

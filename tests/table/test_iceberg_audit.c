@@ -1,0 +1,463 @@
+// The strict look: tables of ours are faultless after every kind of commit, and each planted defect
+// is found.
+#include "iceberg/iceberg_avro_schema.h"
+#include "iceberg/iceberg_schema.h"
+#include "iceberg_test.h"
+#include "moraine/avro.h"
+
+static void open_version(struct iceberg_fixture *fixture, int32_t version)
+{
+    fixture->base.options.format_version = version;
+    table_open(&fixture->base);
+}
+
+// Rows of two partitions: inserted, updated, deleted.
+static void fill(struct iceberg_fixture *fixture)
+{
+    static const struct table_row first[] = {{"a", 1, 0, 1, false}, {"b", 2, 0, 1, false},
+                                             {"c", 3, 1, 1, false}, {"d", 4, -1, 1, false},
+                                             {"f", 8, 0, 1, false}, {"g", 9, 1, 1, false}};
+    static const struct table_row second[] = {{"a", 5, 0, 2, false}, {"e", 6, 1, 2, false}};
+    static const struct table_row third[] = {{"b", 7, 0, 3, false}, {"c", 0, 1, 3, true}};
+    iceberg_must_commit(fixture, first, 6);
+    iceberg_must_commit(fixture, second, 2);
+    iceberg_must_commit(fixture, third, 2);
+}
+
+// ---- looking ------------------------------------------------------------------------------------
+
+struct found {
+    struct mor_arena arena;
+    struct mor_table_audit audit;
+};
+
+static struct found look(struct iceberg_fixture *fixture)
+{
+    struct found found = {0};
+    struct mor_table *table = NULL;
+    struct mor_error err = MOR_ERROR_INIT;
+    mor_arena_init(&found.arena, 0, NULL);
+    if (mor_table_open_read(fixture->base.location, NULL, &table, &err) != MOR_OK ||
+        mor_table_audit(table, &found.arena, &found.audit, &err) != MOR_OK)
+        fail_msg("%s", err.message);
+    mor_table_free(table);
+    return found;
+}
+
+static void assert_faultless(struct iceberg_fixture *fixture)
+{
+    struct found found = look(fixture);
+    for (size_t i = 0; i < found.audit.remark_count; i++)
+        fail_msg("%d: %s %s: %s", (int)found.audit.remarks[i].kind, found.audit.remarks[i].version,
+                 found.audit.remarks[i].key, found.audit.remarks[i].text);
+    mor_arena_done(&found.arena);
+}
+
+static void assert_found(struct iceberg_fixture *fixture, enum mor_audit_kind kind,
+                         const char *words)
+{
+    struct found found = look(fixture);
+    bool seen = false;
+    for (size_t i = 0; i < found.audit.remark_count; i++)
+        seen |= found.audit.remarks[i].kind == kind &&
+                (strstr(found.audit.remarks[i].text, words) != NULL ||
+                 strstr(found.audit.remarks[i].key, words) != NULL);
+    if (!seen) {
+        for (size_t i = 0; i < found.audit.remark_count; i++)
+            print_message("%d: %s: %s\n", (int)found.audit.remarks[i].kind,
+                          found.audit.remarks[i].key, found.audit.remarks[i].text);
+        fail_msg("'%s' was not found among %zu remarks", words, found.audit.remark_count);
+    }
+    mor_arena_done(&found.arena);
+}
+
+// ---- planting -----------------------------------------------------------------------------------
+
+static void overwrite(struct iceberg_fixture *fixture, const char *key, const void *bytes,
+                      size_t size)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", fixture->base.location, key);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, size, file), size);
+    fclose(file);
+}
+
+static struct iceberg_metadata *newest(struct iceberg_fixture *fixture)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_store *store = NULL;
+    struct iceberg_metadata *metadata = NULL;
+    if (mor_store_open(fixture->base.location, false, &store, &err) != MOR_OK)
+        fail_msg("%s", err.message);
+    struct iceberg_catalog *catalog = iceberg_catalog_open_files(store);
+    if (iceberg_catalog_load(catalog, &metadata, &err) != MOR_OK)
+        fail_msg("%s", err.message);
+    iceberg_catalog_free(catalog);
+    mor_store_free(store);
+    return metadata;
+}
+
+static void put_document(struct iceberg_fixture *fixture, const struct iceberg_metadata *metadata,
+                         const json_t *document)
+{
+    struct mor_buffer text = {0};
+    iceberg_json_format(document, &text);
+    overwrite(fixture, iceberg_key_of_uri(metadata, metadata->metadata_location), text.data,
+              text.size_bytes);
+    mor_buffer_done(&text);
+}
+
+// Replaces the text `from` in the newest document, looks, and puts the document back.
+static void plant_in_document(struct iceberg_fixture *fixture, const char *path, json_t *value,
+                              const char *words)
+{
+    struct iceberg_metadata *metadata = newest(fixture);
+    json_t *document = json_deep_copy(metadata->document), *object = document;
+    char copy[100];
+    snprintf(copy, sizeof copy, "%s", path);
+    char *part = copy, *slash;
+    while ((slash = strchr(part, '/'))) {
+        *slash = '\0';
+        long index = strtol(part, NULL, 10);
+        size_t count = json_array_size(object);
+        object = json_is_array(object)
+                     ? json_array_get(object, index < 0 ? count - (size_t)-index : (size_t)index)
+                     : json_object_get(object, part);
+        part = slash + 1;
+    }
+    json_object_set_new(object, part, value);
+    put_document(fixture, metadata, document);
+    assert_found(fixture, MOR_AUDIT_BROKEN, words);
+    put_document(fixture, metadata, metadata->document);
+    json_decref(document);
+    iceberg_metadata_unref(metadata);
+}
+
+struct newest_list {
+    struct iceberg_metadata *metadata;
+    struct iceberg_snapshot snapshot;
+    const char *key;
+    struct mor_buffer bytes;
+    struct mor_arena arena;
+    struct iceberg_manifest_file *manifests;
+    size_t count;
+};
+
+static void read_key(struct iceberg_fixture *fixture, const char *key, struct mor_buffer *bytes)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", fixture->base.location, key);
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    uint8_t chunk[4096];
+    size_t got;
+    while ((got = fread(chunk, 1, sizeof chunk, file)) > 0)
+        mor_buffer_append(bytes, chunk, got);
+    fclose(file);
+}
+
+static struct newest_list read_list(struct iceberg_fixture *fixture)
+{
+    struct newest_list list = {.metadata = newest(fixture)};
+    struct mor_error err = MOR_ERROR_INIT;
+    mor_arena_init(&list.arena, 0, NULL);
+    assert_true(iceberg_metadata_snapshot(list.metadata, list.metadata->current_snapshot_id,
+                                          &list.snapshot));
+    list.key = iceberg_key_of_uri(list.metadata, list.snapshot.manifest_list);
+    read_key(fixture, list.key, &list.bytes);
+    if (iceberg_manifest_list_read(list.bytes.data, list.bytes.size_bytes, &list.arena,
+                                   &list.manifests, &list.count, &err) != MOR_OK)
+        fail_msg("%s", err.message);
+    return list;
+}
+
+static void list_done(struct newest_list *list)
+{
+    iceberg_metadata_unref(list->metadata);
+    mor_buffer_done(&list->bytes);
+    mor_arena_done(&list->arena);
+}
+
+// Writes the list as it is in memory now, looks, and puts it back as it was.
+static void plant_list(struct iceberg_fixture *fixture, struct newest_list *list,
+                       enum mor_audit_kind kind, const char *words)
+{
+    const struct iceberg_manifest_list_options options = {
+        .format_version = list->metadata->format_version,
+        .snapshot_id = list->snapshot.snapshot_id,
+        .parent_snapshot_id = list->snapshot.parent_id,
+        .sequence_number = list->snapshot.sequence_number,
+        .first_row_id = list->snapshot.first_row_id,
+    };
+    struct mor_buffer file = {0};
+    struct mor_error err = MOR_ERROR_INIT;
+    if (iceberg_manifest_list_encode(&options, list->manifests, list->count, &file, NULL, &err) !=
+        MOR_OK)
+        fail_msg("%s", err.message);
+    overwrite(fixture, list->key, file.data, file.size_bytes);
+    assert_found(fixture, kind, words);
+    overwrite(fixture, list->key, list->bytes.data, list->bytes.size_bytes);
+    mor_buffer_done(&file);
+}
+
+// ---- tests --------------------------------------------------------------------------------------
+
+static void tables_of_ours_are_faultless(void **state)
+{
+    struct iceberg_fixture *fixture = *state;
+    open_version(fixture, 2);
+    assert_faultless(fixture); // without a snapshot
+    fill(fixture);
+    assert_faultless(fixture);
+    struct found found = look(fixture);
+    assert_true(found.audit.is_whole);
+    assert_true(found.audit.file_count >= 6);
+    mor_arena_done(&found.arena);
+}
+
+static void tables_of_version_3_are_faultless(void **state)
+{
+    struct iceberg_fixture *fixture = *state;
+    open_version(fixture, 3);
+    assert_faultless(fixture);
+    fill(fixture);
+    assert_faultless(fixture);
+}
+
+static void defects_of_the_document_are_found(void **state)
+{
+    struct iceberg_fixture *fixture = *state;
+    open_version(fixture, 3);
+    fill(fixture);
+    table_close(&fixture->base);
+    struct iceberg_metadata *metadata = newest(fixture);
+    int64_t next = metadata->next_row_id;
+    iceberg_metadata_unref(metadata);
+    plant_in_document(fixture, "last-column-id", json_integer(1), "last-column-id is 1");
+    plant_in_document(fixture, "last-partition-id", json_integer(999), "last-partition-id is 999");
+    plant_in_document(fixture, "default-sort-order-id", json_integer(7), "default sort order 7");
+    plant_in_document(fixture, "next-row-id", json_integer(next + 5), "next-row-id");
+    plant_in_document(fixture, "properties/x", json_integer(1), "'x' is no text");
+    plant_in_document(fixture, "schemas/0/identifier-field-ids", json_pack("[i]", 2), "identifier");
+    plant_in_document(fixture, "snapshots/-1/first-row-id", json_integer(0), "was given before");
+    plant_in_document(fixture, "snapshots/-1/sequence-number", json_integer(2), "its parent");
+    plant_in_document(fixture, "snapshots/-1/schema-id", json_integer(9), "its schema 9");
+    plant_in_document(fixture, "snapshots/-2/timestamp-ms", json_integer(INT64_C(9000000000000)),
+                      "a minute older");
+    plant_in_document(fixture, "snapshots/-1/summary/operation", json_string("append"),
+                      "it is an append");
+    plant_in_document(fixture, "snapshots/-1/summary/operation", json_string("compact"),
+                      "none that the format knows");
+    plant_in_document(fixture, "snapshots/-1/summary/total-records", json_string("99"),
+                      "'total-records' is 99");
+    plant_in_document(fixture, "snapshots/-1/summary/total-delete-files", json_integer(2),
+                      "no number in text");
+    plant_in_document(fixture, "snapshots/-1/summary/added-records", json_string("7"),
+                      "'added-records' is 7");
+    assert_faultless(fixture);
+}
+
+static void defects_of_the_list_are_found(void **state)
+{
+    struct iceberg_fixture *fixture = *state;
+    open_version(fixture, 3);
+    fill(fixture);
+    table_close(&fixture->base);
+    struct newest_list list = read_list(fixture);
+    struct iceberg_manifest_file *first = &list.manifests[0], saved = *first;
+    assert_int_equal(first->content, ICEBERG_MANIFEST_DATA);
+    first->length_bytes++;
+    plant_list(fixture, &list, MOR_AUDIT_BROKEN, "the list states");
+    *first = saved;
+    first->added_files++;
+    plant_list(fixture, &list, MOR_AUDIT_BROKEN, "added files, the manifest has");
+    *first = saved;
+    first->added_rows += 2;
+    plant_list(fixture, &list, MOR_AUDIT_BROKEN, "added rows, the manifest has");
+    *first = saved;
+    first->min_sequence_number = 100;
+    plant_list(fixture, &list, MOR_AUDIT_BROKEN, "least sequence number");
+    *first = saved;
+    first->sequence_number = 100;
+    plant_list(fixture, &list, MOR_AUDIT_BROKEN, "is after the snapshot's");
+    *first = saved;
+    first->spec_id = 44;
+    plant_list(fixture, &list, MOR_AUDIT_BROKEN, "spec 44 is not known");
+    *first = saved;
+    first->content = ICEBERG_MANIFEST_DELETES;
+    plant_list(fixture, &list, MOR_AUDIT_UNREADABLE, "does not belong into this manifest");
+    *first = saved;
+    first->path = "file:///elsewhere/m.avro";
+    plant_list(fixture, &list, MOR_AUDIT_BROKEN, "outside the table's location");
+    *first = saved;
+    struct iceberg_partition_summary summary = {.contains_nan = 0};
+    first->partitions = &summary;
+    first->partition_count = 1;
+    plant_list(fixture, &list, MOR_AUDIT_BROKEN, "leaves out");
+    *first = saved;
+    struct iceberg_manifest_file *manifests = list.manifests;
+    struct iceberg_manifest_file twice[64];
+    assert_true(list.count < 63);
+    memcpy(twice, manifests, list.count * sizeof *twice);
+    twice[list.count] = saved;
+    list.manifests = twice;
+    list.count++;
+    plant_list(fixture, &list, MOR_AUDIT_BROKEN, "the snapshot has it twice");
+    list.manifests = manifests;
+    list.count--;
+    assert_faultless(fixture);
+    list_done(&list);
+}
+
+// Entries of the first manifest of the content, written again after `change` had its way.
+static void plant_manifest(struct iceberg_fixture *fixture, enum iceberg_manifest_content content,
+                           void (*change)(struct iceberg_entry *entry), enum mor_audit_kind kind,
+                           const char *words)
+{
+    struct newest_list list = read_list(fixture);
+    struct mor_error err = MOR_ERROR_INIT;
+    size_t at = 0, count = 0;
+    while (list.manifests[at].content != content ||
+           list.manifests[at].added_files + list.manifests[at].existing_files == 0)
+        assert_true(++at < list.count);
+    struct iceberg_manifest_file *manifest = &list.manifests[at];
+    const char *key = iceberg_key_of_uri(list.metadata, manifest->path);
+    struct mor_buffer before = {0}, after = {0};
+    read_key(fixture, key, &before);
+    struct mor_schema *schema = NULL;
+    struct iceberg_spec *spec = NULL;
+    const json_t *json = iceberg_metadata_schema(list.metadata, list.metadata->current_schema_id);
+    assert_int_equal(iceberg_schema_from_json(json, &schema, &err), MOR_OK);
+    assert_int_equal(iceberg_spec_from_json(iceberg_metadata_spec(list.metadata, manifest->spec_id),
+                                            schema, &spec, &err),
+                     MOR_OK);
+    struct iceberg_entry *entries = NULL;
+    assert_int_equal(iceberg_manifest_read(before.data, before.size_bytes, manifest, spec,
+                                           ICEBERG_READ_ALL, &list.arena, &entries, &count, &err),
+                     MOR_OK);
+    const struct iceberg_manifest_options options = {
+        .format_version = list.metadata->format_version,
+        .content = content,
+        .schema = json,
+        .spec = spec,
+        .snapshot_id = manifest->added_snapshot_id,
+    };
+    struct iceberg_manifest_writer *writer = iceberg_manifest_writer_new(&options);
+    bool changed = false;
+    for (size_t i = 0; i < count; i++) {
+        if (iceberg_entry_is_live(&entries[i]) && !changed) {
+            change(&entries[i]);
+            changed = true;
+        }
+        if (entries[i].status == ICEBERG_ADDED)
+            entries[i].sequence_number = entries[i].file_sequence_number = -1;
+        if (iceberg_manifest_writer_add(writer, &entries[i], true, &err) != MOR_OK)
+            fail_msg("%s", err.message);
+    }
+    assert_true(changed);
+    struct iceberg_manifest_file stated;
+    assert_int_equal(iceberg_manifest_writer_finish(writer, &after, &list.arena, &stated, &err),
+                     MOR_OK);
+    overwrite(fixture, key, after.data, after.size_bytes);
+    assert_found(fixture, kind, words);
+    overwrite(fixture, key, before.data, before.size_bytes);
+    iceberg_manifest_writer_free(writer);
+    iceberg_spec_free(spec);
+    mor_schema_free(schema);
+    mor_buffer_done(&before);
+    mor_buffer_done(&after);
+    list_done(&list);
+}
+
+static void wrong_size(struct iceberg_entry *entry)
+{
+    entry->file.file_size_bytes++;
+}
+static void wrong_rows(struct iceberg_entry *entry)
+{
+    entry->file.record_count++;
+}
+static void wrong_target(struct iceberg_entry *entry)
+{
+    entry->file.referenced_data_file = "file:///nowhere.parquet";
+}
+static void wrong_path(struct iceberg_entry *entry)
+{
+    entry->file.file_path = "file:///elsewhere.parquet";
+}
+static void wrong_offset(struct iceberg_entry *entry)
+{
+    entry->file.content_offset++;
+}
+
+static void defects_of_manifests_are_found(void **state)
+{
+    struct iceberg_fixture *fixture = *state;
+    open_version(fixture, 3);
+    fill(fixture);
+    table_close(&fixture->base);
+    plant_manifest(fixture, ICEBERG_MANIFEST_DATA, wrong_size, MOR_AUDIT_BROKEN,
+                   "its end in the wrong place");
+    plant_manifest(fixture, ICEBERG_MANIFEST_DATA, wrong_rows, MOR_AUDIT_BROKEN,
+                   "rows, the file has");
+    plant_manifest(fixture, ICEBERG_MANIFEST_DATA, wrong_path, MOR_AUDIT_BROKEN, "lies outside");
+    plant_manifest(fixture, ICEBERG_MANIFEST_DELETES, wrong_target, MOR_AUDIT_BROKEN,
+                   "which the snapshot does not have");
+    plant_manifest(fixture, ICEBERG_MANIFEST_DELETES, wrong_target, MOR_AUDIT_BROKEN,
+                   "something else of the vector");
+    plant_manifest(fixture, ICEBERG_MANIFEST_DELETES, wrong_offset, MOR_AUDIT_BROKEN, "no blob at");
+    assert_faultless(fixture);
+}
+
+static void defects_of_position_deletes_are_found(void **state)
+{
+    struct iceberg_fixture *fixture = *state;
+    open_version(fixture, 2);
+    fill(fixture);
+    table_close(&fixture->base);
+    plant_manifest(fixture, ICEBERG_MANIFEST_DELETES, wrong_target, MOR_AUDIT_BROKEN,
+                   "rows of other files");
+    plant_manifest(fixture, ICEBERG_MANIFEST_DELETES, wrong_rows, MOR_AUDIT_BROKEN,
+                   "rows, the file has");
+    assert_faultless(fixture);
+}
+
+static void files_that_are_lost_or_left_over_are_found(void **state)
+{
+    struct iceberg_fixture *fixture = *state;
+    open_version(fixture, 2);
+    fill(fixture);
+    table_close(&fixture->base);
+    overwrite(fixture, "data/stray.parquet", "x", 1);
+    assert_found(fixture, MOR_AUDIT_LEFTOVER, "data/stray.parquet");
+    overwrite(fixture, "metadata/version-hint.text", "9999", 4);
+    assert_found(fixture, MOR_AUDIT_BROKEN, "it says 9999");
+    overwrite(fixture, "metadata/version-hint.text", "v4", 2);
+    assert_found(fixture, MOR_AUDIT_BROKEN, "no number");
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", fixture->base.location, fixture->rows[0].file);
+    assert_int_equal(unlink(path), 0);
+    assert_found(fixture, MOR_AUDIT_MISSING, fixture->rows[0].file);
+    struct newest_list list = read_list(fixture);
+    snprintf(path, sizeof path, "%s/%s", fixture->base.location, list.key);
+    assert_int_equal(truncate(path, 100), 0);
+    assert_found(fixture, MOR_AUDIT_UNREADABLE, list.key);
+    list_done(&list);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, iceberg_setup, iceberg_teardown)
+    const struct CMUnitTest tests[] = {
+        TEST(tables_of_ours_are_faultless),
+        TEST(tables_of_version_3_are_faultless),
+        TEST(defects_of_the_document_are_found),
+        TEST(defects_of_the_list_are_found),
+        TEST(defects_of_manifests_are_found),
+        TEST(defects_of_position_deletes_are_found),
+        TEST(files_that_are_lost_or_left_over_are_found),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
