@@ -332,6 +332,9 @@ bool mor_config_secret_name(const char *name);
 // thread.
 void mor_config_redact(const struct mor_config *config, char *text);
 
+// The secret values themselves, for whoever hides them elsewhere; borrowed. Any thread.
+const char *const *mor_config_secrets(const struct mor_config *config, size_t *ret_count);
+
 // Where option `key` ("table.location") of the topic's file, or with NULL of the service's, was
 // set: "file:line:column"; the file alone when it has its default. Any thread.
 void mor_config_where(const struct mor_config *config, const struct mor_config_topic *topic,

@@ -25,11 +25,12 @@ from service import Service
 
 DOCS = rig.HERE.parent / "docs"
 SECRETS = {"env": "planted-env-8c1f", "file": "planted-file-77aa", "token": "planted-token-4e2b", "registry": "planted-registry-0b9d",
-           "sasl": "planted-sasl-51d3", "plain": "planted-plain-c0de"}
+           "sasl": "planted-sasl-51d3", "plain": "planted-plain-c0de", "address": "planted-address-3f60"}
 METRICS = """consumed_records_total consumed_bytes_total rows_total lag_records lag_seconds watermark_seconds
 watermark_lag_seconds commits_total commit_duration_seconds_bucket last_commit_timestamp_seconds freshness_seconds_bucket
 files_written_total bytes_written_total memory_used_bytes memory_limit_bytes paused_partitions dead_letters_total
-rebalances_total fenced_total build_info ready""".split()
+rebalances_total fenced_total build_info ready schema_changes_total state_entries state_bytes index_lookups_total
+storage_requests_total lateness_seconds_bucket future_records_total late_records_total""".split()
 UPKEEP = ["delta_files", "file_groups", "compaction_pending", "compaction_duration_seconds_bucket", "compaction_bytes_total",
           "cleaned_files_total"]
 
@@ -185,7 +186,8 @@ with Scenario("endpoints") as scenario:
         "bootstrap.servers": broker.address, "sasl.password": SECRETS["sasl"], "sasl.username": "${env:PLANTED}",
         "ssl.key.password": f"${{file:{scenario.folder}/secret}}"})
     service.settings["http"]["token"] = SECRETS["token"]
-    service.settings["schema_registry"].update({"username": "u", "password": SECRETS["registry"]})
+    service.settings["schema_registry"].update({"username": "u", "password": SECRETS["registry"],
+                                                "url": registry.url.replace("://", f"://who:{SECRETS['address']}@")})
     service.settings["log"] = {"level": "debug", "format": "json"}
     orders = OrderTopic(scenario, broker, service, "orders", 150_000, partitions=4, commit={"interval": "1s"})
     avro = OrderTopic(scenario, broker, service, "avro", 4000, partitions=2, registry=registry, commit={"interval": "1s"})

@@ -30,6 +30,12 @@ static struct event_rate rates[EVENTS_MAX];
 static size_t rate_count;
 static char last_problem[512];
 
+#define HIDDEN_MAX 4096 // secrets; a configuration has a few, and every reload may bring new ones
+
+static pthread_mutex_t hidden_mutex = PTHREAD_MUTEX_INITIALIZER;
+static char *hidden[HIDDEN_MAX];
+static size_t hidden_count;
+
 static const char *const level_names[] = {"debug", "info", "warn", "error", "off"};
 
 void mor_log_configure(enum mor_log_level level, enum mor_log_format format)
@@ -52,6 +58,33 @@ bool mor_log_level_parse(const char *text, enum mor_log_level *ret_level)
         }
     }
     return false;
+}
+
+void mor_log_hide(const char *secret)
+{
+    MOR_LOCKED(&hidden_mutex);
+    for (size_t i = 0; i < hidden_count; i++)
+        if (strcmp(hidden[i], secret) == 0)
+            return;
+    if (hidden_count < HIDDEN_MAX && *secret != '\0')
+        hidden[hidden_count++] = mor_strdup(secret);
+}
+
+// A copy with the secrets overwritten, NULL when there is none in it. The caller frees.
+static char *without_secrets(const char *text)
+{
+    char *clean = NULL;
+    MOR_LOCKED(&hidden_mutex);
+    for (size_t i = 0; i < hidden_count; i++) {
+        const char *from = clean != NULL ? clean : text;
+        if (strstr(from, hidden[i]) == NULL)
+            continue;
+        if (clean == NULL)
+            clean = mor_strdup(text);
+        for (char *at = clean; (at = strstr(at, hidden[i])) != NULL;)
+            memset(at, '*', strlen(hidden[i]));
+    }
+    return clean;
 }
 
 // Appends a quoted string; the escapes of JSON serve logfmt as well. Bytes that are not UTF-8
@@ -145,8 +178,11 @@ void mor_log_write(enum mor_log_level level, const char *event, const struct mor
     append_field(&line, json, "ts", now, 0);
     append_field(&line, json, "level", level_names[level], 0);
     append_field(&line, json, "event", event, 0);
-    for (unsigned long i = 0; i < count; i++)
-        append_field(&line, json, fields[i].name, fields[i].text, fields[i].number);
+    for (unsigned long i = 0; i < count; i++) {
+        MOR_AUTO_FREE char *clean = fields[i].text != NULL ? without_secrets(fields[i].text) : NULL;
+        append_field(&line, json, fields[i].name, clean != NULL ? clean : fields[i].text,
+                     fields[i].number);
+    }
     MOR_LOCKED(&log_mutex);
     int64_t suppressed = 0;
     if (level > MOR_LOG_DEBUG && !admit(event, &suppressed))

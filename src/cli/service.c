@@ -81,6 +81,15 @@ static void forbid_core(void)
     }
 }
 
+void cli_configure_log(const struct mor_config *config)
+{
+    size_t count;
+    const char *const *secrets = mor_config_secrets(config, &count);
+    for (size_t i = 0; i < count; i++)
+        mor_log_hide(secrets[i]);
+    mor_log_configure(config->log.level, config->log.format);
+}
+
 enum mor_status cli_service_start(struct cli_service *service, const char *config_path,
                                   struct mor_config *take_config, struct mor_error *err)
 {
@@ -90,7 +99,7 @@ enum mor_status cli_service_start(struct cli_service *service, const char *confi
     pthread_mutex_init(&service->mutex, NULL);
     tune_malloc();
     forbid_core();
-    mor_log_configure(take_config->log.level, take_config->log.format);
+    cli_configure_log(take_config);
     mor_budget_init(&service->budget, cli_memory_for_records(take_config));
     log_start(take_config);
     enum mor_status status = cli_generation_new(take_config, &service->first, err);

@@ -62,6 +62,9 @@ enum mor_status cli_open_registry(const struct mor_config *config,
                                   struct mor_registry **ret_registry,
                                   struct mor_error *err) MOR_CHECKED;
 
+// Level and format of the log, and what it must not show.
+void cli_configure_log(const struct mor_config *config);
+
 // Sets up logging, memory and signals for a service, opens its HTTP side and starts every topic.
 // The config is consumed in every case; `config_path` is where a reload reads it again, NULL =
 // never.

@@ -104,7 +104,7 @@ static void take_over(struct cli_service *service, struct cli_generation *take_g
     struct cli_generation *old = service->current;
     struct cli_topic_changes changes;
     const struct mor_config *config = take_generation->config;
-    mor_log_configure(config->log.level, config->log.format);
+    cli_configure_log(config);
     cli_use_catalogs(config);
     service->current = take_generation;
     cli_topics_follow(service, take_generation, every_topic, &changes);

@@ -63,6 +63,9 @@ void mor_config_check_service(struct mor_option_reading *reading, struct mor_con
     if (config->schema_registry.url && !is_web_url(config->schema_registry.url))
         complain(reading, "schema_registry.url",
                  "'schema_registry.url' must start with http:// or https://");
+    else if (config->schema_registry.url && strpbrk(config->schema_registry.url, "?#"))
+        complain(reading, "schema_registry.url",
+                 "'schema_registry.url' must have neither query nor fragment");
     if (config->schema_registry.password && !config->schema_registry.username)
         complain(reading, "schema_registry.password",
                  "'schema_registry.password' needs 'schema_registry.username'");

@@ -1,7 +1,9 @@
 // Units, files, substitution and secrets.
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -158,6 +160,51 @@ void mor_config_redact(const struct mor_config *config, char *text)
     }
 }
 
+const char *const *mor_config_secrets(const struct mor_config *config, size_t *ret_count)
+{
+    const struct mor_config_memory *memory = config->memory;
+    *ret_count = memory->secret_count;
+    return (const char *const *)memory->secrets;
+}
+
+static void remember_decoded(struct mor_config_loader *loader, const char *text, size_t length)
+{
+    MOR_AUTO_FREE char *raw = mor_strndup(text, length), *plain = mor_strndup(text, length);
+    size_t size = 0;
+    for (size_t i = 0; i < length; i++) {
+        unsigned byte = (unsigned char)raw[i];
+        if (raw[i] == '%' && i + 2 < length && isxdigit((unsigned char)raw[i + 1]) &&
+            isxdigit((unsigned char)raw[i + 2])) {
+            char digits[] = {raw[i + 1], raw[i + 2], '\0'};
+            byte = (unsigned)strtoul(digits, NULL, 16);
+            i += 2;
+        }
+        plain[size++] = (char)byte;
+    }
+    plain[size] = '\0';
+    mor_config_remember_secret(loader, raw);
+    if (strcmp(plain, raw) != 0)
+        mor_config_remember_secret(loader, plain);
+    explicit_bzero(raw, length);
+    explicit_bzero(plain, length);
+}
+
+// "https://user:password@host": the password, or who stands alone before the '@', which then is a
+// token. Libraries quote addresses in their messages.
+static void remember_userinfo(struct mor_config_loader *loader, const char *text)
+{
+    for (const char *at = text; (at = strstr(at, "://")) != NULL;) {
+        at += strlen("://");
+        size_t length = strcspn(at, "/?#, \t\n");
+        const char *end = memrchr(at, '@', length);
+        if (end == NULL)
+            continue;
+        const char *colon = memchr(at, ':', (size_t)(end - at));
+        const char *secret = colon != NULL ? colon + 1 : at;
+        remember_decoded(loader, secret, (size_t)(end - secret));
+    }
+}
+
 // ---- substitution -------------------------------------------------------------------------------
 
 static const char *from_environment(struct mor_config_loader *loader, struct mor_place place,
@@ -206,8 +253,8 @@ static const char *look_up(struct mor_config_loader *loader, struct mor_place pl
     return NULL;
 }
 
-const char *mor_config_substitute(struct mor_config_loader *loader, struct mor_place place,
-                                  const char *text, bool *ret_secret)
+static const char *fill_in(struct mor_config_loader *loader, struct mor_place place,
+                           const char *text, bool *ret_secret)
 {
     struct mor_arena *arena = &loader->memory->arena;
     *ret_secret = false;
@@ -243,4 +290,13 @@ const char *mor_config_substitute(struct mor_config_loader *loader, struct mor_p
     if (result.data)
         explicit_bzero(result.data, result.size_bytes);
     return copy;
+}
+
+const char *mor_config_substitute(struct mor_config_loader *loader, struct mor_place place,
+                                  const char *text, bool *ret_secret)
+{
+    const char *filled = fill_in(loader, place, text, ret_secret);
+    if (filled != NULL)
+        remember_userinfo(loader, filled);
+    return filled;
 }

@@ -44,6 +44,24 @@ static void values_are_quoted_so_that_a_line_stays_a_line(void **state)
     mor_log_configure(MOR_LOG_INFO, MOR_LOG_LOGFMT);
 }
 
+static void write_secret(void)
+{
+    MOR_LOG(INFO, "test", MOR_STR("msg", "http://u:hide\"me@host, hide\"me and hide"),
+            MOR_STR("topic", "other-secret"));
+}
+
+static void secrets_are_hidden_in_every_text(void **state)
+{
+    (void)state;
+    mor_log_hide("hide\"me");
+    mor_log_hide("hide\"me");
+    mor_log_hide("other-secret");
+    mor_log_hide("");
+    assert_non_null(
+        strstr(captured(write_secret),
+               " msg=\"http://u:*******@host, ******* and hide\" topic=************\n"));
+}
+
 static void write_foreign(void)
 {
     MOR_LOG(INFO, "test", MOR_STR("msg", "\xc3\xa4 \x86 \xff"));
@@ -94,6 +112,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_are_quoted_so_that_a_line_stays_a_line),
+        cmocka_unit_test(secrets_are_hidden_in_every_text),
         cmocka_unit_test(bytes_that_are_not_utf8_are_replaced),
         cmocka_unit_test(lines_below_the_level_are_not_written),
         cmocka_unit_test(a_flood_of_one_event_is_cut),

@@ -195,6 +195,27 @@ static void secrets_are_filled_in_marked_and_redacted(void **state)
     mor_config_free(config);
 }
 
+// Libraries quote the address that they could not reach.
+static void passwords_of_addresses_are_redacted(void **state)
+{
+    (void)state;
+    struct mor_config_report report;
+    setenv("MORAINE_TEST_HOST", "whole:secret5@host", 1);
+    struct mor_config *config =
+        load_texts("kafka: {bootstrap.servers: \"a:1,SSL://user:broker-pw@b:2\"}\n"
+                   "schema_registry: {url: \"https://reg:p%40ss-w0rd@r:8081/api\"}\n"
+                   "catalogs: {lake: {type: rest, uri: \"http://ghp-token@c/@x\", "
+                   "warehouse: \"http://${env:MORAINE_TEST_HOST}/w\"}}\n"
+                   "topics: topic.yaml\n",
+                   "topic: t\nvalue: {format: avro}\ntable: {location: /x}\n", &report);
+    char text[] = "reg p%40ss-w0rd p@ss-w0rd broker-pw ghp-token secret5 user r:8081/api";
+    mor_config_redact(config, text);
+    assert_string_equal(text,
+                        "reg *********** ********* ********* ********* ******* user r:8081/api");
+    mor_config_report_done(&report);
+    mor_config_free(config);
+}
+
 static void columns_keep_their_nesting(void **state)
 {
     (void)state;
@@ -306,6 +327,7 @@ int main(void)
         cmocka_unit_test(valid_files_load_with_the_expected_warnings),
         cmocka_unit_test(samples_load_with_every_value_in_place),
         cmocka_unit_test(secrets_are_filled_in_marked_and_redacted),
+        cmocka_unit_test(passwords_of_addresses_are_redacted),
         cmocka_unit_test(columns_keep_their_nesting),
         cmocka_unit_test(schema_file_is_read_beside_the_topic_file),
         cmocka_unit_test(http_off_leaves_no_address),

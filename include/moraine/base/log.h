@@ -44,6 +44,9 @@ void mor_log_configure(enum mor_log_level level, enum mor_log_format format);
 bool mor_log_enabled(enum mor_log_level level);
 void mor_log_write(enum mor_log_level level, const char *event, const struct mor_log_field *fields,
                    unsigned long count);
+// From now on `secret` is overwritten with '*' in the texts of every line; copied, kept for the
+// life of the process. Any thread.
+void mor_log_hide(const char *secret);
 bool mor_log_level_parse(const char *text, enum mor_log_level *ret_level);
 // The last event written at WARN or above, copied; for status pages.
 void mor_log_last_problem(char *ret_text, unsigned long capacity);
