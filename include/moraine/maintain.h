@@ -31,7 +31,8 @@ struct mor_compact_options {
     size_t thread_count;       // file groups at once; 0 = 1
     size_t memory_bytes_max;   // all threads together; 0 = 256 MiB
     bool in_background;        // at the lowest priority, until file groups are twice over a limit
-    struct mor_budget *budget; // may be NULL
+    struct mor_budget *budget; // may be NULL; in the background threads work half of the time while
+                               // it is half used, and wait while it is nearly used up
     bool (*should_stop)(void *context);  // asked between batches of rows; NULL = never
     bool (*should_yield)(void *context); // then threads work half of the time only; NULL = never
     void *context;                       // of both; they are called by any thread

@@ -84,6 +84,16 @@ static void sleep_ns(int64_t ns)
         continue;
 }
 
+// Whether others want the machine more: what takes rows in has filled half of the memory, or the
+// caller says so.
+static bool shall_yield(const struct mor_compact_options *options)
+{
+    const struct mor_budget *budget = options->budget;
+    bool filled =
+        options->in_background && budget && mor_budget_used(budget) > budget->limit_bytes / 2;
+    return filled || (options->should_yield && options->should_yield(options->context));
+}
+
 enum mor_status mor_jobs_breathe(const struct job_run *run, int64_t *work_ns, struct mor_error *err)
 {
     const struct mor_compact_options *options = run->options;
@@ -94,7 +104,7 @@ enum mor_status mor_jobs_breathe(const struct job_run *run, int64_t *work_ns, st
         *work_ns = now;
     if (now - *work_ns < SLICE_NS)
         return MOR_OK;
-    if (options->should_yield && options->should_yield(options->context))
+    if (shall_yield(options))
         sleep_ns(now - *work_ns);
     // what takes rows in comes first when memory is short
     const struct mor_budget *budget = options->budget;
