@@ -110,7 +110,7 @@ static json_t *describe_key(const struct mor_table *table)
 
 static void describe_files(const struct iceberg_state *state, json_t *json)
 {
-    int64_t base_bytes = 0, delta_bytes = 0, rows = 0, removed = 0;
+    int64_t base_bytes = 0, delta_files = 0, delta_bytes = 0, rows = 0, removed = 0;
     struct mor_map partitions = {0};
     for (size_t i = 0; i < state->data_count; i++) {
         const struct iceberg_live *live = &state->data[i];
@@ -120,12 +120,14 @@ static void describe_files(const struct iceberg_state *state, json_t *json)
         mor_map_put_text(&partitions, mor_buffer_terminate(&partition), NULL);
         base_bytes += live->entry->file.file_size_bytes;
         rows += live->entry->file.record_count;
-    }
-    for (size_t i = 0; i < state->delete_count; i++) {
-        const struct iceberg_data_file *file = &state->deletes[i].entry->file;
-        delta_bytes +=
-            iceberg_file_is_vector(file) ? file->content_size_bytes : file->file_size_bytes;
-        removed += file->record_count;
+        // what removes no row of a live file does not count
+        for (uint32_t d = 0; d < live->delete_count; d++) {
+            const struct iceberg_data_file *file = &state->deletes[live->deletes[d]].entry->file;
+            delta_bytes +=
+                iceberg_file_is_vector(file) ? file->content_size_bytes : file->file_size_bytes;
+            removed += file->record_count;
+        }
+        delta_files += live->delete_count;
     }
     json_object_set_new(json, "partitions", json_integer((json_int_t)partitions.count));
     mor_map_done(&partitions);
@@ -133,7 +135,7 @@ static void describe_files(const struct iceberg_state *state, json_t *json)
     json_object_set_new(json, "base_files", json_integer((json_int_t)state->data_count));
     json_object_set_new(json, "base_bytes", json_integer(base_bytes));
     json_object_set_new(json, "base_rows", json_integer(rows));
-    json_object_set_new(json, "delta_files", json_integer((json_int_t)state->delete_count));
+    json_object_set_new(json, "delta_files", json_integer(delta_files));
     json_object_set_new(json, "delta_bytes", json_integer(delta_bytes));
     json_object_set_new(json, "delta_rows", json_integer(removed));
     json_object_set_new(json, "delta_ratio",

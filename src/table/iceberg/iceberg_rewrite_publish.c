@@ -142,6 +142,20 @@ static bool fits(const struct attempt *attempt, const struct iceberg_rewrite_fil
     return true;
 }
 
+// Deletes that speak of one file alone, which left the table without them: other writers leave such
+// ones behind.
+static void remove_dangling(struct attempt *attempt)
+{
+    struct iceberg_state *state = attempt->state;
+    for (size_t i = 0; i < state->delete_count; i++) {
+        const char *target =
+            iceberg_delete_target(&state->deletes[i].entry->file, &attempt->draft.arena);
+        const char *key = target ? iceberg_key_of_uri(state->metadata, target) : NULL;
+        if (key && !iceberg_state_find(state, key))
+            iceberg_draft_remove(&attempt->draft, &state->deletes[i]);
+    }
+}
+
 static enum mor_status build(struct attempt *attempt, struct mor_error *err)
 {
     struct iceberg_rewrite *rewrite = attempt->rewrite;
@@ -159,6 +173,7 @@ static enum mor_status build(struct attempt *attempt, struct mor_error *err)
         }
     }
     mor_map_done(&left);
+    remove_dangling(attempt);
     for (size_t i = 0; i < rewrite->finished_count; i++) {
         if (rewrite->finished[i]->fits)
             MOR_TRY(add_file(attempt, rewrite->finished[i], err));
