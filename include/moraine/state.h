@@ -198,6 +198,7 @@ struct mor_state_status {
     size_t index_entries; // on disk, graves too; a key that moved counts once per sorted run
     size_t bucket_count;
     size_t sorted_run_count;
+    size_t name_count;      // texts that have numbers
     size_t memory_bytes;    // of tables and filters
     int64_t file_bytes;     // size of the LMDB file
     bool dedup_is_filtered; // the table outgrew its share; filters and sorted runs answer

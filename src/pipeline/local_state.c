@@ -6,6 +6,7 @@
 #include "moraine/base/clock.h"
 
 #define TIDY_INTERVAL_MS 300000
+#define NAMES_MAX        (1u << 20) // some 130 MiB
 #define OVERLAY_KEYS_MAX (1u << 21) // of moved rows: about 130 MiB
 
 enum mor_status mor_local_state_open(const struct mor_local_state_options *options,
@@ -35,6 +36,8 @@ enum mor_status mor_local_state_open(const struct mor_local_state_options *optio
                                       .by_place = options->index && mor_table_has_places(table),
                                       .salt = options->salt,
                                       .window_ms = options->window_ms,
+                                      .names_max =
+                                          options->names_max > 0 ? options->names_max : NAMES_MAX,
                                       .rebuild = options->rebuild};
     *ret_local = local;
     return MOR_OK;
@@ -248,11 +251,28 @@ static enum mor_status load_all(struct mor_local_state *local, const char *after
     return load_attachments(local, &mor_dedup_attachments, after, load_ids, NULL, reached, err);
 }
 
+static size_t count_names(const struct mor_local_state *local)
+{
+    struct mor_state_status status;
+    mor_state_status(local->state, &status);
+    return status.name_count;
+}
+
+static enum mor_status check_names(const struct mor_local_state *local, struct mor_error *err)
+{
+    size_t count = local->by_place ? count_names(local) : 0;
+    if (count <= local->names_max || count / 4 <= local->names_first)
+        return MOR_OK;
+    return mor_error_set(err, MOR_NOT_FOUND, "the local state knows %zu files, most of them gone",
+                         count);
+}
+
 enum mor_status mor_local_state_catch_up(struct mor_local_state *local,
                                          const struct mor_ledger *ledger, const char *property,
                                          struct mor_error *err)
 {
     char head[64];
+    MOR_TRY(check_names(local, err));
     MOR_TRY(mor_local_state_version(local, head, err));
     if (mor_local_state_is_at(local, ledger, head))
         return MOR_OK;
@@ -266,12 +286,17 @@ enum mor_status mor_local_state_catch_up(struct mor_local_state *local,
     MOR_TRY(mor_state_load_begin(local->state, ledger->watermark_ms, err));
     MOR_TRY(load_all(local, *before != '\0' ? before : NULL, head, &version, err));
     struct mor_state_mark reached = mark_at(version, ledger, property);
-    return mor_state_load_finish(local->state, &reached, err);
+    bool is_new = mark == NULL;
+    MOR_TRY(mor_state_load_finish(local->state, &reached, err));
+    if (is_new && local->by_place)
+        local->names_first = count_names(local);
+    return MOR_OK;
 }
 
 enum mor_status mor_local_state_reset(struct mor_local_state *local, struct mor_error *err)
 {
     MOR_TRY(mor_state_reset(local->state, err));
+    local->names_first = 0;
     atomic_store(&local->damaged, false);
     return MOR_OK;
 }

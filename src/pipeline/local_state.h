@@ -28,6 +28,7 @@ struct mor_local_state_options {
     struct mor_key_rebuild rebuild; // with the index
     struct mor_budget *budget;
     size_t share_bytes;
+    size_t names_max; // by place: see names_max below; 0 = the default
 };
 
 struct mor_local_state {
@@ -38,6 +39,9 @@ struct mor_local_state {
                    // tell
     uint64_t salt;
     int64_t window_ms;
+    // By place every data file that ever was has a number. When there are more than names_max, and
+    // four times as many as the state began with, it is made anew from the files that are left.
+    size_t names_max, names_first;
     struct mor_key_rebuild rebuild;
     int64_t tidy_at_ms;       // monotonic: when attachments are looked through again
     int64_t keys_superfluous; // changes of keys before this commit were not needed at that time

@@ -337,6 +337,7 @@ void mor_state_status(struct mor_state *state, struct mor_state_status *ret_stat
     status.index_is_filtered = state->keys.shards[0].filtered;
     pthread_mutex_unlock(&state->keys.shards[0].mutex);
     pthread_mutex_lock(&state->mutex);
+    status.name_count = state->names.count;
     memcpy(status.trouble, state->trouble, sizeof status.trouble);
     pthread_mutex_unlock(&state->mutex);
     *ret_status = status;

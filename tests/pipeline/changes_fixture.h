@@ -14,6 +14,9 @@
 // Columns: id long (key), version long (ordering), region string (partition), partition, offset.
 enum { ID, VERSION, REGION, KAFKA_PARTITION, KAFKA_OFFSET };
 
+// Of the tables that set_up makes.
+static enum mor_table_format fixture_format = MOR_FORMAT_HUDI;
+
 struct fixture {
     char *folder;
     char *state_folder;
@@ -71,7 +74,7 @@ static inline void set_up(struct fixture *fixture, bool keyed, bool partitioned,
     static const struct mor_partition_field by_region[] = {{"region", MOR_TRANSFORM_IDENTITY, 0}};
     struct mor_error err = MOR_ERROR_INIT;
     *fixture = (struct fixture){.folder = check_folder(), .schema = make_schema()};
-    struct mor_table_options options = {.format = MOR_FORMAT_HUDI,
+    struct mor_table_options options = {.format = fixture_format,
                                         .location = fixture->folder,
                                         .schema = fixture->schema,
                                         .key_columns = key,
@@ -80,7 +83,8 @@ static inline void set_up(struct fixture *fixture, bool keyed, bool partitioned,
                                         .partition_fields = by_region,
                                         .partition_field_count = partitioned,
                                         .bucket_count = 3,
-                                        .hudi_table_version = 6};
+                                        .hudi_table_version =
+                                            fixture_format == MOR_FORMAT_HUDI ? 6 : 0};
     assert_ok(mor_table_open_write(&options, &fixture->table, &err));
     assert_ok(mor_crew_new(1, "test", &fixture->crew, &err));
     fixture->plan = (struct mor_lane_plan){
@@ -187,13 +191,22 @@ static inline void write_changes(struct fixture *fixture, struct mor_changes *ch
     assert_ok(mor_write_begin(fixture->table, &batch_id, &write, &err));
     for (size_t i = 0; i < changes->set.group_count; i++)
         assert_ok(mor_write_group(write, &changes->set, i, &err));
+    for (size_t i = 0; i < changes->set.removal_count; i++)
+        assert_ok(mor_write_removal(write, &changes->set, i, &err));
+    bool by_place = mor_table_has_places(fixture->table);
+    if (by_place) {
+        MOR_AUTO_BUFFER resolved = {0};
+        mor_changes_resolve(changes, write, fixture->state, &resolved);
+        mor_buffer_reset(&changes->key_changes);
+        mor_buffer_append(&changes->key_changes, resolved.data, resolved.size_bytes);
+    }
     struct mor_ledger ledger;
     mor_ledger_init(&ledger);
     ledger.number = ++fixture->number;
     size_t count;
     const struct mor_key_change *keys = mor_changes_of_keys(changes, &count);
     if (fixture->state != NULL) {
-        mor_key_attachment(fixture->state, keys, count, ledger.number, false, &bytes);
+        mor_key_attachment(fixture->state, keys, count, ledger.number, by_place, &bytes);
         ledger.keys.from = 1;
     }
     if (bytes.size_bytes > 0)
