@@ -15,8 +15,10 @@ from rig import Failure
 from service import Service
 
 # what only these commands pass; where they meet the instances; tools of both
-OWN = {"compact": ("maintain.", "hudi.rewrite_"), "clean": ("hudi.archive_", "hudi.clean_"), "redrive": ("redrive.",)}
+OWN = {"compact": ("maintain.", "hudi.rewrite_", "iceberg.rewrite_"), "redrive": ("redrive.",),
+       "clean": ("hudi.archive_", "hudi.clean_", "iceberg.expire_")}
 SHARED = ("hudi.staged", "hudi.sync", "hudi.publish", "hudi.slot_put", "hudi.help", "hudi.renamed", "hudi.published",
+          "iceberg.manifest", "iceberg.sync", "iceberg.publish", "iceberg.published",
           "storage.fsync", "storage.move", "storage.publish", "storage.put_published")
 PASSINGS = [1, 1, 1, 2, 3]
 OWN_SHARE = 0.65
@@ -33,14 +35,14 @@ class Clerk:
         self.shared = Deck(faults.failpoint_names(SHARED))
         self.child = None
 
-    def prepare(self, number, dice, kafka):
+    def prepare(self, number, dice, others, kafka):
         self.merges_last = dice.random() < 0.5
         self.service = Service(self.campaign.scenario, name=f"clerk-{number}", memory="128MiB", lanes=1, kafka=kafka)
         for topic in self.campaign.topics:
             topic.configure(self.service)
         rig.write_json(self.service.config, self.service.settings)
         for deck in [*self.decks.values(), self.shared]:
-            deck.new_round(dice)
+            deck.new_round(dice, others)
 
     def command(self, name, topic):
         """The command line; None while there is nothing to work on."""

@@ -1,6 +1,6 @@
 """The crash test: seeded faults against a real broker while records flow, then the verdict over the tables.
 
-    driver.py KILLS=100 SEED=1 [FORMAT=hudi6|hudi9] [INSTANCES=1|3] [SECONDS=n] [HOURS=n] [LATE_AFTER_DELETE=1]
+    driver.py KILLS=100 SEED=1 [FORMAT=hudi6|hudi9|iceberg2|iceberg3] [INSTANCES=1|3] [SECONDS=n] [HOURS=n] [LATE_AFTER_DELETE=1]
               [SPARK=most tables that Spark reads] [ROUND=kills of a round] [UNTIL_FAILURE=1] [VERBOSE=1]
               [FAULT=name of a function in faults.py] [DISK=setting of the failing disk] [PLACE=failpoint beside it]
 
@@ -33,7 +33,12 @@ from broker import Broker
 from proxy import Proxy
 from rig import Failure, Scenario, say
 
-FORMATS = {"hudi6": 6, "hudi9": 9}
+FORMATS = {  # what the topics' files say of it, and the failpoints of others
+    "hudi6": ({"format": "hudi", "hudi": {"table_version": 6}}, "iceberg."),
+    "hudi9": ({"format": "hudi", "hudi": {"table_version": 9}}, "iceberg."),
+    "iceberg2": ({"format": "iceberg", "format_version": 2}, "hudi."),
+    "iceberg3": ({"format": "iceberg", "format_version": 3}, "hudi."),
+}
 PARTITIONS = 4
 RATES = {"orders": 500, "readings": 300}  # records per second
 DISK_BYTES = 256 << 20
@@ -161,7 +166,8 @@ class Campaign:
             self.done["skipped: a full disk (no file system can be mounted here)"] += 1
         self.can_be_full = mounted.returncode == 0
 
-    def prepare(self, number, seed, version, count):
+    def prepare(self, number, seed, table_format, others, count):
+        """others: failpoints that no table of this format passes."""
         settings = self.settings
         dice = random.Random(f"{seed} round")
         self.dedup, busy_upkeep = dice.random() < 0.6, dice.random() < 0.5
@@ -172,7 +178,7 @@ class Campaign:
         self.instances, self.alarmed, self.recent = [], set(), []
         self.world_fault, self.disturbances, self.in_a_row = None, [], 0
         self.topics = [
-            fleet.Topic(self, f"{name}-{number}", log, version, self.lake, PARTITIONS)
+            fleet.Topic(self, f"{name}-{number}", log, table_format, self.lake, PARTITIONS)
             for name, log in (
                 ("orders", workload.KeyedLog(PARTITIONS, seed, self.dedup, settings.late_after_delete)),
                 ("readings", workload.AppendLog(PARTITIONS, seed, self.dedup, settings.late_after_delete,
@@ -194,10 +200,10 @@ class Campaign:
         # a power cut takes all instances at once, so it needs a round with one
         self.journal = self.scenario.folder / f"journal-{number}" if count == 1 and dice.random() < 0.5 else None
         for deck in (self.deck, self.upkeep_deck, self.rollback_deck):
-            deck.new_round(dice)
+            deck.new_round(dice, others)
         if self.crowded:
             self.deck.pile += ["state.claimed"] * 2
-        self.clerk.prepare(number, dice, {"bootstrap.servers": self.broker.address})
+        self.clerk.prepare(number, dice, others, {"bootstrap.servers": self.broker.address})
 
     def life(self, instance, seed, stop_at):
         dice = random.Random(f"{seed} {instance.name[0]}")
@@ -206,7 +212,8 @@ class Campaign:
             impossible.add(faults.cut_power)
         if not self.upkeep:
             impossible.add(faults.kill_in_upkeep)
-        if len(self.instances) > 1:  # an older version of the program does not share a table
+        # an older version of the program does not share a table, and knew Hudi only
+        if len(self.instances) > 1 or self.topics[0].is_iceberg:
             impossible.add(faults.kill_in_rollback)
         possible = [f for f in faults.INSTANCE_FAULTS if f[1] not in impossible]
         weights, chosen = zip(*([f for f in possible if f[1].__name__ == self.settings.fault] or possible))
@@ -284,7 +291,7 @@ class Campaign:
         self.repeat = self.settings.command(seed, kills, format_name, count)
         started, kills_before = time.monotonic(), self.kills
         self.deadline = started + self.settings.seconds_of_a_round
-        self.prepare(number, seed, FORMATS[format_name], count)
+        self.prepare(number, seed, *FORMATS[format_name], count)
         say(f"round {number}: {format_name}, {self.kind}, seed {seed}, "
             f"{'with' if self.dedup else 'without'} deduplication"
             f"{', much upkeep' if self.upkeep else ''}{', power cuts' if self.journal else ''}"

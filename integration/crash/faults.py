@@ -26,7 +26,8 @@ FEW, MANY = [1, 1, 2, 3, 4, 6], [1, 2, 3, 5, 8, 13, 21, 34]
 OFTEN_PASSED = ("storage.", "lane.", "source.", "state.")
 
 
-UPKEEP = ("maintain.", "hudi.rewrite_", "hudi.archive_", "hudi.clean_")  # passed when a maintainer is told to work
+# passed when a maintainer is told to work
+UPKEEP = ("maintain.", "hudi.rewrite_", "hudi.archive_", "hudi.clean_", "iceberg.rewrite_", "iceberg.expire_")
 ROLLBACK = ("hudi.rollback_",)  # passed when something is left to be rolled back
 ELSEWHERE = (*UPKEEP, *ROLLBACK, "redrive.")  # never passed by an instance that only takes records in
 
@@ -44,13 +45,14 @@ class Deck:
     smaller number; what is not passed at all is given up for the round, sooner when no round ever passed it."""
 
     def __init__(self, names, passings=None):
-        self.names, self.passings = names, passings
+        self.all_names, self.names, self.passings = names, names, passings
         self.hits, self.tries = collections.Counter(), collections.Counter()
         self.limit = {}
         self.pile, self.misses = [], collections.Counter()
 
-    def new_round(self, dice):
-        """The table does not exist yet: what makes it comes first."""
+    def new_round(self, dice, others):
+        """The table does not exist yet: what makes it comes first. Names that begin with `others` are of other formats."""
+        self.names = [name for name in self.all_names if not name.startswith(others)] or self.all_names
         self.misses = collections.Counter({name: 1 for name in self.names if self.tries[name] > 3 and not self.hits[name]})
         self.pile = dice.sample(self.names, len(self.names))
         self.pile.sort(key=lambda name: name.endswith(".create"))

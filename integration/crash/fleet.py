@@ -11,6 +11,7 @@ import time
 import urllib.request
 
 import hudi_timeline
+import iceberg_log
 import rig
 from rig import Failure
 from service import Service
@@ -59,7 +60,9 @@ class Timeline:
                         self.unreadable.append(f"{path.name}: {error}")
 
     def take(self, metadata):
-        ledger = hudi_timeline.ledger(metadata)
+        self.take_ledger(hudi_timeline.ledger(metadata))
+
+    def take_ledger(self, ledger):
         if not ledger or not ledger.get("ranges"):
             return
         self.ledgers.append(ledger)
@@ -72,6 +75,27 @@ class Timeline:
     def reached(self):
         """Next offset of every partition that has one."""
         return {partition: max(e for _, e in ranges) for partition, ranges in self.taken.items()}
+
+
+class Snapshots(Timeline):
+    """The same of an Iceberg table: snapshots that are in its metadata at some moment."""
+
+    def poll(self):
+        folder = self.table / "metadata"
+        try:
+            changed = folder.stat().st_mtime_ns
+        except FileNotFoundError:
+            return
+        if self.changed.get(folder) == changed:
+            return
+        self.changed[folder] = changed
+        for snapshot in iceberg_log.snapshots(self.table):
+            if snapshot["snapshot-id"] in self.seen:
+                continue
+            self.seen.add(snapshot["snapshot-id"])
+            text = snapshot["summary"].get("moraine")
+            if text:
+                self.take_ledger(json.loads(text))
 
 
 class Instance:
@@ -163,8 +187,11 @@ class Instance:
 class Topic:
     """One topic with its log, its producer and its table."""
 
-    def __init__(self, campaign, name, log, table_version, lake, partitions):
-        self.name, self.log, self.version, self.lake = name, log, table_version, lake
+    def __init__(self, campaign, name, log, table_format, lake, partitions):
+        """table_format: what the topic's file says of it."""
+        self.name, self.log, self.format, self.lake = name, log, table_format, lake
+        self.is_iceberg = table_format["format"] == "iceberg"
+        self.version = None if self.is_iceberg else table_format["hudi"]["table_version"]
         campaign.broker.create_topic(name, partitions)
         rig.wait_until(lambda: self.is_known(campaign.broker, partitions), 20, f"{name} to be known")
         self.table = lake / name
@@ -178,7 +205,7 @@ class Topic:
         elif campaign.letters == "topic":
             self.letter_topic = f"{name}-letters"
             campaign.broker.create_topic(self.letter_topic, 1)
-        self.timeline = Timeline(self.table, campaign.on_commit)
+        self.timeline = (Snapshots if self.is_iceberg else Timeline)(self.table, campaign.on_commit)
 
     def is_known(self, broker, partitions):
         """Whether the broker has heard from its own controller about the topic."""
@@ -190,8 +217,8 @@ class Topic:
     def configure(self, service):
         dedup = {"dedup": {"by": ["event_id"], "window": "24h"}} if self.log.dedup else {}
         letters = {"location": f"file://{self.letters}"} if self.letters else {"topic": self.letter_topic}
-        service.topic(self.name, {"fields": self.log.fields}, {"format": "json"}, self.version, lake=self.lake,
-                      table=self.log.table_options, commit={"interval": "200ms", "max_rows": 20000 if self.crowded else 2000},
+        service.topic(self.name, {"fields": self.log.fields}, {"format": "json"}, lake=self.lake,
+                      table={**self.log.table_options, **self.format}, commit={"interval": "200ms", "max_rows": 20000 if self.crowded else 2000},
                       **({"dead_letter": letters} if self.letters or self.letter_topic else {}), **self.log.options, **dedup,
                       **self.upkeep)
 

@@ -19,6 +19,7 @@ from compare import canonical, compare
 from rig import VERSIONS, Failure
 
 NOT_OUTCOMES = ("read", "gap")
+BRINGING_ROWS = ("upsert", "insert", "append", "overwrite", "delete")
 
 
 class Verdict:
@@ -57,7 +58,7 @@ def difference(model, found, identity, ignore=()):
 
 def derived_columns(topic, model):
     """The model with the column that the table has for its partitioning and `moraine scan` does not show."""
-    if topic.log.table_options["partition_by"]:
+    if topic.log.table_options["partition_by"] and not topic.is_iceberg:
         day = pyarrow.compute.strftime(model.column("created_at"), "%Y-%m-%d")
         return model.append_column("created_at_day", day)
     return model
@@ -156,8 +157,18 @@ def check_verify(verdict, scenario, topic, config):
         verdict.add(f"moraine verify: status {status}: {errors[-300:]} {output[-1500:]}", lost=1)
 
 
+def check_with_others(verdict, scenario, topic, model):
+    if topic.is_iceberg:
+        for reader in ("pyiceberg", "duckdb"):
+            found = readers.iceberg(scenario, reader, topic.table, model.schema)
+            check_rows(verdict, readers.iceberg_name(reader), model, found, topic.log.identity)
+        return
+    found = readers.hudi_rs(scenario, topic.table)
+    check_rows(verdict, f"hudi-rs {VERSIONS['HUDI_RS']}", derived_columns(topic, model), found, topic.log.identity)
+
+
 def check_now(scenario, broker, topic, instances, config):
-    """The verdict that needs no Spark: ledger, dead letters, moraine scan, hudi-rs. Returns it with the model."""
+    """The verdict that needs no Spark: ledger, dead letters, moraine scan, readers that start fast. Returns it with the model."""
     verdict = Verdict(topic.name)
     model = topic.log.model()
     try:
@@ -165,8 +176,7 @@ def check_now(scenario, broker, topic, instances, config):
         check_ledger(verdict, topic, letters)
         check_verify(verdict, scenario, topic, config)
         check_scan(verdict, scenario, topic, model)
-        found = readers.hudi_rs(scenario, topic.table)
-        check_rows(verdict, f"hudi-rs {VERSIONS['HUDI_RS']}", derived_columns(topic, model), found, topic.log.identity)
+        check_with_others(verdict, scenario, topic, model)
     except (Failure, subprocess.CalledProcessError, ValueError) as failure:
         verdict.add(f"cannot be read: {failure}", lost=model.num_rows)
     return verdict, model
@@ -174,17 +184,21 @@ def check_now(scenario, broker, topic, instances, config):
 
 def check_with_spark(scenario, checked):
     """Spark over [(topic, model, verdict)]; adds to the verdicts."""
-    for version, bundle in ((6, VERSIONS["HUDI_BUNDLE_OLD"]), (9, VERSIONS["HUDI_BUNDLE_NEW"])):
-        chosen = [one for one in checked if one[0].version == version]
+    groups = [(f"Spark with Hudi {VERSIONS[bundle]}", lambda tables, bundle=bundle: readers.spark(scenario, VERSIONS[bundle], tables),
+               [one for one in checked if one[0].version == version])
+              for version, bundle in ((6, "HUDI_BUNDLE_OLD"), (9, "HUDI_BUNDLE_NEW"))]
+    groups.append((readers.SPARK_ICEBERG, lambda tables: readers.spark_iceberg(scenario, tables),
+                   [one for one in checked if one[0].is_iceberg]))
+    for reader, read, chosen in groups:
         if not chosen:
             continue
         try:
-            results = readers.spark(scenario, bundle, [topic.table for topic, _, _ in chosen])
+            results = read([topic.table for topic, _, _ in chosen])
         except Failure as failure:
             chosen[0][2].add(str(failure), lost=sum(model.num_rows for _, model, _ in chosen))
             continue
         for (topic, model, verdict), found in zip(chosen, results):
-            check_rows(verdict, f"Spark with Hudi {bundle}", derived_columns(topic, model), found, topic.log.identity)
+            check_rows(verdict, reader, derived_columns(topic, model), found, topic.log.identity)
 
 
 # ---- the ledger -----------------------------------------------------------------------------------
@@ -197,9 +211,10 @@ def check_history(verdict, topic, ledgers):
     if status != 0:
         raise Failure(f"moraine history: {errors}")
     told = [commit["moraine"]["batch"] for commit in json.loads(output)
-            if commit.get("moraine", {}).get("ranges") and commit["operation"] in ("upsert", "insert")]
+            if commit.get("moraine", {}).get("ranges") and commit["operation"] in BRINGING_ROWS]
     seen = [ledger["batch"] for ledger in ledgers]
-    archived = (topic.table / ".hoodie/moraine/archived").exists()
+    # an Iceberg table forgets a snapshot together with its files
+    archived = topic.is_iceberg or (topic.table / ".hoodie/moraine/archived").exists()
     unknown, missing = set(told) - set(seen), set(seen if not archived else seen[-1:]) - set(told)
     if len(set(told)) != len(told) or unknown or missing:
         verdict.add(f"history tells {len(told)} commits, {len(seen)} were seen; not seen: {sorted(unknown)[:3]}, "
