@@ -66,7 +66,10 @@ def quick_iceberg(scenario, table, model, key, what="", chosen=("pyiceberg",)):
     found = readers.moraine(scenario, table, model.schema)
     count = compare(f"moraine scan of {table.name}{what}", model, found, key)
     for reader in chosen:
-        compare(f"{readers.iceberg_name(reader)} on {table.name}{what}", model, readers.iceberg(scenario, reader, table), key)
+        found = readers.iceberg(scenario, reader, table, model.schema)
+        # ClickHouse has no null of a nested type
+        ignored = [f.name for f in model.schema if pyarrow.types.is_nested(f.type) and model.column(f.name).null_count]
+        compare(f"{readers.iceberg_name(reader)} on {table.name}{what}", model, found, key, ignored if reader == "chdb" else ())
     say(f"  {table.name}{what}: {count} rows equal the model")
 
 

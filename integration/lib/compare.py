@@ -43,6 +43,9 @@ def canonical_column(column):
     types = pyarrow.types
     if types.is_dictionary(kind):
         return canonical_column(column.cast(kind.value_type))
+    if isinstance(kind, pyarrow.UuidType):
+        texts = [None if v is None else str(v) for v in column.to_pylist()]
+        return pyarrow.array(texts, pyarrow.string())
     if types.is_timestamp(kind):
         return column.cast(pyarrow.timestamp("us", kind.tz)).cast(pyarrow.int64())
     if types.is_decimal(kind):

@@ -124,8 +124,9 @@ def run_orders(scenario, service, topic, rate=10_000):
     schema = topic.model({0: 0}).schema
     topic_readers = [("moraine scan", lambda: readers.moraine(scenario, topic.table, schema), None)]
     if topic.iceberg:
-        topic_readers += [(readers.iceberg_name(reader), lambda reader=reader: readers.iceberg(scenario, reader, topic.table), None)
-                          for reader in ("pyiceberg", "duckdb")]
+        for reader in ("pyiceberg", "duckdb"):
+            read = lambda reader=reader: readers.iceberg(scenario, reader, topic.table, schema)
+            topic_readers.append((readers.iceberg_name(reader), read, None))
     else:
         topic_readers.append(("hudi-rs", lambda: readers.hudi_rs(scenario, topic.table), topic.derived))
     seen = []

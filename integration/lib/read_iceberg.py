@@ -30,8 +30,7 @@ def read_chdb(table):
     import chdb
 
     os.chdir("/")  # it reads files below the working folder only
-    # texts are texts and not bytes
-    settings = "output_format_arrow_string_as_string=1, output_format_arrow_low_cardinality_as_dictionary=0"
+    settings = "output_format_arrow_string_as_string=0, output_format_arrow_low_cardinality_as_dictionary=0"
     data = chdb.query(f"select * from icebergLocal('{table}') settings {settings}", "ArrowStream").bytes()
     return pyarrow.ipc.open_stream(data).read_all()
 

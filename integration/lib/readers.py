@@ -6,6 +6,7 @@ import decimal
 import json
 import subprocess
 import time
+import uuid
 
 import duckdb
 import pyarrow
@@ -48,12 +49,28 @@ def spark(scenario, bundle, tables):
 ICEBERG_READERS = {"pyiceberg": ("PyIceberg", "PYICEBERG"), "duckdb": ("DuckDB", "DUCKDB_ICEBERG"), "chdb": ("chDB", "CHDB")}
 
 
-def iceberg(scenario, reader, table):
-    """An Iceberg table as one of ICEBERG_READERS sees it."""
+def iceberg(scenario, reader, table, schema):
+    """An Iceberg table as one of ICEBERG_READERS sees it. schema: of the rows expected."""
     target = scenario.folder / f"read-{next(COUNTER)}.arrow"
     run_reader(iceberg_name(reader), "iceberg", "read_iceberg.py", [reader, table, target])
     with pyarrow.memory_map(str(target)) as source:
-        return pyarrow.ipc.open_file(source).read_all()
+        found = pyarrow.ipc.open_file(source).read_all()
+    return from_clickhouse(found, schema) if reader == "chdb" else found
+
+
+def from_clickhouse(found, schema):
+    """ClickHouse has one type for texts and bytes, and says of UUIDs only how long they are."""
+    for index, field in enumerate(found.schema):
+        if field.name not in schema.names or "binary" not in str(field.type):
+            continue
+        column, wanted = found.column(field.name), schema.field(field.name).type
+        if pyarrow.types.is_fixed_size_binary(field.type) and pyarrow.types.is_string(wanted):
+            texts = [None if v is None else str(uuid.UUID(bytes=v)) for v in column.to_pylist()]
+            column = pyarrow.chunked_array([pyarrow.array(texts, pyarrow.string())])
+        else:
+            column = column.cast(wanted)
+        found = found.set_column(index, field.name, column)
+    return found
 
 
 def iceberg_name(reader):
@@ -70,6 +87,35 @@ def spark_iceberg(scenario, tables):
     folders = [scenario.folder / f"spark-{next(COUNTER)}" for _ in tables]
     run_reader(SPARK_ICEBERG, "main", "spark_iceberg.py", [ICEBERG_JAR, *(f"{t}={f}" for t, f in zip(tables, folders))])
     return [pyarrow.parquet.read_table(folder) for folder in folders]
+
+
+class SparkSession:
+    """A running Spark that executes SQL; its catalog `lake` has the tables below `warehouse`, or those of a REST catalog."""
+
+    def __init__(self, scenario, warehouse, catalog_uri=None):
+        python = CACHE / "venv-main" / "bin" / "python"
+        arguments = [ICEBERG_JAR, warehouse, *([catalog_uri] if catalog_uri else [])]
+        log = scenario.folder / "spark.log"
+        scenario.logs.append(log)
+        self.child = subprocess.Popen([str(python), str(HERE / "lib" / "spark_session.py"), *map(str, arguments)], text=True,
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log.open("ab"), cwd=HERE / "lib",
+                                      preexec_fn=rig.end_with_parent)
+        scenario.stack.callback(self.child.kill)
+        self.answer("ready")
+
+    def answer(self, wanted):
+        for line in self.child.stdout:
+            if line.startswith(("ready", "ok", "error")):
+                rig.expect(line.strip() == wanted, f"Spark: {line.strip()}")
+                return
+        raise Failure("Spark ended")
+
+    def sql(self, statement):
+        started = time.monotonic()
+        self.child.stdin.write(" ".join(statement.split()) + "\n")
+        self.child.stdin.flush()
+        self.answer("ok")
+        say(f"  Spark, {time.monotonic() - started:.1f} s: {' '.join(statement.split())[:110]}")
 
 
 def moraine(scenario, table, expected, *options):

@@ -28,6 +28,7 @@ class Service:
             "kafka": kafka or {"bootstrap.servers": broker.address}, "topics": "topics/*.yaml", **extra}
         if registry:
             self.settings["schema_registry"] = {"url": registry.url}
+        self.token = None  # of POST requests: see allow_posts
         self.config = self.folder / "moraine.yaml"
         self.process = None
         self.starts = 0
@@ -109,6 +110,18 @@ class Service:
             return error.code, error.read().decode()
         except urllib.error.URLError as error:
             raise Failure(f"{path}: {error}") from None
+
+    def allow_posts(self):
+        """Before the start: post() may be used."""
+        self.token = self.settings["http"]["token"] = "only-for-this-test"
+
+    def post(self, path):
+        request = urllib.request.Request(self.url + path, method="POST", headers={"Authorization": f"Bearer {self.token}"})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.read().decode()
+        except urllib.error.URLError as error:
+            raise Failure(f"POST {path}: {error}") from None
 
     def log_since(self, position):
         with self.process.log.open(errors="replace") as log:

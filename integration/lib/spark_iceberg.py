@@ -5,9 +5,13 @@ import sys
 from pyspark.sql import SparkSession
 
 
-def make_session(jar, warehouse="/nonexistent"):
-    """A local session; the catalog `lake` has the tables below `warehouse`."""
-    session = (
+def make_session(jar, warehouse="/nonexistent", catalog_uri=None):
+    """A local session; the catalog `lake` has the tables below `warehouse`, or those of the REST catalog."""
+    if catalog_uri:
+        lake = {"type": "rest", "uri": catalog_uri}
+    else:
+        lake = {"type": "hadoop", "warehouse": f"file://{warehouse}"}
+    builder = (
         SparkSession.builder.master("local[2]").appName("rig")
         .config("spark.jars", jar)
         .config("spark.driver.memory", "2g")
@@ -20,11 +24,11 @@ def make_session(jar, warehouse="/nonexistent"):
         .config("spark.sql.parquet.datetimeRebaseModeInWrite", "CORRECTED")
         .config("spark.sql.extensions", "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions")
         .config("spark.sql.catalog.lake", "org.apache.iceberg.spark.SparkCatalog")
-        .config("spark.sql.catalog.lake.type", "hadoop")
-        .config("spark.sql.catalog.lake.warehouse", f"file://{warehouse}")
         .config("spark.sql.catalog.lake.cache-enabled", "false")
-        .getOrCreate()
     )
+    for name, value in lake.items():
+        builder = builder.config(f"spark.sql.catalog.lake.{name}", value)
+    session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
 

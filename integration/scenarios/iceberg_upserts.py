@@ -24,7 +24,7 @@ TABLES = {
     "mixed_v3": {"format_version": 3, "partition_by": ["truncate(1, region)", "bucket(2, id)"]},
 }
 # these are rewritten all the time, so rows move under the index
-UPKEEP = {name: {"compaction": {"max_delta_files": 1, "target_file_size": "1MiB"}} for name in ("region_v2", "mixed_v3")}
+UPKEEP = {name: {"compaction": {"max_delta_files": 1, "max_delta_ratio": 0.05, "target_file_size": "1MiB"}} for name in ("region_v2", "mixed_v3")}
 
 
 def check_deletes(topic):
@@ -44,6 +44,7 @@ with Scenario("iceberg_upserts") as scenario:
     topics = [EventTopic(broker, name, SEED + number) for number, name in enumerate(TABLES)]
     first, second = Service(scenario, broker), Service(scenario, broker, name="second")
     for service in (first, second):
+        service.allow_posts()
         for topic in topics:
             topic.add_to(service, {"format": "iceberg", **TABLES[topic.name]}, **UPKEEP.get(topic.name, {}))
 
@@ -62,6 +63,8 @@ with Scenario("iceberg_upserts") as scenario:
                 topic.produce(int(EVENTS * share) // ROUNDS)
             for topic in topics:
                 services[0].wait_for(topic.table, topic.offsets, 60)
+            for name in UPKEEP:
+                services[0].post(f"/topics/{name}/compact")
         for service in services:
             service.stop()
         check(what)
