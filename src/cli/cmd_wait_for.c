@@ -35,10 +35,11 @@ const struct cli_command cli_wait_for_command = {
 };
 
 // The table's watermark in ms, INT64_MIN while it has none. A table that is not there yet has none.
-static enum mor_status read_watermark(const char *location, int64_t *ret_watermark_ms,
-                                      struct mor_error *err)
+static enum mor_status read_watermark(const char *location, bool *ret_is_there,
+                                      int64_t *ret_watermark_ms, struct mor_error *err)
 {
     *ret_watermark_ms = INT64_MIN;
+    *ret_is_there = false;
     struct mor_table *table;
     enum mor_status status = mor_table_open_read(location, NULL, &table, err);
     if (status == MOR_NOT_FOUND) {
@@ -46,6 +47,7 @@ static enum mor_status read_watermark(const char *location, int64_t *ret_waterma
         return MOR_OK;
     }
     MOR_TRY(status);
+    *ret_is_there = true;
     struct mor_arena arena;
     mor_arena_init(&arena, 0, NULL);
     char *text = NULL;
@@ -71,10 +73,13 @@ static int wait_for(const char *location, int64_t until_ms, int64_t timeout_ms)
     for (;;) {
         struct mor_error err = MOR_ERROR_INIT;
         int64_t watermark_ms;
-        enum mor_status status = read_watermark(location, &watermark_ms, &err);
+        bool is_there;
+        enum mor_status status = read_watermark(location, &is_there, &watermark_ms, &err);
         if (status != MOR_OK && status != MOR_RETRY)
             return cli_fail(&err);
-        char text[48] = "no watermark yet";
+        char text[48] = "";
+        (void)snprintf(text, sizeof text, "%s",
+                       is_there ? "no watermark yet" : "there is no table yet");
         if (watermark_ms != INT64_MIN)
             mor_format_timestamp(watermark_ms * 1000, text, sizeof text);
         if (status == MOR_OK && watermark_ms >= until_ms) {

@@ -87,6 +87,12 @@ def demo(folder):
     expect("with offsets of every partition", sum(o[0] for o in described["offsets"].values()) == 20000, described)
     expect_exit("the table is what it says it is", 0, "verify", table, out="right: 0 findings")
     report = json.loads(expect_exit("also as JSON", 0, "verify", table, "--output", "json"))
+    expect_exit("a table is complete up to its watermark", 0, "wait-for", table, "--until", described["watermark"] if isinstance(
+        described.get("watermark"), str) else "2020-01-01", out="20")
+    expect_exit("beyond it waiting has an end", 1, "wait-for", table, "--until", "2999-01-01", "--timeout", "1s",
+                err="is not complete yet: 20")
+    expect_exit("a table that is not there yet is waited for, too", 1, "wait-for", str(folder / "later"), "--until", "2020-01-01",
+                "--timeout", "1s", err="there is no table yet")
     expect("with what was looked at", report["right"] and report["checks"][0]["numbers"]["offsets"] == 20000, report)
     base = next(pathlib.Path(table).rglob("*.parquet"))
     expect_exit("parquet looks inside a base file", 0, "parquet", str(base), out="_hoodie_record_key")
