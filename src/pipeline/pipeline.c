@@ -146,9 +146,7 @@ static enum mor_status follow_change(struct mor_pipeline *pipeline, struct mor_c
     (void)snprintf(pipeline->change, sizeof pipeline->change, "%.500s", err->message);
     *err = MOR_ERROR_INIT;
     MOR_TRY(commit_once(pipeline, committer, MOR_COMMIT_RECORDS, err));
-    pipeline->learned_ids = mor_realloc(pipeline->learned_ids, (pipeline->learned_count + 1) *
-                                                                   sizeof *pipeline->learned_ids);
-    pipeline->learned_ids[pipeline->learned_count++] = id;
+    mor_pipeline_learn(pipeline, id);
     pipeline->opens_again = true;
     MOR_LOCKED(&pipeline->mutex);
     pipeline->status.schema_changes++;

@@ -21,8 +21,8 @@ struct mor_pipeline {
     size_t budget_share_bytes;
     int32_t *learned_ids; // writer schemas whose changes the columns have taken over
     size_t learned_count;
-    char change[512]; // the newest of these changes, in words
-    bool opens_again; // with them
+    char change[512];    // the newest of these changes, in words
+    bool opens_again;    // with them
     bool without_source; // records are handed in; late ones are as good as others
     pthread_t thread;
 
@@ -75,6 +75,8 @@ bool mor_pipeline_gives_up(void *pipeline);
 // meanwhile, `source` is NULL then.
 enum mor_status mor_pipeline_open_all(struct mor_pipeline *pipeline,
                                       struct mor_error *err) MOR_CHECKED;
+// Remembers a writer schema whose fields and types the columns take over at the next opening.
+void mor_pipeline_learn(struct mor_pipeline *pipeline, int32_t schema_id);
 void mor_pipeline_close_all(struct mor_pipeline *pipeline);
 // Whether the topic keeps a key index.
 bool mor_pipeline_wants_index(const struct mor_config_topic *topic);

@@ -325,6 +325,14 @@ enum mor_status mor_pipeline_open_all(struct mor_pipeline *pipeline, struct mor_
     return MOR_OK;
 }
 
+void mor_pipeline_learn(struct mor_pipeline *pipeline, int32_t schema_id)
+{
+    size_t count = pipeline->learned_count + 1;
+    pipeline->learned_ids =
+        mor_realloc(pipeline->learned_ids, count * sizeof *pipeline->learned_ids);
+    pipeline->learned_ids[pipeline->learned_count++] = schema_id;
+}
+
 void mor_pipeline_close_all(struct mor_pipeline *pipeline)
 {
     mor_gate_close(&pipeline->gate);

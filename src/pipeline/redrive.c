@@ -40,6 +40,7 @@ struct redrive {
     const struct mor_batch *at_hand; // letters of the batch that is on its way
     char batch_id[MOR_UUID_TEXT_SIZE];
     bool is_marked; // those of them that can be read
+    bool learns;    // a writer schema, and is opened anew
     struct mor_redrive_report report;
 };
 
@@ -236,15 +237,35 @@ static void nap(long us)
     nanosleep(&pause, NULL);
 }
 
-// Hands the records of one Kafka partition to its lane.
+// A letter's writer schema has more than the columns: everything is opened anew with it.
+static bool must_learn(struct redrive *redrive, struct mor_error *err)
+{
+    int32_t id;
+    struct mor_error change;
+    if (!mor_gate_changed(&redrive->pipeline.gate, &id, &change))
+        return false;
+    *err = change;
+    if (!redrive->learns)
+        mor_pipeline_learn(&redrive->pipeline, id);
+    redrive->learns = true;
+    return true;
+}
+
+// Hands the records of one Kafka partition to its lane, unless the lanes stand still.
 static void offer(struct redrive *redrive, const struct mor_record *records, size_t count)
 {
+    struct mor_error ignored;
     struct mor_pipeline *pipeline = &redrive->pipeline;
     int64_t generation = mor_positions_claim(&pipeline->positions, records[0].partition);
     struct mor_chunk *chunk = mor_chunk_of_records(records, count, generation);
     struct mor_lane *lane = pipeline->lanes[(size_t)records[0].partition % pipeline->lane_count];
-    while (!mor_lane_offer(lane, chunk))
+    while (!mor_lane_offer(lane, chunk)) {
+        if (must_learn(redrive, &ignored) || mor_gate_failure(&pipeline->gate, &ignored)) {
+            mor_chunk_free(chunk);
+            return;
+        }
         nap(OFFER_POLL_US);
+    }
 }
 
 static enum mor_status wait_for_lanes(struct redrive *redrive, struct mor_error *err)
@@ -252,8 +273,8 @@ static enum mor_status wait_for_lanes(struct redrive *redrive, struct mor_error 
     struct mor_pipeline *pipeline = &redrive->pipeline;
     for (size_t i = 0; i < pipeline->lane_count; i++)
         while (!mor_lane_is_idle(pipeline->lanes[i])) {
-            if (mor_gate_failure(&pipeline->gate, err))
-                return err->status;
+            if (mor_gate_failure(&pipeline->gate, err) || must_learn(redrive, err))
+                return mor_error_class(err);
             nap(IDLE_POLL_US);
         }
     return mor_gate_failure(&pipeline->gate, err) ? err->status : MOR_OK;
@@ -345,6 +366,21 @@ static enum mor_status read_letters(struct redrive *redrive, struct mor_batch **
     return status;
 }
 
+// Nothing of the batch was committed or marked yet.
+static enum mor_status open_again(struct redrive *redrive, struct mor_error *err)
+{
+    MOR_AUTO_FREE char *change = mor_strdup(err->message);
+    *err = MOR_ERROR_INIT;
+    redrive->learns = false;
+    mor_pipeline_close_all(&redrive->pipeline);
+    mor_gate_reopen(&redrive->pipeline.gate);
+    enum mor_status status = mor_pipeline_open_all(&redrive->pipeline, err);
+    redrive->letters = redrive->pipeline.letters;
+    return status == MOR_OK
+               ? MOR_OK
+               : mor_error_wrap(err, "the schema of a letter has more than the table (%s)", change);
+}
+
 static enum mor_status redrive_all(struct redrive *redrive, struct mor_error *err)
 {
     struct mor_schema *schema = mor_dead_letter_schema();
@@ -360,6 +396,10 @@ static enum mor_status redrive_all(struct redrive *redrive, struct mor_error *er
         status = read_letters(redrive, &letters, err);
         if (status == MOR_OK && letters->row_count > 0)
             status = redrive_batch(redrive, letters, err);
+        if (redrive->learns) {
+            status = open_again(redrive, err);
+            continue; // the same letters once more
+        }
         done += (int64_t)letters->row_count;
     } while (status == MOR_OK && letters->row_count > 0 &&
              (redrive->options->limit < 0 || done < redrive->options->limit));
@@ -408,6 +448,7 @@ static void tear_down(struct redrive *redrive)
     mor_gate_done(&redrive->pipeline.gate);
     pthread_mutex_destroy(&redrive->pipeline.mutex);
     mor_map_done(&redrive->refused);
+    free(redrive->pipeline.learned_ids);
 }
 
 enum mor_status mor_redrive(const struct mor_redrive_options *options,

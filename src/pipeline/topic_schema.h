@@ -29,7 +29,7 @@ struct mor_topic_schema {
 // Reads the configured fields, the schema file or the registry (RETRY when it is away) and checks
 // that key, ordering, delete_when, event_time and partition_by name columns that can serve. FATAL
 // with the place in the configuration.
-// `learned`: writer schemas of the registry (Avro) whose fields and types are taken over, too.
+// `learned`: writer schemas of the registry whose fields and types are taken over, too.
 // `config` NULL: nobody is asked but the registry (see mor_topic_infer).
 struct mor_learned {
     const int32_t *ids;
