@@ -7,6 +7,7 @@ import pathlib
 import re
 import shutil
 import signal
+import subprocess
 import time
 import urllib.request
 
@@ -196,7 +197,9 @@ class Topic:
         rig.wait_until(lambda: self.is_known(campaign.broker, partitions), 20, f"{name} to be known")
         self.table = lake / name
         self.producer = campaign.scenario.process(
-            f"produce-{name}", [campaign.tools / "produce", "-X", f"bootstrap.servers={campaign.broker.address}", "-t", name],
+            f"produce-{name}", [campaign.tools / "produce", "-X", f"bootstrap.servers={campaign.broker.address}",
+                                  # a broker that comes back may say "no leader", after which the client asks no more
+                                  "-X", "topic.metadata.refresh.interval.ms=1000", "-t", name],
             stdin=campaign.pipe)
         self.upkeep, self.crowded = campaign.upkeep, campaign.crowded
         self.letters, self.letter_topic = None, None  # a table, a topic; neither: a file of each instance
@@ -229,7 +232,9 @@ class Topic:
     def finish(self, seconds):
         """Ends the producer. Its delivery reports must be at the offsets that the log has reckoned."""
         self.producer.child.stdin.close()
-        if self.producer.child.wait(seconds) != 0:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.producer.child.wait(seconds)
+        if self.producer.child.poll() != 0:
             raise Failure(f"the producer of {self.name} failed: {self.producer.log.read_text()[-500:]}")
         summary = json.loads(self.producer.log.read_text().splitlines()[-1])
         acknowledged = {int(p): o for p, o in summary["offsets"].items()}
