@@ -136,6 +136,9 @@ static inline void key_prefetch(const struct key_shard *shard, struct mor_hash12
     for (size_t i = 0; i < shard->filter_count; i++)
         mor_key_filter_prefetch(&shard->filters[i], hash.low);
 }
+// A walk over sorted hashes meets the slots in their order, but of a large table only one in many:
+// it asks for the one that comes so many steps later.
+#define KEY_PREFETCH_AHEAD 16
 // Makes room for `more` entries; slots may move.
 void mor_key_shard_reserve(struct key_space *space, struct key_shard *shard, size_t more);
 // The slot of the hash, or NULL; its entry may be gone.

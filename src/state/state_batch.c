@@ -479,6 +479,8 @@ void mor_state_settle_ids(struct mor_state *state, const struct key_change *sort
         struct key_shard *shard = key_shard_at(&state->ids, sorted[start].hash);
         MOR_LOCKED(&shard->mutex);
         for (size_t i = start; i < end; i++) {
+            if (i + KEY_PREFETCH_AHEAD < end && shard->capacity > 0)
+                key_prefetch(shard, sorted[i + KEY_PREFETCH_AHEAD].hash);
             uint32_t bucket = ID_BUCKET(sorted[i].value);
             struct key_slot *slot = mor_key_shard_find(shard, sorted[i].hash);
             bool held = slot != NULL && slot->value == sorted[i].value;

@@ -9,6 +9,14 @@
 
 // ---- sorted runs --------------------------------------------------------------------------------
 
+// Asks for the slot, or the filters, of the entry that comes a little later.
+static void prefetch_ahead(const struct key_shard *shard, const uint8_t *entries,
+                           uint32_t entry_size, size_t at, size_t end)
+{
+    if (at + KEY_PREFETCH_AHEAD < end && shard->capacity > 0)
+        key_prefetch(shard, mor_run_entry_at(entries, entry_size, at + KEY_PREFETCH_AHEAD).hash);
+}
+
 // Entries [start, end) of a chunk, all of one shard.
 static void take_in_ids(struct mor_state *state, struct key_shard *shard,
                         const struct sorted_run *run, const uint8_t *entries, size_t start,
@@ -19,6 +27,7 @@ static void take_in_ids(struct mor_state *state, struct key_shard *shard,
     if (!shard->filtered)
         mor_key_shard_reserve(&state->ids, shard, end - start);
     for (size_t i = start; i < end; i++) {
+        prefetch_ahead(shard, entries, run->entry_size, i, end);
         struct run_entry entry = mor_run_entry_at(entries, run->entry_size, i);
         uint32_t bucket = run->entry_size == ID_ENTRY_SIZE ? run->bucket : (uint32_t)entry.value;
         if (bucket < horizon)
@@ -42,12 +51,15 @@ void mor_state_take_in_keys(struct mor_state *state, struct key_shard *shard,
     // others at once: they come in the order of the slots and would crowd together at the
     // beginning.
     size_t missing = 0;
-    for (size_t i = start; i < end && !shard->filtered; i++)
+    for (size_t i = start; i < end && !shard->filtered; i++) {
+        prefetch_ahead(shard, entries, KEY_ENTRY_SIZE, i, end);
         missing +=
             mor_key_shard_find(shard, mor_run_entry_at(entries, KEY_ENTRY_SIZE, i).hash) == NULL;
+    }
     if (!shard->filtered)
         mor_key_shard_reserve(&state->keys, shard, missing);
     for (size_t i = start; i < end; i++) {
+        prefetch_ahead(shard, entries, KEY_ENTRY_SIZE, i, end);
         struct run_entry entry = mor_run_entry_at(entries, KEY_ENTRY_SIZE, i);
         if (shard->filtered) {
             mor_key_shard_filter_add(&state->keys, shard, 0, entry.hash, expected);
