@@ -43,6 +43,7 @@ struct mor_compact_report {
     int64_t due;                      // file groups over a limit at the first look
     int64_t done;                     // merged or gathered
     int64_t left_out;                 // rewritten by somebody else meanwhile
+    int64_t reserved;                 // left to pending plans of other engines, at the last look
     int64_t failed;                   // see the error
     int64_t commits;
     int64_t bytes_read, bytes_written; // of files

@@ -398,6 +398,8 @@ enum mor_status mor_rewrite_begin(struct mor_table *table, enum mor_rewrite_kind
 // groups that another engine plans to rewrite are left out. Live as long as the rewrite.
 void mor_rewrite_slices(const struct mor_rewrite *rewrite, const struct mor_slice **ret_slices,
                         size_t *ret_count);
+// How many were left out for that.
+int64_t mor_rewrite_reserved_count(const struct mor_rewrite *rewrite);
 // Stored columns, format-internal and virtual ones included: of the rows to read and to append.
 const struct mor_schema *mor_rewrite_schema(const struct mor_rewrite *rewrite);
 

@@ -114,6 +114,9 @@ static enum mor_status compact(struct mor_table *table, const struct mor_compact
                  (long long)report.done, (long long)report.due, (long long)report.commits,
                  (double)(mor_clock_mono_ms() - started_ms) / 1000, (long long)report.rows_written,
                  (long long)report.bytes_read, (long long)report.bytes_written);
+    if (report.reserved > 0)
+        (void)printf("%lld file groups are left to pending compactions of another engine\n",
+                     (long long)report.reserved);
     if (report.left_out > 0)
         (void)printf("%lld were rewritten by somebody else meanwhile\n",
                      (long long)report.left_out);

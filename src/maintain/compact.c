@@ -129,6 +129,7 @@ static enum mor_status merge_some(struct mor_table *table, struct mor_rewrite *r
     struct mor_arena arena;
     mor_arena_init(&arena, 0, NULL);
     mor_rewrite_slices(rewrite, &slices, &slice_count);
+    report->reserved = mor_rewrite_reserved_count(rewrite);
     look(slices, slice_count, report);
     size_t count =
         mor_compaction_plan(slices, slice_count, options, mor_clock_wall_ms(), &arena, &items);
@@ -159,6 +160,7 @@ static void add_report(struct mor_compact_report *sum, const struct mor_compact_
     sum->due += more->due;
     sum->done += more->done;
     sum->left_out += more->left_out;
+    sum->reserved = more->reserved;
     sum->failed += more->failed;
     sum->commits += more->commits;
     sum->bytes_read += more->bytes_read;

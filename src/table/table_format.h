@@ -43,6 +43,7 @@ struct mor_delta {
 
 struct mor_rewrite {
     struct mor_table *table;
+    int64_t reserved_count; // slices that another engine plans to rewrite
 };
 
 struct mor_rewrite_file {

@@ -16,6 +16,11 @@ void mor_rewrite_slices(const struct mor_rewrite *rewrite, const struct mor_slic
     rewrite->table->ops->rewrite_slices(rewrite, ret_slices, ret_count);
 }
 
+int64_t mor_rewrite_reserved_count(const struct mor_rewrite *rewrite)
+{
+    return rewrite->reserved_count;
+}
+
 const struct mor_schema *mor_rewrite_schema(const struct mor_rewrite *rewrite)
 {
     return rewrite->table->ops->rewrite_schema(rewrite);

@@ -215,6 +215,33 @@ static void other_instances_do_not_mend_again(void **state)
     table_close(&other);
 }
 
+static void file_groups_of_a_pending_plan_are_left_to_its_engine(void **state)
+{
+    struct table_fixture *fixture = *state;
+    struct mor_table *table = NULL;
+    struct mor_rewrite *rewrite = NULL;
+    const struct mor_slice *slices = NULL;
+    const struct table_row elsewhere[] = {{"z", 1, 1, 12, false}};
+    size_t count = 0;
+    set_up_race(fixture);
+    table_must_commit(fixture, elsewhere, 1, "3", "4");
+    plan_compaction(fixture);
+    for (int completed = 0; completed <= 1; completed++) {
+        assert_int_equal(
+            mor_table_open_rewrite(fixture->location, "merges", NULL, &table, &fixture->err),
+            MOR_OK);
+        assert_int_equal(mor_rewrite_begin(table, MOR_REWRITE_MERGE, &rewrite, &fixture->err),
+                         MOR_OK);
+        mor_rewrite_slices(rewrite, &slices, &count);
+        assert_int_equal(count, completed ? 2 : 1);
+        assert_int_equal(mor_rewrite_reserved_count(rewrite), completed ? 0 : 1);
+        mor_rewrite_free(rewrite);
+        mor_table_free(table);
+        if (!completed)
+            complete_compaction(fixture);
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, table_setup, table_teardown)
@@ -225,6 +252,7 @@ int main(void)
         TEST(plan_that_appears_during_a_write_is_mended_before_its_logs_are_named),
         TEST(commit_that_was_merged_since_does_not_come_back),
         TEST(other_instances_do_not_mend_again),
+        TEST(file_groups_of_a_pending_plan_are_left_to_its_engine),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

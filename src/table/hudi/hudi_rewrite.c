@@ -147,6 +147,7 @@ static enum mor_status list_slices(struct hudi_rewrite *rewrite, struct mor_erro
         if (!mor_map_find(&planned, text.data, text.size_bytes))
             rewrite->slices[kept++] = rewrite->slices[i];
     }
+    rewrite->rewrite.reserved_count = (int64_t)(rewrite->slice_count - kept);
     rewrite->slice_count = kept;
     mor_map_done(&planned);
     return status;
