@@ -267,7 +267,7 @@ void mor_config_print_reference(FILE *out)
         "| of | limit |\n"
         "|---|---|\n"
         "| a value or message key, and so every text, list and map in it | `limits.value_size` |\n"
-        "| nesting of a JSON value | `limits.depth`; of unknown Protobuf groups and skipped Avro "
+        "| nesting of a JSON value | `limits.depth`; of unknown Protobuf groups 32, of skipped Avro "
         "values 64 |\n"
         "| elements of a list or map, headers of a record | `limits.elements` |\n"
         "| a batch that Kafka hands over, unpacked | `receive.message.max.bytes` of `kafka` "
