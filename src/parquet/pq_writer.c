@@ -249,22 +249,31 @@ enum mor_status mor_parquet_writer_open(const struct mor_schema *schema,
     return MOR_OK;
 }
 
+// Gives back what only rows need: a writer that has finished may live on for what it tells.
+static void release_encoders(struct mor_parquet_writer *w)
+{
+    mor_pq_pool_free(w->pool);
+    w->pool = NULL;
+    for (size_t i = 0; w->columns && i < w->leaf_count; i++)
+        mor_pq_column_writer_done(&w->columns[i]);
+    for (size_t i = 0; i < w->work_count; i++)
+        mor_pq_workspace_done(&w->work[i]);
+    w->work_count = 0;
+    mor_buffer_done(&w->out);
+    mor_buffer_done(&w->indexes);
+}
+
 void mor_parquet_writer_free(struct mor_parquet_writer *w)
 {
     if (!w)
         return;
-    mor_pq_pool_free(w->pool);
-    for (size_t i = 0; w->columns && i < w->leaf_count; i++)
-        mor_pq_column_writer_done(&w->columns[i]);
+    if (!w->finished)
+        release_encoders(w);
     free(w->columns);
-    for (size_t i = 0; i < w->work_count; i++)
-        mor_pq_workspace_done(&w->work[i]);
     free(w->work);
     pthread_mutex_destroy(&w->mutex);
     mor_buffer_done(&w->row_groups);
     mor_buffer_done(&w->key_values);
-    mor_buffer_done(&w->out);
-    mor_buffer_done(&w->indexes);
     mor_arena_done(&w->arena);
     mor_schema_free(w->schema);
     free(w);
@@ -437,6 +446,8 @@ enum mor_status mor_parquet_writer_finish(struct mor_parquet_writer *w, struct m
     enum mor_status status = finish(w, err);
     w->finished = status == MOR_OK;
     w->broken = status != MOR_OK;
+    if (w->finished)
+        release_encoders(w);
     return status;
 }
 

@@ -482,8 +482,11 @@ static void memory_is_counted_and_given_back(void **state)
     struct mor_parquet_writer *writer = NULL;
     assert_ok(mor_parquet_writer_open(schema, &sink, &options, &writer, &err));
     assert_ok(mor_parquet_writer_append(writer, batch, 0, 2000, &err));
-    assert_true(mor_budget_used(&budget) > 50000);
+    size_t encoding = mor_budget_used(&budget);
+    assert_true(encoding > 50000);
     assert_ok(mor_parquet_writer_finish(writer, &err));
+    // many finished files may wait for their commit
+    assert_true(mor_budget_used(&budget) < encoding / 4);
     mor_parquet_writer_free(writer);
     assert_int_equal(mor_budget_used(&budget), 0);
     struct mor_byte_source source = memory_source(&file);

@@ -307,6 +307,7 @@ enum mor_status hudi_rewrite_file_finish(struct mor_rewrite_file *take_file,
         return status;
     }
     file->counts = *counts;
+    mor_vector_done(&file->names);
     MOR_LOCKED(&rewrite->mutex);
     if (rewrite->file_count == rewrite->file_capacity) {
         rewrite->file_capacity = rewrite->file_capacity ? rewrite->file_capacity * 2 : 16;
