@@ -193,8 +193,8 @@ enum mor_status mor_decoder_new(const struct mor_decoder_options *options,
                                 struct mor_error *err) MOR_CHECKED;
 void mor_decoder_free(struct mor_decoder *decoder);
 // Once per writer schema with fields that the table lacks (a newer version was registered while the
-// topic runs): their names in words, for the log; their values are skipped. False when there is
-// nothing new to tell.
+// topic runs), and of JSON once per such field of the row: their names in words, for the log; their
+// values are skipped. False when there is nothing new to tell.
 bool mor_decoder_take_notice(struct mor_decoder *decoder, char *ret_text, size_t capacity);
 // The writer schema that the last CONFLICT was about.
 int32_t mor_decoder_changed_id(const struct mor_decoder *decoder);

@@ -46,9 +46,16 @@ static enum mor_status set_json(struct mor_decoder *decoder, struct mor_error *e
         count = options->column_count;
         routes = mor_json_routes_of(&decoder->arena, columns, count);
     }
-    return mor_json_object_build(&decoder->arena, columns, routes, count,
-                                 options->source_schema ? &options->source_schema->root : NULL,
-                                 &decoder->object, err);
+    MOR_TRY(mor_json_object_build(&decoder->arena, columns, routes, count,
+                                  options->source_schema ? &options->source_schema->root : NULL,
+                                  &decoder->object, err));
+    decoder->row = options->routes ? NULL : decoder->object;
+    for (size_t i = 0; options->row_is_whole && i < decoder->object->field_count; i++) {
+        const struct mor_json_field *field = &decoder->object->fields[i];
+        if (field->role == MOR_JSON_FLATTENED && field->otherwise != MOR_ROUTE_NONE)
+            decoder->row = field->value.object;
+    }
+    return MOR_OK;
 }
 
 static struct mor_schema *first_columns(const struct mor_schema *schema, size_t count)

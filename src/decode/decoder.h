@@ -53,7 +53,9 @@ struct mor_decoder {
     struct mor_buffer scratch, slots;
     struct mor_notes notes; // of the record that was decoded last
     struct mor_json_object *object;
-    struct mor_schema *value_table; // the payload's columns
+    const struct mor_json_object *row; // whose unknown fields are left out without being asked to
+    size_t row_told;                   // so many of them were noticed
+    struct mor_schema *value_table;    // the payload's columns
     struct mor_avro_schema *reader;
     struct mor_decoder_plans value_plans;
     struct mor_decoder_plan *bare; // of options.writer_schema

@@ -159,6 +159,21 @@ static enum mor_status look_at_schema(struct mor_decoder *decoder, const struct 
                                : MOR_OK;
 }
 
+// Names the fields that came for the first time and go nowhere.
+static void notice_strangers(struct mor_decoder *decoder)
+{
+    const struct mor_json_object *row = decoder->row;
+    MOR_AUTO_BUFFER names = {0};
+    for (; decoder->row_told < row->ignored_count; decoder->row_told++) {
+        const struct mor_json_field *field = &row->ignored[decoder->row_told];
+        int size = field->name_size < 100 ? (int)field->name_size : 100;
+        mor_buffer_printf(&names, "%s%.*s", names.size_bytes > 0 ? ", " : "", size, field->name);
+    }
+    (void)snprintf(decoder->notice, sizeof decoder->notice,
+                   "records have fields that the table lacks, they are left out: %.300s",
+                   mor_buffer_terminate(&names));
+}
+
 enum mor_status mor_decoder_json(struct mor_decoder *decoder, const struct mor_record *record,
                                  struct mor_vector *columns, struct mor_error *err)
 {
@@ -178,5 +193,8 @@ enum mor_status mor_decoder_json(struct mor_decoder *decoder, const struct mor_r
     }
     if (at)
         at = mor_json_decode_object(&reader, decoder->object, columns, at, depth);
-    return mor_decoder_finish_json(decoder, &reader, at, depth, columns, length, err);
+    MOR_TRY(mor_decoder_finish_json(decoder, &reader, at, depth, columns, length, err));
+    if (decoder->row && __builtin_expect(decoder->row->ignored_count != decoder->row_told, 0))
+        notice_strangers(decoder);
+    return MOR_OK;
 }

@@ -258,6 +258,51 @@ static void a_json_schema_that_is_new_changes_the_columns(void **state)
         run(&cases[i]);
 }
 
+static void told(struct mor_decoder *decoder, struct mor_batch *batch, const char *value,
+                 const char *words)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    char notice[512] = "";
+    assert_ok(decode_value(decoder, batch, value, strlen(value), &err));
+    assert_int_equal(mor_decoder_take_notice(decoder, notice, sizeof notice), words != NULL);
+    if (words && !strstr(notice, words))
+        fail_msg("'%s' is not in '%s'", words, notice);
+}
+
+// Without a registry nobody says that a field is new but the records themselves.
+static void fields_of_json_that_go_nowhere_are_told_once(void **state)
+{
+    (void)state;
+    static const struct mor_route row[] = {{"a", 0, MOR_ROUTE_NONE, NULL, NULL, 0}};
+    static const struct mor_route routes[] = {
+        {"after", MOR_ROUTE_NONE, MOR_ROUTE_NONE, "before", row, 1},
+        {"op", MOR_ROUTE_NONE, MOR_NOTE_OP, NULL, NULL, 0}};
+    struct mor_schema *schema = columns(false);
+    struct mor_batch *batch = mor_batch_new(schema, NULL);
+    struct mor_decoder *decoder =
+        decoder_of(schema, (struct mor_decoder_options){.format = MOR_PAYLOAD_JSON});
+    told(decoder, batch, "{\"a\":1}", NULL);
+    told(decoder, batch, "{\"a\":1,\"y\":{\"z\":1},\"x\":2}", "left out: y, x");
+    told(decoder, batch, "{\"x\":2,\"a\":1,\"y\":3}", NULL);
+    told(decoder, batch, "{\"new\":2}", "left out: new");
+    mor_decoder_free(decoder);
+    struct mor_decoder_options event = {.format = MOR_PAYLOAD_JSON,
+                                        .routes = routes,
+                                        .route_count = 2,
+                                        .envelope = MOR_ENVELOPE_DEBEZIUM,
+                                        .row_is_whole = true};
+    decoder = decoder_of(schema, event);
+    told(decoder, batch, "{\"after\":{\"a\":1},\"source\":{},\"op\":\"c\"}", NULL);
+    told(decoder, batch, "{\"after\":{\"a\":1,\"email\":\"x\"},\"op\":\"c\"}", "left out: email");
+    mor_decoder_free(decoder);
+    event.row_is_whole = false; // chosen columns
+    decoder = decoder_of(schema, event);
+    told(decoder, batch, "{\"after\":{\"a\":1,\"email\":\"x\"},\"op\":\"c\"}", NULL);
+    mor_decoder_free(decoder);
+    mor_batch_free(batch);
+    mor_schema_free(schema);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +310,7 @@ int main(void)
         cmocka_unit_test(a_type_that_does_not_fit_is_a_change_until_it_was_tried),
         cmocka_unit_test(a_change_event_changes_by_its_row_alone),
         cmocka_unit_test(a_json_schema_that_is_new_changes_the_columns),
+        cmocka_unit_test(fields_of_json_that_go_nowhere_are_told_once),
     };
     return cmocka_run_group_tests(tests, start, stop);
 }
