@@ -4,7 +4,7 @@
     bench/compaction/bench.py BENCH_BINARY MORAINE_BINARY [--day FILE] [--out FOLDER]
 
 BENCH_BINARY is compaction_bench. Prints one JSON object per case. --day takes the lines of a `compaction_bench day` that ran
-before instead of running it (minutes). --out writes compaction.svg there. Spark merges a copy of the same table with Hudi's own
+before instead of running it (an hour). --out writes compaction.svg there. Spark merges a copy of the same table with Hudi's own
 compactor; its CPU seconds are those of planning and running the compaction in a session that stands already.
 """
 
