@@ -55,7 +55,7 @@ struct mor_table_options {
     size_t partition_field_count;
     int32_t bucket_count;       // keyed tables; with places: files per partition and commit
     int32_t hudi_table_version; // 6 or 9; 0 = 6
-    int32_t format_version;     // Iceberg: 2 or 3; 0 = 2
+    int32_t format_version;     // Iceberg: 2 or 3, of a new table or to upgrade to; 0 = 2
     const char *instance;      // written into the lock and the commits for people; NULL = host name
     struct mor_budget *budget; // borrowed
 };

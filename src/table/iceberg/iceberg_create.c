@@ -217,17 +217,12 @@ static enum mor_status check_properties(const struct iceberg_metadata *metadata,
     return MOR_OK;
 }
 
-static enum mor_status check_version(const struct iceberg_metadata *metadata,
-                                     const struct mor_table_options *options, struct mor_error *err)
+static enum mor_status check_version(const struct iceberg_metadata *metadata, struct mor_error *err)
 {
     if (metadata->format_version < 2)
         return mor_error_set(err, MOR_FATAL,
                              "the table has format version 1, which is only read: upgrade it with "
                              "the program that made it");
-    if (options->format_version && options->format_version < metadata->format_version)
-        return mor_error_set(err, MOR_FATAL,
-                             "the table has format version %d, not %d, and there is no way back",
-                             metadata->format_version, options->format_version);
     return MOR_OK;
 }
 
@@ -356,7 +351,7 @@ static void note(const struct iceberg_metadata *metadata, const struct mor_table
 enum mor_status iceberg_adapt(struct iceberg_table *table, const struct mor_table_options *options,
                               struct iceberg_metadata **metadata, struct mor_error *err)
 {
-    MOR_TRY(check_version(*metadata, options, err));
+    MOR_TRY(check_version(*metadata, err));
     MOR_TRY(check_properties(*metadata, err));
     MOR_TRY(check_key(*metadata, options, err));
     MOR_TRY(check_partitioning(*metadata, options, err));
