@@ -113,6 +113,9 @@ bool mor_format_has_places(enum mor_table_format format);
 // Whether all versions of a row share the value of column `name`.
 bool mor_table_is_key_column(const struct mor_table *table, const char *name);
 
+// Name of key column number `index`, in the order of the key; NULL when there is none.
+const char *mor_table_key_column(const struct mor_table *table, size_t index);
+
 // Property `key` of the newest commit that carries it, copied into the arena; NOT_FOUND when no
 // commit does. Reads the table again (strongly) when `refresh`, and then any thread may ask, also
 // while a commit is on its way.

@@ -1,22 +1,10 @@
 // Deleting rows by condition or key, and finding what files still hold of them.
 #include <string.h>
 
-#include "moraine/base/map.h"
-#include "moraine/maintain.h"
-#include "moraine/merge.h"
+#include "erase.h"
 
 #define COMMIT_ROWS_MAX 100000
 #define ATTEMPTS_MAX    32
-
-struct erasing {
-    struct mor_table *table;
-    const struct mor_erase_options *options;
-    struct mor_map keys; // record keys that are asked for
-    const char *key_column;
-    struct mor_batch *rows; // of the table's schema, to be deleted with the next commit
-    struct mor_erase_report report;
-    uint32_t chosen[MOR_FILTER_ROWS_MAX];
-};
 
 static void init(struct erasing *erasing, struct mor_table *table,
                  const struct mor_erase_options *options)
@@ -28,6 +16,12 @@ static void init(struct erasing *erasing, struct mor_table *table,
         mor_map_put_text(&erasing->keys, options->keys[i], NULL);
 }
 
+static void done(struct erasing *erasing)
+{
+    mor_map_done(&erasing->keys);
+    mor_buffer_done(&erasing->key);
+}
+
 static bool is_wanted(const struct erasing *erasing, const struct mor_vector *keys, size_t row)
 {
     size_t size;
@@ -35,20 +29,54 @@ static bool is_wanted(const struct erasing *erasing, const struct mor_vector *ke
     return mor_map_find(&erasing->keys, key, size) != NULL;
 }
 
-// Rows of the batch that are asked for, in erasing->chosen. A batch for keys has them in a column
-// of the key column's name.
-static size_t choose(struct erasing *erasing, const struct mor_batch *batch)
+// Record key of a row from the key columns: the value of one, "a:1,b:2" of several.
+static void build_key(struct erasing *erasing, const struct mor_batch *batch, size_t row)
+{
+    const char *name;
+    bool several = mor_table_key_column(erasing->table, 1) != NULL;
+    mor_buffer_reset(&erasing->key);
+    for (size_t i = 0; (name = mor_table_key_column(erasing->table, i)) != NULL; i++) {
+        const struct mor_vector *column = &batch->columns[mor_schema_find(batch->schema, name)];
+        if (several)
+            mor_buffer_printf(&erasing->key, "%s%s:", i > 0 ? "," : "", name);
+        mor_vector_format_text(column, row, &erasing->key);
+    }
+}
+
+static bool is_wanted_row(struct erasing *erasing, const struct mor_batch *batch, size_t row)
+{
+    if (erasing->key_column)
+        return is_wanted(erasing,
+                         &batch->columns[mor_schema_find(batch->schema, erasing->key_column)], row);
+    build_key(erasing, batch, row);
+    return erasing->key.size_bytes > 0 &&
+           mor_map_find(&erasing->keys, erasing->key.data, erasing->key.size_bytes) != NULL;
+}
+
+size_t mor_erase_choose(struct erasing *erasing, const struct mor_batch *batch)
 {
     if (erasing->options->filter)
         return mor_filter_select(erasing->options->filter, batch, erasing->chosen);
-    const struct mor_vector *keys =
-        &batch->columns[mor_schema_find(batch->schema, erasing->key_column)];
     size_t count = 0;
     for (uint32_t i = 0; i < batch->row_count; i++) {
-        if (is_wanted(erasing, keys, i))
+        if (is_wanted_row(erasing, batch, i))
             erasing->chosen[count++] = i;
     }
     return count;
+}
+
+struct mor_schema *mor_erase_columns(const struct erasing *erasing)
+{
+    if (erasing->options->filter)
+        return mor_schema_copy(mor_filter_columns(erasing->options->filter));
+    struct mor_schema *columns = mor_schema_new("keys");
+    const char *name;
+    if (erasing->key_column)
+        mor_schema_add_copy(columns, NULL, mor_table_column(erasing->table, erasing->key_column));
+    for (size_t i = 0;
+         !erasing->key_column && (name = mor_table_key_column(erasing->table, i)) != NULL; i++)
+        mor_schema_add_copy(columns, NULL, mor_table_column(erasing->table, name));
+    return columns;
 }
 
 // ---- deleting -----------------------------------------------------------------------------------
@@ -144,7 +172,7 @@ static enum mor_status delete_rows(struct erasing *erasing, struct mor_scan *sca
     struct mor_batch *batch = mor_batch_new(mor_scan_schema(scan), erasing->options->budget);
     enum mor_status status;
     while ((status = mor_scan_next(scan, batch, err)) == MOR_OK && batch->row_count > 0) {
-        size_t count = choose(erasing, batch);
+        size_t count = mor_erase_choose(erasing, batch);
         erasing->report.rows += (int64_t)count;
         for (size_t i = 0; i < erasing->rows->column_count; i++)
             mor_vector_append_slots(&erasing->rows->columns[i], &batch->columns[i], erasing->chosen,
@@ -170,6 +198,12 @@ enum mor_status mor_erase(struct mor_table *table, const struct mor_erase_option
         return mor_error_set(err, MOR_FATAL, "rows of an append-only table cannot be deleted");
     struct erasing erasing;
     init(&erasing, table, options);
+    if (mor_table_has_places(table)) {
+        enum mor_status by_place = mor_erase_places(&erasing, err);
+        done(&erasing);
+        *ret_report = erasing.report;
+        return by_place;
+    }
     // the table's columns first, then the record key
     const char **columns = mor_alloc((column_count + 1) * sizeof *columns);
     for (size_t i = 0; i < column_count; i++)
@@ -186,7 +220,7 @@ enum mor_status mor_erase(struct mor_table *table, const struct mor_erase_option
         status = delete_rows(&erasing, scan, err);
     mor_scan_free(scan);
     mor_batch_free(erasing.rows);
-    mor_map_done(&erasing.keys);
+    done(&erasing);
     free(columns);
     *ret_report = erasing.report;
     return status;
@@ -204,7 +238,7 @@ static enum mor_status trace_base(struct erasing *erasing, const struct mor_slic
     struct mor_batch *batch = mor_batch_new(wanted, options.budget);
     enum mor_status status;
     while ((status = mor_slice_reader_next(reader, batch, err)) == MOR_OK && batch->row_count > 0)
-        trace->rows += (int64_t)choose(erasing, batch);
+        trace->rows += (int64_t)mor_erase_choose(erasing, batch);
     mor_batch_free(batch);
     mor_slice_reader_free(reader);
     return status;
@@ -222,7 +256,7 @@ static enum mor_status trace_delta(struct erasing *erasing, const struct mor_sli
         const struct mor_batch *batch = NULL;
         status = mor_delta_next(delta, &kind, &batch, err);
         if (status == MOR_OK && kind == MOR_DELTA_ROWS)
-            trace->rows += (int64_t)choose(erasing, batch);
+            trace->rows += (int64_t)mor_erase_choose(erasing, batch);
         // a delete knows its key only
         for (size_t i = 0; status == MOR_OK && kind == MOR_DELTA_DELETES && i < batch->row_count;
              i++)
@@ -241,11 +275,7 @@ enum mor_status mor_trace_rows(struct mor_table *table, const struct mor_erase_o
     struct erasing erasing;
     MOR_TRY(mor_table_data_files(table, arena, &files, &file_count, err));
     init(&erasing, table, options);
-    struct mor_schema *wanted = options->filter
-                                    ? mor_schema_copy(mor_filter_columns(options->filter))
-                                    : mor_schema_new("keys");
-    if (!options->filter)
-        mor_schema_add_copy(wanted, NULL, mor_table_column(table, erasing.key_column));
+    struct mor_schema *wanted = mor_erase_columns(&erasing);
     struct mor_trace *traces = mor_arena_alloc(arena, (file_count + 1) * sizeof *traces);
     enum mor_status status = MOR_OK;
     for (size_t i = 0; i < file_count && status == MOR_OK; i++) {
@@ -256,7 +286,7 @@ enum mor_status mor_trace_rows(struct mor_table *table, const struct mor_erase_o
             traces[count++] = trace;
     }
     mor_schema_free(wanted);
-    mor_map_done(&erasing.keys);
+    done(&erasing);
     *ret_traces = traces;
     *ret_count = count;
     return status;

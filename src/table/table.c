@@ -38,6 +38,13 @@ bool mor_table_is_key_column(const struct mor_table *table, const char *name)
     return false;
 }
 
+const char *mor_table_key_column(const struct mor_table *table, size_t index)
+{
+    return index < table->key_column_count
+               ? table->schema->root.children[table->key_columns[index]].name
+               : NULL;
+}
+
 struct mor_store *mor_table_store(const struct mor_table *table)
 {
     return table->store;

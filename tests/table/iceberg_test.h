@@ -2,7 +2,6 @@
 #ifndef ICEBERG_TEST_H
 #define ICEBERG_TEST_H
 
-#include "iceberg/iceberg_table.h"
 #include "table_rows.h"
 
 #define MODEL_ROWS_MAX 512
@@ -21,6 +20,7 @@ struct iceberg_fixture {
     size_t row_count;
     char version[64]; // of the newest commit
     int ledger;       // of the newest commit
+    bool attaches;    // commits say of themselves which keys changed, as the pipeline's do
 };
 
 static inline int iceberg_setup(void **state)
@@ -143,7 +143,7 @@ static inline enum mor_status commit_prepare(struct test_commit *commit,
         MOR_TRY(mor_write_group(commit->write, &commit->set, g, err));
     for (size_t r = 0; r < commit->set.removal_count; r++)
         MOR_TRY(mor_write_removal(commit->write, &commit->set, r, err));
-    return MOR_OK;
+    return fixture->attaches ? mor_write_attach(commit->write, "places", "x", 1, err) : MOR_OK;
 }
 
 // The commit is in: so it is in the model.

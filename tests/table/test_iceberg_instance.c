@@ -1,4 +1,5 @@
 // Attachments, commits that are killed at every step, and tables that others take back.
+#include "iceberg/iceberg_table.h"
 #include "iceberg_test.h"
 
 #include <sys/wait.h>
@@ -333,7 +334,8 @@ static const struct {
     {"iceberg.removal", false},      {"iceberg.removal_written", false},
     {"iceberg.commit", false},       {"iceberg.manifest", false},
     {"iceberg.manifests", false},    {"iceberg.sync", false},
-    {"iceberg.publish", false},      {"iceberg.published", true},
+    {"iceberg.list", false},         {"iceberg.publish", false},
+    {"iceberg.published", true},     {"iceberg.committed", true},
     {"iceberg.attach", true},
 };
 

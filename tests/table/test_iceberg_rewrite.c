@@ -191,6 +191,7 @@ static void check_removed_meanwhile(struct iceberg_fixture *fixture)
     size_t count = 0, deltas;
     struct mor_rewrite_result result;
     mor_arena_init(&arena, 0, NULL);
+    fixture->attaches = true;
     table_open(&fixture->base);
     fill(fixture);
     struct mor_table *upkeep = open_rewrite(fixture);
@@ -214,6 +215,14 @@ static void check_removed_meanwhile(struct iceberg_fixture *fixture)
     assert_int_equal(mor_table_moved_files(upkeep, NULL, &arena, &moved, &count, err), MOR_OK);
     assert_int_equal(count, 3);
     assert_int_equal(mor_table_moved_files(upkeep, "12345", &arena, &moved, &count, err),
+                     MOR_NOT_FOUND);
+    *err = MOR_ERROR_INIT;
+    // rows that were removed by request are in no attachment: everything is read again
+    fixture->attaches = false;
+    struct table_row erased = {"k41", 0, 0, 60, true};
+    iceberg_relocate(fixture, upkeep);
+    iceberg_must_commit(fixture, &erased, 1);
+    assert_int_equal(mor_table_moved_files(upkeep, before, &arena, &moved, &count, err),
                      MOR_NOT_FOUND);
     *err = MOR_ERROR_INIT;
     count_slices(upkeep, &deltas);

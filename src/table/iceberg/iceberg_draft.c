@@ -224,7 +224,7 @@ enum mor_status iceberg_draft_commit(struct iceberg_draft *draft, const char *op
     build_change(draft, &snapshot, properties);
     MOR_TRY(mor_fault("iceberg.sync", err));
     MOR_TRY(mor_store_sync(draft->table->table.store, err));
-    MOR_TRY(mor_fault("iceberg.publish", err));
+    MOR_TRY(mor_fault("iceberg.list", err));
     enum mor_status status = publish(draft, ret_metadata, err);
     draft->keeps_files = status == MOR_OK || status == MOR_UNKNOWN;
     return status;

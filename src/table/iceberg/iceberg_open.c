@@ -367,7 +367,6 @@ static enum mor_status prepare(struct iceberg_table *table, const struct mor_tab
     enum mor_status status = iceberg_load(table, ret_metadata, err);
     if (status == MOR_NOT_FOUND) {
         *err = MOR_ERROR_INIT;
-        MOR_TRY(mor_fault("iceberg.create", err));
         status = iceberg_create(table, options, ret_metadata, err);
         if (status == MOR_OK) {
             iceberg_remember(table, *ret_metadata);

@@ -165,6 +165,7 @@ static void add_file(const struct iceberg_state *state, const struct iceberg_liv
     alone.delete_count = 0;
     fill_slice(state, &alone, arena, &files[*count]);
     files[*count].number = (uint32_t)*count;
+    *(const char **)(uintptr_t)files[*count].delta_keys = files[*count].base_key;
     ++*count;
 }
 
@@ -232,10 +233,11 @@ static enum mor_status collect_moving(const struct iceberg_metadata *metadata, i
         const char *operation = iceberg_snapshot_property(&snapshot, "operation");
         if (operation && strcmp(operation, "replace") == 0)
             mor_map_put(moving, &snapshot.snapshot_id, sizeof snapshot.snapshot_id, NULL);
-        else if (!iceberg_snapshot_property(&snapshot, ICEBERG_BATCH_KEY) &&
+        // a commit of this program that says nothing of its keys removed rows by request
+        else if (!iceberg_snapshot_property(&snapshot, ICEBERG_ATTACHED_KEY) &&
                  !counts_nothing(&snapshot))
             return mor_error_set(err, MOR_NOT_FOUND,
-                                 "snapshot %lld (%s) of another writer changed rows",
+                                 "snapshot %lld (%s) changed rows, and does not say which",
                                  (long long)snapshot.snapshot_id, operation ? operation : "?");
     }
     return MOR_OK;

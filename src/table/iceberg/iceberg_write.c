@@ -272,7 +272,7 @@ enum mor_status iceberg_write_commit(struct mor_write *base, const struct mor_pr
     enum mor_status status = publish(write, &draft, properties, property_count, &metadata, err);
     iceberg_draft_done(&draft);
     if (status == MOR_OK)
-        status = mor_fault("iceberg.published", err);
+        status = mor_fault("iceberg.committed", err);
     if (status == MOR_OK)
         adopt(write, metadata, ret_result);
     else if (write->keeps_files && status == MOR_RETRY)
