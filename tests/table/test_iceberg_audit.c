@@ -2,6 +2,7 @@
 // is found.
 #include "iceberg/iceberg_avro_schema.h"
 #include "iceberg/iceberg_schema.h"
+#include "iceberg/iceberg_table.h"
 #include "iceberg_test.h"
 #include "moraine/avro.h"
 

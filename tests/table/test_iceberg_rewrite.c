@@ -1,3 +1,4 @@
+#include "iceberg/iceberg_table.h"
 #include "iceberg_test.h"
 
 #include "moraine/base/clock.h"
