@@ -245,7 +245,8 @@ def terminate(campaign, instance, dice):
 
 def fail_disk(campaign, instance, dice):
     call = dice.choice(["write", "write", "fsync", "fsync", "rename", "rename", "create", "unlink", "read"])
-    paths = [str(campaign.lake), str(campaign.lake), "/.hoodie/", "/.hoodie/moraine/", "/dead_letters/", "/state-"]
+    own = ["/metadata/", "/_moraine/"] if campaign.topics[0].is_iceberg else ["/.hoodie/", "/.hoodie/moraine/"]
+    paths = [str(campaign.lake), str(campaign.lake), *own, "/dead_letters/", "/state-"]
     if call in ("rename", "read", "unlink"):  # the others see temporary names
         paths += [".parquet", ".log."]
     path = dice.choice(paths)
