@@ -4,8 +4,9 @@ import gzip
 import json
 import pathlib
 import re
+import time
 
-NAME = re.compile(r"v(\d+)(\.gz)?\.metadata\.json$")
+NAME = re.compile(r"(?:v(\d+)(?:\.gz)?|(\d{5})-[0-9a-f-]+)\.metadata\.json$")  # ours, and those of catalogs
 
 
 def is_table(table):
@@ -14,7 +15,7 @@ def is_table(table):
 
 def metadata_files(table):
     """[(version, path)], oldest first."""
-    found = [(int(match[1]), path) for path in (pathlib.Path(table) / "metadata").iterdir() if (match := NAME.match(path.name))]
+    found = [(int(match[1] or match[2]), path) for path in (pathlib.Path(table) / "metadata").iterdir() if (match := NAME.match(path.name))]
     return sorted(found)
 
 
@@ -26,9 +27,11 @@ def metadata(table):
             return {}
         try:
             data = files[-1][1].read_bytes()
+            return json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
         except FileNotFoundError:
             continue
-        return json.loads(gzip.decompress(data) if data[:2] == b"\x1f\x8b" else data)
+        except json.JSONDecodeError:  # a catalog server may write its file where everybody sees it
+            time.sleep(0.05)
     raise RuntimeError(f"{table}: its metadata files go faster than they can be read")
 
 

@@ -1,4 +1,5 @@
-"""Reads one Iceberg table of the file system: read_iceberg.py pyiceberg|duckdb|chdb TABLE ARROW_FILE"""
+"""Reads one Iceberg table: read_iceberg.py pyiceberg|duckdb|chdb TABLE ARROW_FILE; TABLE is a folder, for PyIceberg also the
+address of a REST catalog, a blank, and the table's name in it."""
 
 import os
 import sys
@@ -8,8 +9,12 @@ import pyarrow
 
 
 def read_pyiceberg(table):
+    from pyiceberg.catalog import load_catalog
     from pyiceberg.table import StaticTable
 
+    if table.startswith("http"):
+        uri, name = table.split(" ")
+        return load_catalog("rig", type="rest", uri=uri).load_table(name).scan().to_arrow()
     return StaticTable.from_metadata(table).scan().to_arrow()
 
 

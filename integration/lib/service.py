@@ -34,13 +34,15 @@ class Service:
         self.starts = 0
 
     def topic(self, name, schema, value, table_version=6, table=None, lake=None, **options):
-        """Writes the topic's file (JSON is YAML) and returns the folder of its table."""
+        """Writes the topic's file (JSON is YAML) and returns the folder of its table. `lake`: the folder it lies in; of a
+        table in a catalog, where the catalog will put it."""
         location = (lake or self.scenario.folder / "lake") / name
         table = {"format": "hudi", **(table or {})}
         if table["format"] == "hudi":
             table = {"hudi": {"table_version": table_version}, **table}
+        place = {} if "catalog" in table else {"location": f"file://{location}"}
         settings = {"topic": name, "value": value, **({"schema": schema} if schema else {}), "commit": {"interval": "2s"},
-                    "table": {"location": f"file://{location}", **table}, **options}
+                    "table": {**place, **table}, **options}
         rig.write_json(self.folder / "topics" / f"{name}.yaml", settings)
         return location
 

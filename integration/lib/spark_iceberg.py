@@ -1,4 +1,5 @@
-"""A Spark session with Iceberg: spark_iceberg.py JAR [TABLE=PARQUET_FOLDER]... reads tables by their folders."""
+"""A Spark session with Iceberg: spark_iceberg.py JAR [TABLE=PARQUET_FOLDER]... reads tables by their folders or metadata files,
+or by the address of a REST catalog, a blank, and the name in it."""
 
 import sys
 
@@ -35,8 +36,11 @@ def make_session(jar, warehouse="/nonexistent", catalog_uri=None):
 
 if __name__ == "__main__":
     jar, *pairs = sys.argv[1:]
-    session = make_session(jar)
+    uris = [pair.split(" ")[0] for pair in pairs if pair.startswith("http")]
+    session = make_session(jar, catalog_uri=uris[0] if uris else None)
     for pair in pairs:
         table, folder = pair.split("=", 1)
-        session.read.format("iceberg").load(table).write.parquet(folder)
+        by_name = table.startswith("http")
+        rows = session.table(f"lake.{table.split(' ')[1]}") if by_name else session.read.format("iceberg").load(table)
+        rows.write.parquet(folder)
     session.stop()

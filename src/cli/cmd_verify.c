@@ -106,10 +106,12 @@ static int run_verify(int argc, char **argv)
     bool json = output != NULL && strcmp(output, "json") == 0;
     if (output != NULL && !json && strcmp(output, "text") != 0)
         return cli_usage(&cli_verify_command, "--output: '%s' is not one of text, json", output);
-    if ((path == NULL) != (topic == NULL))
+    // a catalog's table may need the configuration for itself, which cli_parse has seen to
+    bool in_catalog = mor_table_is_in_catalog(arguments.positional[0]);
+    if ((path == NULL && topic != NULL) || (path != NULL && topic == NULL && !in_catalog))
         return cli_usage(&cli_verify_command, "--config and --topic belong together");
-    struct mor_config *config = path != NULL ? cli_load_config(path) : NULL;
-    if (path != NULL && config == NULL)
+    struct mor_config *config = topic != NULL ? cli_load_config(path) : NULL;
+    if (topic != NULL && config == NULL)
         return EXIT_USAGE;
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_source_reader *kafka = NULL;
