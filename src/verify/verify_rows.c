@@ -31,7 +31,11 @@ struct double_key {
 struct mor_verify_rows {
     struct mor_verify_job *job;
     struct mor_schema *wanted;
-    int32_t key_column, partition_column, offset_column; // -1 = none
+    int32_t *key_columns; // in `wanted`; none = keys are not checked
+    size_t key_column_count;
+    bool key_is_text; // one column that holds the whole key as text
+    struct mor_buffer key;
+    int32_t partition_column, offset_column; // -1 = none
     struct mor_batch *batch;
     struct mor_verify_offsets seen;
     struct mor_verify_keys keys;
@@ -60,6 +64,45 @@ static int32_t want(struct mor_verify_rows *rows, const char *name, enum mor_typ
     return (int32_t)rows->wanted->root.child_count - 1;
 }
 
+// The format's own column of the key as text, else the columns that make up the key.
+static void want_keys(struct mor_verify_rows *rows)
+{
+    const struct mor_table *table = rows->job->table;
+    const struct mor_schema *schema = mor_table_schema(table);
+    struct mor_merge_rule rule;
+    mor_table_merge_rule(table, &rule);
+    rows->key_columns = mor_calloc(schema->root.child_count + 1, sizeof *rows->key_columns);
+    if (!mor_table_is_keyed(table))
+        return;
+    int32_t column = want(rows, rule.key_column, MOR_TYPE_STRING);
+    rows->key_is_text = column >= 0;
+    if (column >= 0)
+        rows->key_columns[rows->key_column_count++] = column;
+    for (size_t i = 0; column < 0 && i < schema->root.child_count; i++) {
+        const struct mor_field *field = &schema->root.children[i];
+        if (mor_table_is_key_column(table, field->name))
+            rows->key_columns[rows->key_column_count++] = want(rows, field->name, field->type);
+    }
+}
+
+// The key of a row of the batch, as text in rows->key: the value, or "a:1,b:2".
+static void take_key(struct mor_verify_rows *rows, size_t row)
+{
+    mor_buffer_reset(&rows->key);
+    for (size_t i = 0; i < rows->key_column_count; i++) {
+        const struct mor_vector *vector = &rows->batch->columns[rows->key_columns[i]];
+        size_t size;
+        if (rows->key_is_text) {
+            const uint8_t *text = mor_vector_bytes_at(vector, row, &size);
+            mor_buffer_append(&rows->key, text, size);
+            continue;
+        }
+        if (rows->key_column_count > 1)
+            mor_buffer_printf(&rows->key, "%s%s:", i > 0 ? "," : "", vector->field->name);
+        mor_vector_format_text(vector, row, &rows->key);
+    }
+}
+
 static void say_what_cannot_be_checked(struct mor_verify_rows *rows)
 {
     struct mor_verify_job *job = rows->job;
@@ -72,11 +115,11 @@ static void say_what_cannot_be_checked(struct mor_verify_rows *rows)
         mor_verify_report_why_not(report, MOR_VERIFY_ROWS,
                                   "rows do not say which offset they come from "
                                   "(table.provenance is off), only their number is checked");
-    report->checks[MOR_VERIFY_KEYS].checked = rows->key_column >= 0;
+    report->checks[MOR_VERIFY_KEYS].checked = rows->key_column_count > 0;
     if (!mor_table_is_keyed(job->table))
         mor_verify_report_why_not(report, MOR_VERIFY_KEYS, "the table has no key");
-    else if (rows->key_column < 0)
-        mor_verify_report_why_not(report, MOR_VERIFY_KEYS, "rows do not carry their key as text");
+    else if (rows->key_column_count == 0)
+        mor_verify_report_why_not(report, MOR_VERIFY_KEYS, "rows do not carry their key");
 }
 
 struct mor_verify_rows *mor_verify_rows_new(struct mor_verify_job *job)
@@ -84,12 +127,9 @@ struct mor_verify_rows *mor_verify_rows_new(struct mor_verify_job *job)
     struct mor_verify_rows *rows = mor_calloc(1, sizeof *rows);
     const struct mor_verify_options *options = job->options;
     const char *folder = options->scratch_folder ? options->scratch_folder : getenv("TMPDIR");
-    struct mor_merge_rule rule;
-    mor_table_merge_rule(job->table, &rule);
     rows->job = job;
     rows->wanted = mor_schema_new("rows");
-    rows->key_column =
-        mor_table_is_keyed(job->table) ? want(rows, rule.key_column, MOR_TYPE_STRING) : -1;
+    want_keys(rows);
     rows->partition_column = want(rows, PARTITION_COLUMN, MOR_TYPE_INT32);
     rows->offset_column = want(rows, OFFSET_COLUMN, MOR_TYPE_INT64);
     if (rows->partition_column < 0 || rows->offset_column < 0)
@@ -116,6 +156,8 @@ void mor_verify_rows_free(struct mor_verify_rows *rows)
     mor_verify_offsets_done(&rows->seen);
     mor_batch_free(rows->batch);
     mor_schema_free(rows->wanted);
+    mor_buffer_done(&rows->key);
+    free(rows->key_columns);
     free(rows->commit_rows);
     free(rows->tallies);
     free(rows);
@@ -211,11 +253,10 @@ static enum mor_status take_batch(struct mor_verify_rows *rows, size_t slice_ind
         else
             take_coordinates(rows, mor_vector_i32(partitions, i), mor_vector_i64(offsets, i));
     }
-    for (size_t i = 0; rows->key_column >= 0 && i < batch->row_count; i++) {
-        size_t size;
-        const uint8_t *key = mor_vector_bytes_at(&batch->columns[rows->key_column], i, &size);
-        MOR_TRY(
-            mor_verify_keys_add(&rows->keys, mor_hash128(key, size), (uint32_t)slice_index, err));
+    for (size_t i = 0; rows->key_column_count > 0 && i < batch->row_count; i++) {
+        take_key(rows, i);
+        MOR_TRY(mor_verify_keys_add(&rows->keys, mor_hash128(rows->key.data, rows->key.size_bytes),
+                                    (uint32_t)slice_index, err));
     }
     return MOR_OK;
 }
@@ -347,9 +388,9 @@ static enum mor_status look_up_texts(struct mor_verify_rows *rows, uint32_t plac
     while ((status = mor_slice_reader_next(reader, rows->batch, err)) == MOR_OK &&
            rows->batch->row_count > 0) {
         for (size_t i = 0; i < rows->batch->row_count; i++) {
-            size_t size;
-            const uint8_t *text =
-                mor_vector_bytes_at(&rows->batch->columns[rows->key_column], i, &size);
+            take_key(rows, i);
+            const uint8_t *text = rows->key.data;
+            size_t size = rows->key.size_bytes;
             struct mor_verify_key key = mor_verify_key_of(mor_hash128(text, size), place);
             for (size_t n = 0; n < rows->double_count; n++) {
                 struct double_key *d = &rows->doubles[n];
@@ -382,7 +423,7 @@ static void tell_double(struct mor_verify_rows *rows, const struct double_key *d
 
 static enum mor_status finish_keys(struct mor_verify_rows *rows, struct mor_error *err)
 {
-    if (rows->key_column < 0)
+    if (rows->key_column_count == 0)
         return MOR_OK;
     mor_verify_report_count(rows->job->report, MOR_VERIFY_KEYS, "keys", rows->row_count);
     MOR_TRY(mor_verify_keys_doubles(&rows->keys, note_double, rows, err));

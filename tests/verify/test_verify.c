@@ -365,6 +365,50 @@ static void a_key_twice_in_one_partition_is_found(void **state)
     rig_close(&rig);
 }
 
+// ---- Iceberg ------------------------------------------------------------------------------------
+
+static void tables_of_iceberg_are_checked_alike(void **state)
+{
+    (void)state;
+    for (int version = 2; version <= 3; version++) {
+        struct rig rig;
+        make_table(&rig, false, version);
+        struct mor_verify_report *report = rig_verify(&rig, NULL);
+        if (report->wrong_count + report->warning_count > 0)
+            rig_show(report, "nothing");
+        assert_int_equal(rig_number(report, MOR_VERIFY_LEDGER, "commits"), 3);
+        assert_int_equal(rig_number(report, MOR_VERIFY_ROWS, "rows"), 300);
+        assert_int_equal(rig_number(report, MOR_VERIFY_FILES, "files"), 3);
+        assert_int_equal(rig_number(report, MOR_VERIFY_FILES, "of unknown size"), 0);
+        mor_verify_report_free(report);
+        MOR_AUTO_FREE char *hint = rig_path(&rig, "metadata/version-hint.text", 0);
+        FILE *file = fopen(hint, "w");
+        assert_non_null(file);
+        fputs("none", file);
+        fclose(file);
+        RIG_EXPECT(&rig, "holds no number", "format");
+        MOR_AUTO_FREE char *path = rig_path(&rig, "data/region=us/*.parquet", 0);
+        assert_int_equal(unlink(path), 0);
+        RIG_EXPECT(&rig, strrchr(path, '/') + 1, "missing file", "missing rows", "format",
+                   "unreadable");
+        rig_close(&rig);
+    }
+}
+
+static void keys_of_iceberg_tables_that_stand_twice_are_found(void **state)
+{
+    (void)state;
+    for (int version = 2; version <= 3; version++) {
+        struct rig rig;
+        make_table(&rig, true, version); // ids 50 to 99 again, and nobody removes the rows before
+        struct mor_verify_report *report = rig_verify(&rig, NULL);
+        assert_int_equal(rig_number(report, MOR_VERIFY_KEYS, "keys"), 300);
+        mor_verify_report_free(report);
+        RIG_EXPECT(&rig, "key 'id-00000", "doubled key");
+        rig_close(&rig);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -388,6 +432,8 @@ int main(void)
         cmocka_unit_test(without_coordinates_the_number_of_rows_is_checked),
         cmocka_unit_test(a_key_in_two_table_partitions_is_a_kind_of_its_own),
         cmocka_unit_test(a_key_twice_in_one_partition_is_found),
+        cmocka_unit_test(tables_of_iceberg_are_checked_alike),
+        cmocka_unit_test(keys_of_iceberg_tables_that_stand_twice_are_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,6 +32,7 @@ struct rig {
 static const char *const rig_keys[] = {"id"};
 static const struct mor_partition_field rig_partition[] = {{"region", MOR_TRANSFORM_IDENTITY, 0}};
 
+// version: of a Hudi table 6 or 9, of an Iceberg table 2 or 3.
 static inline void rig_open(struct rig *rig, bool keyed, bool provenance, int version)
 {
     *rig = (struct rig){.err = MOR_ERROR_INIT, .keyed = keyed, .provenance = provenance};
@@ -47,7 +48,7 @@ static inline void rig_open(struct rig *rig, bool keyed, bool provenance, int ve
         mor_schema_add(rig->schema, NULL, "_kafka_offset", MOR_TYPE_INT64, true);
     }
     struct mor_table_options options = {
-        .format = MOR_FORMAT_HUDI,
+        .format = version < 6 ? MOR_FORMAT_ICEBERG : MOR_FORMAT_HUDI,
         .location = rig->location,
         .schema = rig->schema,
         .key_columns = keyed ? rig_keys : NULL,
@@ -56,7 +57,8 @@ static inline void rig_open(struct rig *rig, bool keyed, bool provenance, int ve
         .partition_fields = rig_partition,
         .partition_field_count = 1,
         .bucket_count = keyed ? 1 : 0,
-        .hudi_table_version = version,
+        .hudi_table_version = version < 6 ? 0 : version,
+        .format_version = version < 6 ? version : 0,
         .instance = "test",
     };
     if (mor_table_open_write(&options, &rig->table, &rig->err) != MOR_OK)
