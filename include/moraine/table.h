@@ -376,6 +376,18 @@ enum mor_status mor_table_audit(struct mor_table *table, struct mor_arena *arena
                                 struct mor_table_audit *ret_audit,
                                 struct mor_error *err) MOR_CHECKED;
 
+// What mor_table_check_values looked at.
+struct mor_values_checked {
+    int64_t files, bounds;
+};
+// Reads every row of the newest snapshot's data files and compares the values with what the table
+// states of them: counts and bounds, by which readers leave files out. `report` gets the key of the
+// file and a sentence for every fault. Formats that state nothing of values do nothing. Errors are
+// those of reading.
+enum mor_status mor_table_check_values(
+    struct mor_table *table, void (*report)(void *context, const char *key, const char *text),
+    void *context, struct mor_values_checked *ret_checked, struct mor_error *err) MOR_CHECKED;
+
 // ---- rewriting ----------------------------------------------------------------------------------
 
 // The same rows in other files: base and deltas of a file group become one new base (merging), or

@@ -161,6 +161,17 @@ enum mor_status mor_table_moved_files(struct mor_table *table, const char *after
     return table->ops->moved_files(table, after_version, arena, ret_slices, ret_count, err);
 }
 
+enum mor_status
+mor_table_check_values(struct mor_table *table,
+                       void (*report)(void *context, const char *key, const char *text),
+                       void *context, struct mor_values_checked *ret_checked, struct mor_error *err)
+{
+    *ret_checked = (struct mor_values_checked){0};
+    return table->ops->check_values
+               ? table->ops->check_values(table, report, context, ret_checked, err)
+               : MOR_OK;
+}
+
 enum mor_status mor_table_removed_rows(struct mor_table *table, const struct mor_slice *slice,
                                        struct mor_budget *budget,
                                        struct mor_position_set **ret_positions,

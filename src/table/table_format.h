@@ -125,6 +125,10 @@ struct mor_table_ops {
                                 struct mor_error *err);
     enum mor_status (*audit)(struct mor_table *table, struct mor_arena *arena,
                              struct mor_table_audit *ret_audit, struct mor_error *err);
+    // NULL: it states nothing of values.
+    enum mor_status (*check_values)(
+        struct mor_table *table, void (*report)(void *context, const char *key, const char *text),
+        void *context, struct mor_values_checked *ret_checked, struct mor_error *err);
     void (*merge_rule)(const struct mor_table *table, struct mor_merge_rule *ret_rule);
     const struct mor_field *(*column)(const struct mor_table *table, const char *name);
     // Tables without places.

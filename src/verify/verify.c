@@ -134,6 +134,7 @@ static enum mor_status check_all(struct mor_verify_job *job, struct mor_error *e
     job->report->checks[MOR_VERIFY_FILES].checked = true;
     mor_verify_files_audit(job);
     MOR_TRY(check_slices(job, err));
+    MOR_TRY(mor_verify_files_values(job, err));
     return mor_verify_kafka(job, err);
 }
 

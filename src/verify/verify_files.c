@@ -213,6 +213,22 @@ static enum mor_status check_delta(struct mor_verify_job *job, const struct mor_
     return status;
 }
 
+static void take_value_fault(void *context, const char *key, const char *text)
+{
+    struct mor_verify_job *job = context;
+    struct mor_verify_place place = place_of(NULL, key);
+    FIND(job, false, "bounds", &place, "%s", text);
+}
+
+enum mor_status mor_verify_files_values(struct mor_verify_job *job, struct mor_error *err)
+{
+    struct mor_values_checked checked;
+    MOR_TRY(mor_table_check_values(job->table, take_value_fault, job, &checked, err));
+    if (checked.files > 0)
+        COUNT(job, "bounds of columns", checked.bounds);
+    return MOR_OK;
+}
+
 enum mor_status mor_verify_files_slice(struct mor_verify_job *job, const struct mor_slice *slice,
                                        struct mor_error *err)
 {

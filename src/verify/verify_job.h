@@ -33,6 +33,10 @@ void mor_verify_files_audit(struct mor_verify_job *job);
 enum mor_status mor_verify_files_slice(struct mor_verify_job *job, const struct mor_slice *slice,
                                        struct mor_error *err) MOR_CHECKED;
 
+// What the table states of the values in its files.
+enum mor_status mor_verify_files_values(struct mor_verify_job *job,
+                                        struct mor_error *err) MOR_CHECKED;
+
 // ---- verify_rows.c ------------------------------------------------------------------------------
 
 struct mor_verify_rows;

@@ -72,6 +72,45 @@ static void assert_found(struct iceberg_fixture *fixture, enum mor_audit_kind ki
     mor_arena_done(&found.arena);
 }
 
+// ---- values -------------------------------------------------------------------------------------
+
+struct value_faults {
+    size_t count;
+    char first[600];
+};
+
+static void take_fault(void *context, const char *key, const char *text)
+{
+    struct value_faults *faults = context;
+    assert_non_null(strstr(key, "data/"));
+    if (faults->count++ == 0)
+        snprintf(faults->first, sizeof faults->first, "%s", text);
+}
+
+static struct mor_values_checked check_values(struct iceberg_fixture *fixture,
+                                              struct value_faults *faults)
+{
+    struct mor_table *table = NULL;
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_values_checked checked;
+    if (mor_table_open_read(fixture->base.location, NULL, &table, &err) != MOR_OK ||
+        mor_table_check_values(table, take_fault, faults, &checked, &err) != MOR_OK)
+        fail_msg("%s", err.message);
+    mor_table_free(table);
+    return checked;
+}
+
+// Instead of a kind of remark: it is the values that tell.
+#define BY_VALUES ((enum mor_audit_kind)100)
+
+static void assert_fault(struct iceberg_fixture *fixture, const char *words)
+{
+    struct value_faults faults = {0};
+    check_values(fixture, &faults);
+    if (faults.count != 1 || strstr(faults.first, words) == NULL)
+        fail_msg("%zu faults, the first: %s", faults.count, faults.first);
+}
+
 // ---- planting -----------------------------------------------------------------------------------
 
 static void overwrite(struct iceberg_fixture *fixture, const char *key, const void *bytes,
@@ -362,7 +401,10 @@ static void plant_manifest(struct iceberg_fixture *fixture, enum iceberg_manifes
     assert_int_equal(iceberg_manifest_writer_finish(writer, &after, &list.arena, &stated, &err),
                      MOR_OK);
     overwrite(fixture, key, after.data, after.size_bytes);
-    assert_found(fixture, kind, words);
+    if (kind == BY_VALUES)
+        assert_fault(fixture, words);
+    else
+        assert_found(fixture, kind, words);
     overwrite(fixture, key, before.data, before.size_bytes);
     iceberg_manifest_writer_free(writer);
     iceberg_spec_free(spec);
@@ -391,6 +433,58 @@ static void wrong_path(struct iceberg_entry *entry)
 static void wrong_offset(struct iceberg_entry *entry)
 {
     entry->file.content_offset++;
+}
+
+// Metrics are borrowed and constant: the entry gets others.
+static struct iceberg_column_metrics planted[64];
+
+static void take_metrics(struct iceberg_entry *entry)
+{
+    assert_true(entry->file.metric_count > 1 && entry->file.metric_count <= 64);
+    memcpy(planted, entry->file.metrics, entry->file.metric_count * sizeof *planted);
+    entry->file.metrics = planted;
+    assert_int_equal(planted[0].field_id, 1); // id, a text
+    assert_int_equal(planted[1].field_id, 2); // value, an int
+}
+static void wrong_lower(struct iceberg_entry *entry)
+{
+    take_metrics(entry);
+    planted[0].lower = (struct iceberg_value){(const uint8_t *)"zz", 2};
+}
+static void wrong_upper(struct iceberg_entry *entry)
+{
+    take_metrics(entry);
+    planted[1].upper = (struct iceberg_value){(const uint8_t *)"\0\0\0\0", 4};
+}
+static void wide_bound(struct iceberg_entry *entry)
+{
+    take_metrics(entry);
+    planted[1].lower = (struct iceberg_value){(const uint8_t *)"\0\0\0\0\0\0\0\0", 8};
+}
+static void wrong_nulls(struct iceberg_entry *entry)
+{
+    take_metrics(entry);
+    planted[1].null_count = 7;
+}
+
+static void bounds_and_counts_that_do_not_hold_are_found(void **state)
+{
+    struct iceberg_fixture *fixture = *state;
+    open_version(fixture, 2);
+    fill(fixture);
+    table_close(&fixture->base);
+    struct value_faults faults = {0};
+    struct mor_values_checked checked = check_values(fixture, &faults);
+    assert_int_equal(faults.count, 0);
+    assert_true(checked.files >= 4);
+    assert_true(checked.bounds >= 20);
+    plant_manifest(fixture, ICEBERG_MANIFEST_DATA, wrong_lower, BY_VALUES,
+                   "'id' has values below the bound");
+    plant_manifest(fixture, ICEBERG_MANIFEST_DATA, wrong_upper, BY_VALUES,
+                   "'value' has values above the bound");
+    plant_manifest(fixture, ICEBERG_MANIFEST_DATA, wide_bound, BY_VALUES,
+                   "the lower bound of column 'value' is no int");
+    plant_manifest(fixture, ICEBERG_MANIFEST_DATA, wrong_nulls, BY_VALUES, "7 nulls of column");
 }
 
 static void defects_of_manifests_are_found(void **state)
@@ -457,6 +551,7 @@ int main(void)
         TEST(defects_of_the_document_are_found),
         TEST(defects_of_the_list_are_found),
         TEST(defects_of_manifests_are_found),
+        TEST(bounds_and_counts_that_do_not_hold_are_found),
         TEST(defects_of_position_deletes_are_found),
         TEST(files_that_are_lost_or_left_over_are_found),
     };

@@ -95,6 +95,7 @@ const struct mor_table_ops mor_table_iceberg_ops = {
     .version_at = iceberg_version_at,
     .describe = iceberg_describe,
     .audit = iceberg_audit,
+    .check_values = iceberg_check_values,
     .merge_rule = merge_rule,
     .column = column,
     .open_rewrite = iceberg_open_rewrite,

@@ -23,6 +23,7 @@ struct column {
 struct iceberg_metrics {
     struct column *columns;
     size_t column_count, column_max;
+    size_t bound_length;
 };
 
 static bool is_nested(const struct mor_field *field)
@@ -51,10 +52,16 @@ struct iceberg_metrics *iceberg_metrics_new(const struct mor_schema *schema, siz
 {
     struct iceberg_metrics *metrics = mor_calloc(1, sizeof *metrics);
     metrics->column_max = column_max > 0 ? column_max : ICEBERG_METRIC_COLUMNS;
+    metrics->bound_length = ICEBERG_BOUND_LENGTH;
     metrics->columns = mor_calloc(metrics->column_max, sizeof *metrics->columns);
     uint32_t path[MOR_SCHEMA_DEPTH_MAX] = {0};
     add_columns(metrics, &schema->root, path, 0);
     return metrics;
+}
+
+void iceberg_metrics_keep_whole(struct iceberg_metrics *metrics)
+{
+    metrics->bound_length = SIZE_MAX;
 }
 
 void iceberg_metrics_free(struct iceberg_metrics *metrics)
@@ -282,7 +289,7 @@ static bool is_bytes(const struct mor_field *field)
     }
 }
 
-static struct iceberg_value bound_of(const struct column *column, bool high,
+static struct iceberg_value bound_of(const struct column *column, bool high, size_t length,
                                      struct mor_arena *arena)
 {
     const struct mor_field *field = column->field;
@@ -291,9 +298,8 @@ static struct iceberg_value bound_of(const struct column *column, bool high,
         const struct mor_buffer *whole = high ? &column->high_bytes : &column->low_bytes;
         mor_buffer_append(&bytes, whole->data, whole->size_bytes);
         if (!high)
-            bytes.size_bytes =
-                iceberg_bound_cut_lower(field, bytes.data, bytes.size_bytes, ICEBERG_BOUND_LENGTH);
-        else if (!iceberg_bound_cut_upper(field, &bytes, ICEBERG_BOUND_LENGTH))
+            bytes.size_bytes = iceberg_bound_cut_lower(field, bytes.data, bytes.size_bytes, length);
+        else if (!iceberg_bound_cut_upper(field, &bytes, length))
             return (struct iceberg_value){0};
     } else if (field->type == MOR_TYPE_FLOAT || field->type == MOR_TYPE_DOUBLE) {
         put_number(&bytes, column, high);
@@ -327,8 +333,8 @@ void iceberg_metrics_finish(struct iceberg_metrics *metrics, struct mor_arena *a
             .nan_count = floating ? column->nan_count : -1,
         };
         if (column->has_bounds) {
-            columns[i].lower = bound_of(column, false, arena);
-            columns[i].upper = bound_of(column, true, arena);
+            columns[i].lower = bound_of(column, false, metrics->bound_length, arena);
+            columns[i].upper = bound_of(column, true, metrics->bound_length, arena);
         }
     }
     if (metrics->column_count > 0)

@@ -235,9 +235,13 @@ enum mor_status iceberg_history(struct mor_table *table, struct mor_arena *arena
 enum mor_status iceberg_describe(struct mor_table *table, struct mor_buffer *ret_json,
                                  struct mor_error *err) MOR_CHECKED;
 
-// ---- iceberg_audit.c ----------------------------------------------------------------------------
+// ---- iceberg_audit.c, iceberg_lint_values.c
+// ----------------------------------------------------------------------------
 
 enum mor_status iceberg_audit(struct mor_table *table, struct mor_arena *arena,
                               struct mor_table_audit *ret_audit, struct mor_error *err) MOR_CHECKED;
+enum mor_status iceberg_check_values(
+    struct mor_table *table, void (*report)(void *context, const char *key, const char *text),
+    void *context, struct mor_values_checked *ret_checked, struct mor_error *err) MOR_CHECKED;
 
 #endif
