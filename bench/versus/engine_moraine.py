@@ -1,11 +1,17 @@
 """moraine under measurement: one service drains one topic."""
 
+import json
+import subprocess
 import time
 
+import duckdb
 import hudi_timeline
+import pyarrow
+import readers
 import rig
 from account import Meter, folder_facts, machine
-from service import Service, check_ledger
+from rig import TOOLS
+from service import Service
 
 VALUE_FORMAT = {"avro": {"format": "avro"}, "json": {"format": "json"}}
 
@@ -22,6 +28,11 @@ class Moraine:
         settings = {"commit": {"interval": "10s"}, **load.topic_options(), **options}
         self.table = self.service.topic(topic, schema, VALUE_FORMAT[load.format], table=table,
                                         lake=scenario.folder / f"lake-{name}", **settings)
+
+    def profile(self, prefix):
+        """The next process runs behind `prefix`."""
+        self.prefix = prefix
+        self.service.prefix = ["taskset", "-c", self.cpus, *prefix]
 
     def start(self):
         """Returns (clock, CPU seconds spent, busy seconds of the machine) once a partition is assigned."""
@@ -69,5 +80,31 @@ class Moraine:
             "others_cores": (others[0] - busy[0] - (cpu - cpu_ready)) / (visible - ready),
             "stolen_cores": (others[1] - busy[1]) / (visible - ready)}
 
-    def check_ledger(self, records):
-        check_ledger(self.table, records)
+    def follow(self, bed, load, topic, rate):
+        """Takes in records that are sent at a rate while it runs; how old each was when a commit showed it. The clock's time
+        is in the column `pickup`; a commit counts from when its completed instant got its name."""
+        self.start()
+        summary = bed.folder / f"{topic}.json"
+        made = subprocess.Popen(load.command(summary, bed.ids[topic], clock=True), stdout=subprocess.PIPE)
+        out = subprocess.run([TOOLS / "produce", "-X", f"bootstrap.servers={bed.broker.address}", "-X", "linger.ms=5", "-t", topic,
+                              "-r", str(rate)], stdin=made.stdout, capture_output=True)
+        sent = bed.broker.finish(out)
+        made.wait()
+        self.service.wait_for(self.table, sent["offsets"], 120)
+        cpu = self.meter.cpu()
+        self.meter.stop()
+        self.service.stop()
+        bed.expected[topic] = json.loads(summary.read_text())
+        bed.check(load, topic, "hudi", self.table)
+        target = bed.folder / f"{topic}.arrow"
+        readers.run_reader("hudi-rs", "main", "read_hudi.py", [self.table, target])
+        with pyarrow.memory_map(str(target)) as source:
+            rows = pyarrow.ipc.open_file(source).read_all()
+        shown = {p.name.split(".")[0].split("_")[0]: p.stat().st_ctime for p in (self.table / ".hoodie").rglob("*.deltacommit")}
+        times = pyarrow.table({"commit": list(shown), "shown": list(shown.values())})
+        ages = duckdb.sql("""with ages as (select epoch_us(pickup) at, times.shown - epoch_us(pickup) / 1e6 as age
+                             from rows join times on rows._hoodie_commit_time = times.commit),
+            warm as (select age from ages where at > (select min(at) + 2000000 from ages))
+            select quantile_cont(age, 0.5), quantile_cont(age, 0.99), max(age), count(*) from warm""").fetchone()
+        return {"records": sent["records"], "p50": ages[0], "p99": ages[1], "max": ages[2], "rows": ages[3], "rate": rate,
+                "sent_rate": sent["records"] / sent["seconds"], "commits": len(shown), "cpu": cpu, "rss": self.meter.rss()}

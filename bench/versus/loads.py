@@ -35,22 +35,24 @@ def wide(columns):
 class Load:
     """A topic's worth of records. `keys` > 0: orders, the first `keys` of which insert."""
 
-    def __init__(self, name, kind, count, keys=0, partitions=8, days=1, columns=0, duplicates=0, first=0):
+    def __init__(self, name, kind, count, keys=0, partitions=8, days=1, columns=0, duplicates=0, first=0, appended=False):
         self.name, self.kind, self.count, self.keys = name, kind, count, keys
         self.partitions, self.days, self.columns, self.duplicates, self.first = partitions, days, columns, duplicates, first
+        self.appended = appended  # orders into a table without a key
         self.format = kind.split("-")[1]
-        self.keyed = kind.startswith("orders")
-        self.schema = ORDER if self.keyed else TRIP if kind.startswith("trips") else wide(columns)
+        orders = kind.startswith("orders")
+        self.keyed = orders and not appended
+        self.schema = ORDER if orders else TRIP if kind.startswith("trips") else wide(columns)
         # id, an amount in hundredths (SQL), a small integer: what is summed up
-        self.sums = (("order_id", "amount_cents", "quantity") if self.keyed else
+        self.sums = (("order_id", "amount_cents", "quantity") if orders else
                      ("id", "cast(round(fare * 100) as bigint)", "pax") if kind.startswith("trips") else ("c0", "0", "0"))
-        self.read_columns = (["order_id", "amount_cents", "quantity"] if self.keyed else
+        self.read_columns = (["order_id", "amount_cents", "quantity"] if orders else
                              ["id", "fare", "pax"] if kind.startswith("trips") else ["c0"])
 
     def command(self, summary, schema_id=None, clock=False):
         command = [RECORDS, self.kind, self.count, "-p", self.partitions, "-o", summary, "-f", self.first, "-d", self.days,
                    "-u", self.duplicates]
-        command += ["-k", self.keys] if self.keyed else []
+        command += ["-k", self.keys] if self.keys else []
         command += ["-c", self.columns] if self.columns else []
         command += ["-i", schema_id] if schema_id is not None else []
         command += ["-n"] if clock else []
@@ -59,7 +61,7 @@ class Load:
     def with_(self, **changes):
         """The same load with other counts, name or places."""
         values = {n: getattr(self, n) for n in ("name", "kind", "count", "keys", "partitions", "days", "columns", "duplicates",
-                                                "first")}
+                                                "first", "appended")}
         return Load(**{**values, **changes})
 
     def frames(self, path, count):
