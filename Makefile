@@ -6,7 +6,7 @@
 #   make integration  real Kafka, registry, Spark, hudi-rs        make lint      format, clang, clang-tidy
 #   make              the program                                 make install   to PREFIX (default /usr/local)
 #   make package      a Debian package                            make fuzz      SECONDS=60 for each target
-#   make model        spin checks the commit protocols        make bench     figures into build/bench.json
+#   make model        spin checks the commit protocols        make bench     figures into build/bench.json (bench-full: docs/)
 #   make crash        KILLS=100 SEED=1: kills against exactly-once make soak      the same for HOURS=8
 #   make clean        removes the build folders
 #
@@ -24,7 +24,7 @@ SEED         ?= 1
 HOURS        ?= 8
 
 .DEFAULT_GOAL := all
-.PHONY: all configure demo test integration crash soak model bench lint fuzz install package clean
+.PHONY: all configure demo test integration crash soak model bench bench-full lint fuzz install package clean
 
 all: configure
 	@cmake --build $(BUILD) --parallel $(JOBS)
@@ -55,11 +55,23 @@ soak: all
 	@integration/crash/run HOURS=$(HOURS) SEED=$(SEED) INSTANCES=$(INSTANCES) FORMAT=$(FORMAT) \
 	  LATE_AFTER_DELETE=$(LATE_AFTER_DELETE)
 
-# figures with their goals; STATE_MILLIONS="1" for a short run
-STATE_MILLIONS ?= 1 10 50
-bench: configure
+# Figures with their goals, by the other programs of bench/ and beside librdkafka and peers on a real Kafka
+# (bench/versus/README.md). bench-full takes an hour or two and publishes to docs/. CASES="append-avro ..."
+# chooses, STATE_MILLIONS="1" shortens the state's part.
+STATE_MILLIONS ?= 1 10
+CASES ?=
+bench-full: STATE_MILLIONS = 1 10 50
+bench-full: BENCH_OPTIONS = --full
+bench-full: PUBLISH = --docs docs
+empty :=
+comma := ,
+only = $(if $(CASES),--only $(subst $(empty) $(empty),$(comma),$(strip $(CASES))))
+
+bench bench-full: all
 	@cmake --build $(BUILD) --parallel $(JOBS) --target state_bench
-	@$(BUILD)/bench/state_bench -o $(BUILD)/bench.json $(BUILD) $(STATE_MILLIONS)
+	@$(BUILD)/bench/state_bench -o $(BUILD)/bench-state.json $(BUILD) $(STATE_MILLIONS) || [ -s $(BUILD)/bench-state.json ]
+	@bench/versus/run --results $(BUILD)/versus.json $(BENCH_OPTIONS) $(only)
+	@python3 bench/versus/figures.py $(BUILD)/versus.json --state $(BUILD)/bench-state.json --out $(BUILD)/bench.json $(PUBLISH)
 
 # MODEL=full for larger bounds
 model:

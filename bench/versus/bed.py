@@ -57,6 +57,19 @@ class Bed:
         found["others_cores"] = (later[0] - busy[0] - found["cpu_all"]) / found["seconds_all"]
         return found
 
+    def stages(self, load):
+        """What each step costs by itself, ns a record of one thread."""
+        frames = self.folder / "stages.frames"
+        load.with_(first=0).frames(frames, 200_000)
+        keyed = ["order_id", "updated_at"] if load.keyed else []
+        with open(frames, "rb") as file:
+            out = subprocess.run(["taskset", "-c", "1", loads.BUILD / "bench" / "versus_stages", load.format, self.avsc(load), *keyed],
+                                 stdin=file, capture_output=True, text=True)
+        if out.returncode != 0:
+            raise Failure(f"versus_stages: {out.stderr}")
+        frames.unlink()
+        return json.loads(out.stdout)
+
     def check(self, load, topic, form, table):
         """The sums that another reader finds must be those of the records."""
         python = CACHE / f"venv-{'main' if form == 'hudi' else 'tables'}" / "bin" / "python"

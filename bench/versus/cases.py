@@ -2,6 +2,7 @@
 
 import shutil
 
+from attribute import attribute
 from bed import Bed
 from engine_moraine import Moraine
 from engine_spark import Spark
@@ -42,12 +43,19 @@ def profiler(options, number):
 def append(scenario, options, load, cpus=ONE):
     bed = Bed(scenario)
     topic = bed.send(load)
-    found = {"load": describe(load), "limit": [], "moraine": []}
+    found = {"load": describe(load), "memory": "512MiB", "stages": bed.stages(load), "limit": [], "moraine": []}
     for number in range(options.runs):
         found["limit"].append(bed.consume(topic, cpus))
         tell("limit", found["limit"][-1])
         found["moraine"].append(drain_once(bed, load, topic, cpus, number, prefix=profiler(options, number)))
         tell("moraine", found["moraine"][-1])
+    return profiled(options, found)
+
+
+def profiled(options, found):
+    """With where the time of the last run went, when it was profiled."""
+    if options.perf:
+        found["shares"] = attribute(options.perf)
     return found
 
 
@@ -84,7 +92,8 @@ def upsert(scenario, options, keys, updates, memory, **topic):
     name = bed.send(load)
     engine = Moraine(scenario, bed.broker, bed.registry, load, name, bed.avsc(load), ONE, memory=memory, table={"buckets": 8},
                      **{"compaction": {"mode": "off"}, **topic})
-    found = {"load": {**describe(load), "count": updates}, "memory": memory, "limit": [], "moraine": []}
+    found = {"load": {**describe(load), "count": updates}, "memory": memory, "stages": bed.stages(load),
+             "limit": [], "moraine": []}
     found["insert"] = [engine.drain(bed.sent[name]["offsets"], bed.sent[name]["records"])]
     tell("inserts", found["insert"][0])
     for number in range(options.runs):
@@ -96,7 +105,7 @@ def upsert(scenario, options, keys, updates, memory, **topic):
         found["limit"].append(bed.consume(name, ONE))
         tell("limit", found["limit"][-1])
     bed.check(load, name, "hudi", engine.table)
-    return found
+    return profiled(options, found)
 
 
 def upsert_avro(scenario, options):

@@ -69,7 +69,7 @@ def main():
         started = time.monotonic()
         with rig.Scenario(f"versus-{case.__name__}") as scenario:
             found = case(scenario, options)
-            found |= {"full": options.full, "machine": machine(), "versions": versions(), "load": os.getloadavg()[2],
+            found |= {"full": options.full, "machine": machine(), "versions": versions(), "load_average": os.getloadavg()[2],
                       "took_s": round(time.monotonic() - started)}
             results = json.loads(path.read_text()) if path.exists() else results
             results["cases"][case.__name__] = found

@@ -35,10 +35,10 @@ enum mor_status mor_avro_schema_to_table(const struct mor_avro_schema *schema,
                                          struct mor_schema **ret_schema,
                                          struct mor_error *err) MOR_CHECKED;
 
-// Names columns as a table has them that was made before their fields were renamed. `columns` is what
-// `schema` maps to; a field that `have` lacks by its name, but has under one of its aliases (those of
-// `schema`, or of the field of that name in `reader`), gets that name; nested ones alike. Names that
-// another field of the record has are not taken. `reader` may be NULL.
+// Names columns as a table has them that was made before their fields were renamed. `columns` is
+// what `schema` maps to; a field that `have` lacks by its name, but has under one of its aliases
+// (those of `schema`, or of the field of that name in `reader`), gets that name; nested ones alike.
+// Names that another field of the record has are not taken. `reader` may be NULL.
 void mor_avro_keep_names(const struct mor_avro_schema *schema, const struct mor_avro_schema *reader,
                          const struct mor_schema *have, struct mor_schema *columns);
 
@@ -115,6 +115,10 @@ enum mor_status mor_avro_plan_decode_noting(const struct mor_avro_plan *plan, co
 // buffer's growth. Any thread.
 void mor_avro_encode_row(const struct mor_schema *schema, const struct mor_vector *columns,
                          size_t row, struct mor_buffer *ret_bytes);
+// The same for `count` columns whose fields are `fields`; a column may be required where its field
+// is nullable.
+void mor_avro_encode_fields(const struct mor_field *fields, const struct mor_vector *columns,
+                            size_t count, size_t row, struct mor_buffer *ret_bytes);
 void mor_avro_put_long(struct mor_buffer *bytes, int64_t value); // zig-zag varint
 void mor_avro_put_bytes(struct mor_buffer *bytes, const void *data,
                         size_t size_bytes); // length + bytes

@@ -5,7 +5,8 @@
 
 #define LONG_SIZE_MAX 10
 
-static void encode_value(const struct mor_vector *vector, size_t row, struct mor_buffer *bytes);
+static void encode_value(const struct mor_field *field, const struct mor_vector *vector, size_t row,
+                         struct mor_buffer *bytes);
 
 // Writes the zig-zag varint of `value`; LONG_SIZE_MAX bytes are reserved. Returns the end.
 static inline uint8_t *put_varint(uint8_t *out, int64_t value)
@@ -36,30 +37,34 @@ void mor_avro_put_bytes(struct mor_buffer *bytes, const void *data, size_t size_
     bytes->size_bytes += (size_t)(out - start) + size_bytes;
 }
 
-static void encode_field(const struct mor_vector *vector, size_t row, struct mor_buffer *bytes)
+// What is nullable is said by the field; the vector may never hold a null where the field allows
+// it.
+static void encode_field(const struct mor_field *field, const struct mor_vector *vector, size_t row,
+                         struct mor_buffer *bytes)
 {
-    if (vector->field->nullable) {
+    if (field->nullable) {
         bool null = mor_vector_is_null(vector, row);
         mor_buffer_append_u8(bytes, null ? 0 : 2); // zig-zag of branch 0 (null) or 1
         if (null)
             return;
     }
-    encode_value(vector, row, bytes);
+    encode_value(field, vector, row, bytes);
 }
 
-static void encode_elements(const struct mor_vector *vector, size_t row, struct mor_buffer *bytes)
+static void encode_elements(const struct mor_field *field, const struct mor_vector *vector,
+                            size_t row, struct mor_buffer *bytes)
 {
     const int32_t *offsets = mor_vector_offsets(vector);
     size_t first = (size_t)offsets[row];
     size_t end = (size_t)offsets[row + 1];
-    bool is_map = vector->field->type == MOR_TYPE_MAP;
-    const struct mor_vector *values = &vector->children[is_map ? 1 : 0];
+    bool is_map = field->type == MOR_TYPE_MAP;
+    size_t value = is_map ? 1 : 0;
     if (end > first)
         mor_avro_put_long(bytes, (int64_t)(end - first));
     for (size_t i = first; i < end; i++) {
         if (is_map)
-            encode_value(&vector->children[0], i, bytes);
-        encode_field(values, i, bytes);
+            encode_value(&field->children[0], &vector->children[0], i, bytes);
+        encode_field(&field->children[value], &vector->children[value], i, bytes);
     }
     mor_buffer_append_u8(bytes, 0);
 }
@@ -82,9 +87,10 @@ static void encode_uuid(const struct mor_vector *vector, size_t row, struct mor_
 }
 
 // A value that is there, without its union branch.
-static void encode_value(const struct mor_vector *vector, size_t row, struct mor_buffer *bytes)
+static void encode_value(const struct mor_field *field, const struct mor_vector *vector, size_t row,
+                         struct mor_buffer *bytes)
 {
-    switch (vector->field->type) {
+    switch (field->type) {
     case MOR_TYPE_BOOL:
         mor_buffer_append_u8(bytes, mor_bit_get(vector->data.data, row));
         return;
@@ -127,18 +133,25 @@ static void encode_value(const struct mor_vector *vector, size_t row, struct mor
         return;
     case MOR_TYPE_STRUCT:
         for (size_t i = 0; i < vector->child_count; i++)
-            encode_field(&vector->children[i], row, bytes);
+            encode_field(&field->children[i], &vector->children[i], row, bytes);
         return;
     case MOR_TYPE_LIST:
     case MOR_TYPE_MAP:
-        encode_elements(vector, row, bytes);
+        encode_elements(field, vector, row, bytes);
         return;
     }
+}
+
+void mor_avro_encode_fields(const struct mor_field *fields, const struct mor_vector *columns,
+                            size_t count, size_t row, struct mor_buffer *ret_bytes)
+{
+    for (size_t i = 0; i < count; i++)
+        encode_field(&fields[i], &columns[i], row, ret_bytes);
 }
 
 void mor_avro_encode_row(const struct mor_schema *schema, const struct mor_vector *columns,
                          size_t row, struct mor_buffer *ret_bytes)
 {
-    for (size_t i = 0; i < schema->root.child_count; i++)
-        encode_field(&columns[i], row, ret_bytes);
+    mor_avro_encode_fields(schema->root.children, columns, schema->root.child_count, row,
+                           ret_bytes);
 }

@@ -285,35 +285,97 @@ static enum mor_status flush(struct mor_sink *sink, struct mor_buffer *bytes, st
     return MOR_OK;
 }
 
+// The constant parts of a log's records, as Avro: the instant, then what lies behind the key, then
+// what lies behind the columns.
+struct record_frame {
+    struct mor_buffer instant, places, derived;
+    char sequence[96]; // "<instant>_<number>_", the counter follows
+    size_t sequence_prefix;
+};
+
+static void put_nullable_text(struct mor_buffer *bytes, const char *text)
+{
+    mor_buffer_append_u8(bytes, text ? 2 : 0); // branch of ["null", "string"]
+    if (text)
+        mor_avro_put_bytes(bytes, text, strlen(text));
+}
+
+static void record_frame_init(struct record_frame *frame, const struct gathering *gathering)
+{
+    *frame = (struct record_frame){0};
+    put_nullable_text(&frame->instant, gathering->write->instant);
+    put_nullable_text(&frame->places, gathering->partition);
+    put_nullable_text(&frame->places, gathering->file_name);
+    for (size_t i = 0; i < gathering->table->derived_count; i++)
+        put_nullable_text(&frame->derived, gathering->derived_values[i]);
+    frame->sequence_prefix =
+        (size_t)snprintf(frame->sequence, sizeof frame->sequence - 24, "%s_%d_",
+                         gathering->write->instant, gathering->number);
+}
+
+static void record_frame_done(struct record_frame *frame)
+{
+    mor_buffer_done(&frame->instant);
+    mor_buffer_done(&frame->places);
+    mor_buffer_done(&frame->derived);
+}
+
+// One row straight from the columns that hold it: gathering it first would cost more than writing
+// it.
+static enum mor_status write_record(struct gathering *gathering, struct record_frame *frame,
+                                    const struct mor_row_ref *ref, struct mor_buffer *bytes,
+                                    struct mor_error *err)
+{
+    const struct mor_batch *batch = gathering->changes->batches[ref->batch];
+    const struct mor_field *stored = gathering->table->stored_schema->root.children;
+    char digits[24], *const end = digits + sizeof digits;
+    MOR_TRY(row_key(gathering, batch, ref->row, 0, err));
+    const char *start = put_digits(end, gathering->sequence++);
+    memcpy(frame->sequence + frame->sequence_prefix, start, (size_t)(end - start));
+    size_t record = hudi_record_begin(bytes);
+    mor_buffer_append(bytes, frame->instant.data, frame->instant.size_bytes);
+    mor_buffer_append_u8(bytes, 2);
+    mor_avro_put_bytes(bytes, frame->sequence, frame->sequence_prefix + (size_t)(end - start));
+    mor_buffer_append_u8(bytes, 2);
+    mor_avro_put_bytes(bytes, gathering->key.data, gathering->key.size_bytes);
+    mor_buffer_append(bytes, frame->places.data, frame->places.size_bytes);
+    mor_avro_encode_fields(stored + HUDI_META_COLUMNS, batch->columns, batch->column_count,
+                           ref->row, bytes);
+    mor_buffer_append(bytes, frame->derived.data, frame->derived.size_bytes);
+    hudi_record_end(bytes, record);
+    return MOR_OK;
+}
+
+static enum mor_status write_data_block(struct gathering *gathering, struct record_frame *frame,
+                                        const struct mor_change_group *group, size_t *next,
+                                        struct mor_buffer *bytes, struct mor_error *err)
+{
+    struct hudi_block_writer block;
+    hudi_block_begin(&block, bytes, HUDI_BLOCK_AVRO, gathering->write->instant,
+                     gathering->table->block_schema_json);
+    size_t records = hudi_records_begin(bytes), first = *next;
+    while (*next < group->upsert_count && bytes->size_bytes < HUDI_BLOCK_BYTES_TARGET)
+        MOR_TRY(write_record(gathering, frame, &group->upserts[(*next)++], bytes, err));
+    hudi_records_end(bytes, records, (uint32_t)(*next - first));
+    hudi_block_end(&block);
+    return MOR_OK;
+}
+
 static enum mor_status write_data_blocks(struct gathering *gathering,
                                          const struct mor_change_group *group,
                                          struct mor_sink *sink, struct mor_buffer *bytes,
                                          struct mor_error *err)
 {
-    const struct hudi_table *table = gathering->table;
-    const struct mor_schema *schema = table->stored_schema;
-    size_t next = 0;
-    while (next < group->upsert_count) {
-        struct hudi_block_writer block;
-        hudi_block_begin(&block, bytes, HUDI_BLOCK_AVRO, gathering->write->instant,
-                         table->block_schema_json);
-        size_t records = hudi_records_begin(bytes);
-        uint32_t count = 0;
-        while (next < group->upsert_count && bytes->size_bytes < HUDI_BLOCK_BYTES_TARGET) {
-            MOR_TRY(
-                gather(gathering, group->upserts, group->upsert_count, 4 * STEP_ROWS, &next, err));
-            for (size_t row = 0; row < gathering->scratch->row_count; row++) {
-                size_t record = hudi_record_begin(bytes);
-                mor_avro_encode_row(schema, gathering->scratch->columns, row, bytes);
-                hudi_record_end(bytes, record);
-            }
-            count += (uint32_t)gathering->scratch->row_count;
-        }
-        hudi_records_end(bytes, records, count);
-        hudi_block_end(&block);
-        MOR_TRY(flush(sink, bytes, err));
+    struct record_frame frame;
+    record_frame_init(&frame, gathering);
+    enum mor_status status = MOR_OK;
+    for (size_t next = 0; next < group->upsert_count && status == MOR_OK;) {
+        status = write_data_block(gathering, &frame, group, &next, bytes, err);
+        if (status == MOR_OK)
+            status = flush(sink, bytes, err);
     }
-    return MOR_OK;
+    record_frame_done(&frame);
+    return status;
 }
 
 static enum mor_status write_delete_blocks(struct gathering *gathering,
