@@ -4,6 +4,7 @@ import shutil
 
 from attribute import attribute
 from bed import Bed
+from engine_connect import Connect
 from engine_moraine import Moraine
 from engine_spark import Spark
 from loads import Load
@@ -304,9 +305,27 @@ def spark_delta_upsert(scenario, options):
     return spark_upsert(scenario, options, "delta")
 
 
-PEERS = [spark_hudi_append, spark_hudi_upsert, spark_iceberg_append, spark_delta_append, spark_iceberg_upsert,
+def connect_iceberg_append(scenario, options):
+    """Iceberg's sink on Kafka Connect, JSON trips, append, one core."""
+    bed = Bed(scenario)
+    load = Load("trips_json", "trips-json", size(options, 300_000, 3_000_000))
+    topic = bed.send(load)
+    found = {"load": describe(load), "moraine": [], "defaults": [], "tuned": []}
+    for number in range(options.runs):
+        found["moraine"].append(drain_once(bed, load, topic, ONE, number, memory=SMALL))
+        tell("moraine", found["moraine"][-1])
+        for kind in ("defaults", "tuned"):
+            engine = Connect(scenario, bed.broker, load, topic, ONE, kind == "tuned", name=f"connect-{kind}{number}")
+            found[kind].append(engine.drain(bed.sent[topic]["records"]))
+            tell(f"Connect to Iceberg, {kind}", found[kind][-1])
+            bed.check(load, topic, "iceberg", engine.checked_table())
+            shutil.rmtree(engine.folder)
+    return found
+
+
+PEERS = [spark_hudi_append, connect_iceberg_append, spark_hudi_upsert, spark_iceberg_append, spark_delta_append, spark_iceberg_upsert,
          spark_delta_upsert]
 LIMITS = [append_avro, append_json, append_avro_two, append_json_two, upsert_avro, upsert_dedup, upsert_compacting]
 GROWTH = [growth_kafka_partitions, growth_table_partitions, growth_commits, growth_columns, growth_keys]
 ALL = [*LIMITS, freshness, start, *PEERS, *GROWTH]
-LONG = [upsert_compacting, spark_iceberg_append, spark_delta_append, spark_iceberg_upsert, spark_delta_upsert, *GROWTH]
+LONG = [upsert_compacting, connect_iceberg_append, spark_iceberg_append, spark_delta_append, spark_iceberg_upsert, spark_delta_upsert, *GROWTH]

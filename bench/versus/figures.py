@@ -76,33 +76,30 @@ class Report:
     # ---- peers -----------------------------------------------------------------------------------
 
     def peers(self, kind):
-        """[(name, settings, case, cost, rss)] of JVM peers that did the same."""
+        """[(title, case, cost, memory, those of moraine in the same case)] of JVM peers, by their settings."""
         found = []
         for name, case in self.cases.items():
-            if not name.endswith(f"_{kind}") or "defaults" not in case:
+            if not name.endswith(f"_{kind}") or not case.get("moraine"):
                 continue
             for settings in ("defaults", "tuned"):
                 if case.get(settings):
-                    title = PEER_NAMES.get(name.removesuffix(f"_{kind}"), name)
-                    found.append((title, settings, name, median(case[settings], cost), median(case[settings], lambda r: r["rss"])))
+                    title = f"{PEER_NAMES.get(name.removesuffix(f'_{kind}'), name)}, {settings}"
+                    found.append((title, name, *(f(case[who]) for who in (settings, "moraine") for f in (
+                        lambda runs: median(runs, cost), lambda runs: median(runs, lambda run: run["rss"])))))
         return found
 
     def against_peers(self, kind):
         rivals = self.peers(kind)
-        with_ours = [n for n in self.cases if n.endswith(f"_{kind}") and self.cases[n].get("moraine") and "defaults" in self.cases[n]]
-        if not rivals or not with_ours:
+        if not rivals:
             return
-        source = with_ours[0]
-        ours = self.cases[source]["moraine"]
-        best = min(rivals, key=lambda r: r[3])
-        ratio = best[3] / median(ours, cost)
-        self.add(f"rows per CPU-second against the best JVM peer, {kind}", round(1e6 / median(ours, cost)), "rows per CPU-second",
-                 {f"{t}, {s}": round(1e6 / c) for t, s, _, c, _ in rivals}, round(ratio, 1), ">= 30", ratio >= 30, source)
-        least = min(rivals, key=lambda r: r[4])
-        rss = median(ours, lambda r: r["rss"])
-        self.add(f"peak RSS against the best JVM peer, {kind}", round(rss / (1 << 20)), "MiB",
-                 {f"{t}, {s}": round(m / (1 << 20)) for t, s, _, _, m in rivals}, round(rss / least[4], 3), "<= 0.1",
-                 rss / least[4] <= 0.1, source)
+        title, source, theirs, _, ours, _ = min(rivals, key=lambda r: r[2] / r[4])
+        ratio = theirs / ours
+        self.add(f"rows per CPU-second against the best JVM peer, {kind}", round(1e6 / ours), "rows per CPU-second",
+                 {t: round(1e6 / c) for t, _, c, *_ in rivals}, round(ratio, 1), ">= 30", ratio >= 30, source, best=title)
+        title, source, _, theirs, _, ours = min(rivals, key=lambda r: r[3] / r[5])
+        self.add(f"peak RSS against the best JVM peer, {kind}", round(ours / (1 << 20)), "MiB",
+                 {t: round(m / (1 << 20)) for t, _, _, m, *_ in rivals}, round(ours / theirs, 3), "<= 0.1", ours / theirs <= 0.1,
+                 source, best=title)
 
     # ---- the rest --------------------------------------------------------------------------------
 
