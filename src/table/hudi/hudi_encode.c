@@ -13,6 +13,8 @@
 
 // Rows are gathered in steps; a scratch batch is handed on when it has this much.
 #define STEP_ROWS            256
+#define PREFETCH_FAR         16 // rows ahead of the one that is written
+#define PREFETCH_NEAR        8
 #define PARTITION_PREFIX     "_kafka_partition:"
 #define OFFSET_PREFIX        ",_kafka_offset:"
 #define SCRATCH_ROWS_MAX     16384
@@ -320,6 +322,33 @@ static void record_frame_done(struct record_frame *frame)
     mor_buffer_done(&frame->derived);
 }
 
+// A row lies in as many places as it has columns, which no prefetcher follows: what is asked for
+// early is there when its turn comes. Offsets are asked for first, then the bytes that they lead
+// to.
+static void prefetch_row(const struct gathering *gathering, const struct mor_change_group *group,
+                         size_t next)
+{
+    if (next + PREFETCH_FAR >= group->upsert_count)
+        return;
+    const struct mor_row_ref *far = &group->upserts[next + PREFETCH_FAR];
+    const struct mor_row_ref *near = &group->upserts[next + PREFETCH_NEAR];
+    const struct mor_batch *batch = gathering->changes->batches[far->batch];
+    for (size_t i = 0; i < batch->column_count; i++) {
+        const struct mor_vector *column = &batch->columns[i];
+        size_t width = mor_type_width(column->field);
+        if (width > 0)
+            __builtin_prefetch(column->data.data + far->row * width);
+        else if (column->offsets.size_bytes > 0)
+            __builtin_prefetch(column->offsets.data + far->row * sizeof(int32_t));
+    }
+    batch = gathering->changes->batches[near->batch];
+    for (size_t i = 0; i < batch->column_count; i++) {
+        const struct mor_vector *column = &batch->columns[i];
+        if (column->offsets.size_bytes > 0 && column->child_count == 0)
+            __builtin_prefetch(column->data.data + mor_vector_offsets(column)[near->row]);
+    }
+}
+
 // One row straight from the columns that hold it: gathering it first would cost more than writing
 // it.
 static enum mor_status write_record(struct gathering *gathering, struct record_frame *frame,
@@ -354,8 +383,10 @@ static enum mor_status write_data_block(struct gathering *gathering, struct reco
     hudi_block_begin(&block, bytes, HUDI_BLOCK_AVRO, gathering->write->instant,
                      gathering->table->block_schema_json);
     size_t records = hudi_records_begin(bytes), first = *next;
-    while (*next < group->upsert_count && bytes->size_bytes < HUDI_BLOCK_BYTES_TARGET)
+    while (*next < group->upsert_count && bytes->size_bytes < HUDI_BLOCK_BYTES_TARGET) {
+        prefetch_row(gathering, group, *next);
         MOR_TRY(write_record(gathering, frame, &group->upserts[(*next)++], bytes, err));
+    }
     hudi_records_end(bytes, records, (uint32_t)(*next - first));
     hudi_block_end(&block);
     return MOR_OK;
