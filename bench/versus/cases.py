@@ -238,7 +238,7 @@ def spark_append(scenario, options, sink):
         if sink == "hudi":
             found["moraine"].append(drain_once(bed, load, topic, ONE, number, memory=SMALL))
             tell("moraine", found["moraine"][-1])
-        for kind in ("defaults", "tuned"):
+        for kind in options.settings:
             engine = Spark(scenario, bed.broker, load, topic, sink, ONE, kind == "tuned", name=f"spark-{kind}{number}")
             found[kind].append(engine.drain(bed.sent[topic]["records"]))
             tell(f"Spark to {sink}, {kind}", found[kind][-1])
@@ -254,7 +254,7 @@ def spark_upsert(scenario, options, sink):
     load = Load("orders", "orders-avro", keys, keys=keys)
     topic = bed.send(load)
     engines = {kind: Spark(scenario, bed.broker, load, topic, sink, ONE, kind == "tuned", name=f"spark-{kind}")
-               for kind in ("defaults", "tuned")}
+               for kind in options.settings}
     ours = Moraine(scenario, bed.broker, bed.registry, load, topic, bed.avsc(load), ONE, memory=SMALL,
                    table={"buckets": 8})
     found = {"load": {**describe(load), "count": updates}, "moraine": [], "defaults": [], "tuned": [], "insert": {}}
@@ -314,7 +314,7 @@ def connect_iceberg_append(scenario, options):
     for number in range(options.runs):
         found["moraine"].append(drain_once(bed, load, topic, ONE, number, memory=SMALL))
         tell("moraine", found["moraine"][-1])
-        for kind in ("defaults", "tuned"):
+        for kind in options.settings:
             engine = Connect(scenario, bed.broker, load, topic, ONE, kind == "tuned", name=f"connect-{kind}{number}")
             found[kind].append(engine.drain(bed.sent[topic]["records"]))
             tell(f"Connect to Iceberg, {kind}", found[kind][-1])

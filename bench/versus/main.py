@@ -44,6 +44,7 @@ def arguments():
     parser.add_argument("--runs", type=int, help="repetitions of each measurement (default 3, with --full 5)")
     parser.add_argument("--only", default="", help="names of cases, with commas")
     parser.add_argument("--results", default=str(pathlib.Path(os.environ["MORAINE_BUILD"]) / "versus.json"))
+    parser.add_argument("--settings", default="defaults,tuned", help="those of peers (default: defaults,tuned)")
     parser.add_argument("--perf", help="profiles moraine's last run of a case into this file (perf record)")
     parser.add_argument("--list", action="store_true", help="names the cases")
     return parser.parse_args()
@@ -51,6 +52,7 @@ def arguments():
 
 def main():
     options = arguments()
+    options.settings = options.settings.split(",")
     options.runs = options.runs or (5 if options.full else 3)
     chosen = [case for case in cases.ALL if not options.only or
               case.__name__ in options.only.replace("-", "_").split(",")]
@@ -72,6 +74,10 @@ def main():
             found |= {"full": options.full, "machine": machine(), "versions": versions(), "load_average": os.getloadavg()[2],
                       "took_s": round(time.monotonic() - started)}
             results = json.loads(path.read_text()) if path.exists() else results
+            known = results["cases"].get(case.__name__, {})
+            for kind in ("defaults", "tuned"):  # of another run of the case, when this one left it out
+                if kind in found and not found[kind] and known.get(kind):
+                    found[kind] = known[kind]
             results["cases"][case.__name__] = found
             rig.write_json(path, results)
         if case.__name__ not in results["cases"]:
