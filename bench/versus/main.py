@@ -23,7 +23,7 @@ def versions():
     """What was measured, by name."""
     found = {"kafka": rig.VERSIONS["KAFKA"], "spark": rig.VERSIONS["PYSPARK"], "hudi_rs": rig.VERSIONS["HUDI_RS"],
              "python": platform.python_version()}
-    found["moraine"] = subprocess.run([rig.BINARY, "--version"], capture_output=True, text=True).stdout.strip()
+    found["moraine"] = subprocess.run([rig.BINARY, "--version"], capture_output=True, text=True).stdout.strip().removeprefix("moraine ")
     commit = subprocess.run(["git", "-C", rig.HERE.parent, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     found["commit"] = commit.stdout.strip()
     java = subprocess.run(["java", "-version"], capture_output=True, text=True)
