@@ -37,7 +37,8 @@ class Clerk:
 
     def prepare(self, number, dice, others, kafka):
         self.merges_last = dice.random() < 0.5
-        self.service = Service(self.campaign.scenario, name=f"clerk-{number}", memory="128MiB", lanes=1, kafka=kafka)
+        self.service = Service(self.campaign.scenario, name=f"clerk-{number}", memory="128MiB", lanes=1, kafka=kafka,
+                               **self.campaign.catalogs)
         for topic in self.campaign.topics:
             topic.configure(self.service)
         rig.write_json(self.service.config, self.service.settings)
@@ -51,8 +52,8 @@ class Clerk:
         if name == "redrive":
             return ["redrive", "--config", self.service.config, "--topic", topic.name]
         if name == "compact":
-            return ["compact", topic.table, "--all", "--threads", 1]
-        return ["clean", topic.table, "--retain", RETAIN, "--min-snapshots", 2]
+            return ["compact", topic.address, "--config", self.service.config, "--all", "--threads", 1]
+        return ["clean", topic.address, "--config", self.service.config, "--retain", RETAIN, "--min-snapshots", 2]
 
     def choices(self):
         topics = self.campaign.topics

@@ -1,6 +1,7 @@
 """The crash test: seeded faults against a real broker while records flow, then the verdict over the tables.
 
-    driver.py KILLS=100 SEED=1 [FORMAT=hudi6|hudi9|iceberg2|iceberg3] [INSTANCES=1|3] [SECONDS=n] [HOURS=n] [LATE_AFTER_DELETE=1]
+    driver.py KILLS=100 SEED=1 [FORMAT=hudi6|hudi9|iceberg2|iceberg3|iceberg_rest2|iceberg_rest3] [INSTANCES=1|3] [SECONDS=n]
+              [HOURS=n] [LATE_AFTER_DELETE=1]
               [SPARK=most tables that Spark reads] [ROUND=kills of a round] [UNTIL_FAILURE=1] [VERBOSE=1]
               [FAULT=name of a function in faults.py] [DISK=setting of the failing disk] [PLACE=failpoint beside it]
 
@@ -31,6 +32,7 @@ import rig
 import workload
 from broker import Broker
 from proxy import Proxy
+from rest_catalog import RestCatalog
 from rig import Failure, Scenario, say
 
 FORMATS = {  # what the topics' files say of it, and the failpoints of others
@@ -38,7 +40,10 @@ FORMATS = {  # what the topics' files say of it, and the failpoints of others
     "hudi9": ({"format": "hudi", "hudi": {"table_version": 9}}, "iceberg."),
     "iceberg2": ({"format": "iceberg", "format_version": 2}, "hudi."),
     "iceberg3": ({"format": "iceberg", "format_version": 3}, "hudi."),
+    "iceberg_rest2": ({"format": "iceberg", "format_version": 2, "catalog": fleet.IN_CATALOG}, "hudi."),
+    "iceberg_rest3": ({"format": "iceberg", "format_version": 3, "catalog": fleet.IN_CATALOG}, "hudi."),
 }
+UNASKED = [name for name in FORMATS if "rest" not in name]  # when no format is given
 PARTITIONS = 4
 RATES = {"orders": 500, "readings": 300}  # records per second
 DISK_BYTES = 256 << 20
@@ -177,6 +182,10 @@ class Campaign:
         self.new_lake(number)
         self.instances, self.alarmed, self.recent = [], set(), []
         self.world_fault, self.disturbances, self.in_a_row = None, [], 0
+        self.catalog, self.catalogs = None, {}
+        if "catalog" in table_format:
+            self.catalog = RestCatalog(self.scenario, f"catalog-{number}", fleet.warehouse(self.lake))
+            self.catalogs = {"catalogs": {fleet.IN_CATALOG["name"]: {"type": "rest", "uri": self.catalog.uri}}}
         self.topics = [
             fleet.Topic(self, f"{name}-{number}", log, table_format, self.lake, PARTITIONS)
             for name, log in (
@@ -196,7 +205,7 @@ class Campaign:
                 kafka["group.instance.id"] = name
             state = states / f"state-{name}"
             self.instances.append(fleet.Instance(self.scenario, name, self.topics, state, kafka=kafka,
-                                                 memory=CROWDED_MEMORY if self.crowded else "128MiB"))
+                                                 memory=CROWDED_MEMORY if self.crowded else "128MiB", **self.catalogs))
         # a power cut takes all instances at once, so it needs a round with one
         self.journal = self.scenario.folder / f"journal-{number}" if count == 1 and dice.random() < 0.5 else None
         for deck in (self.deck, self.upkeep_deck, self.rollback_deck):
@@ -225,7 +234,8 @@ class Campaign:
     def weather(self, seed):
         """Faults of the world, one after the other."""
         dice = random.Random(f"{seed} world")
-        possible = [f for f in faults.WORLD_FAULTS if self.can_be_full or f[1] is not faults.fill_disk]
+        impossible = ([] if self.can_be_full else [faults.fill_disk]) + ([] if self.catalog else [faults.restart_catalog])
+        possible = [f for f in faults.WORLD_FAULTS if f[1] not in impossible]
         weights, chosen = zip(*possible)
         while True:
             yield from faults.wait(dice.uniform(4, 12))
@@ -314,6 +324,8 @@ class Campaign:
             if instance.alive:
                 instance.kill()
         self.check(number)
+        if self.catalog:
+            self.catalog.process.stop()
         say(f"  {self.kills - kills_before} kills in {time.monotonic() - started:.0f} s; so far lost={self.lost} "
             f"doubled={self.doubled} failures={len(self.failures)}")
 
@@ -374,7 +386,7 @@ class Settings:
         given = {name: value for name, _, value in (a.partition("=") for a in arguments) if value}
         self.kills = int(given.pop("KILLS", 100))
         self.seed = int(given.pop("SEED", 1))
-        self.formats = [given.pop("FORMAT")] if "FORMAT" in given else list(FORMATS)
+        self.formats = [given.pop("FORMAT")] if "FORMAT" in given else UNASKED
         self.counts = [int(given.pop("INSTANCES"))] if "INSTANCES" in given else [1, 3]
         self.late_after_delete = given.pop("LATE_AFTER_DELETE", "0") != "0"
         self.of_a_round = int(given.pop("ROUND", KILLS_OF_A_ROUND))

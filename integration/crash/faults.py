@@ -17,6 +17,7 @@ import threading
 import time
 
 import power
+import rig
 from rig import HERE
 
 SOURCES = HERE.parent / "src"
@@ -312,4 +313,15 @@ def stall_connections(campaign, dice):
     return "connections stalled"
 
 
-WORLD_FAULTS = [(2, restart_broker), (3, fill_disk), (4, cut_connections), (3, stall_connections)]
+def restart_catalog(campaign, dice):
+    """In the middle of whatever it is asked; rounds with tables in a catalog."""
+    campaign.catalog.kill()
+    yield from wait(dice.uniform(0, 2))
+    campaign.catalog.launch()
+    waiting = threading.Thread(target=rig.wait_until, args=(campaign.catalog.ready, 90, "the REST catalog"))
+    waiting.start()
+    yield from wait(95, lambda: not waiting.is_alive())
+    return "REST catalog killed and started"
+
+
+WORLD_FAULTS = [(2, restart_broker), (3, fill_disk), (4, cut_connections), (3, stall_connections), (4, restart_catalog)]

@@ -19,6 +19,7 @@ from service import Service
 
 MESSAGE = re.compile(r'event=(?P<event>\w+)|iofault: (?P<fault>\w+)')
 TOKEN = "crash"
+IN_CATALOG = {"name": "lake", "namespace": "crash"}  # tables of a REST catalog
 COUNTED = {"fenced", "topic_failed", "commit_retry", "open_retry"}
 
 
@@ -29,6 +30,11 @@ def is_stopped(pid):
     except OSError:
         return False
     return text.rpartition(")")[2].split()[0] == "T"
+
+
+def warehouse(lake):
+    """Where a catalog of the round keeps its tables."""
+    return lake / "warehouse"
 
 
 class Timeline:
@@ -195,7 +201,10 @@ class Topic:
         self.version = None if self.is_iceberg else table_format["hudi"]["table_version"]
         campaign.broker.create_topic(name, partitions)
         rig.wait_until(lambda: self.is_known(campaign.broker, partitions), 20, f"{name} to be known")
-        self.table = lake / name
+        self.folder = warehouse(lake) / IN_CATALOG["namespace"] if "catalog" in table_format else lake
+        self.table = self.folder / name
+        # what commands that change the table call it: one in a catalog by its name there
+        self.address = f"{IN_CATALOG['name']}:{IN_CATALOG['namespace']}.{name}" if "catalog" in table_format else self.table
         self.producer = campaign.scenario.process(
             f"produce-{name}", [campaign.tools / "produce", "-X", f"bootstrap.servers={campaign.broker.address}",
                                   # a broker that comes back may say "no leader", after which the client asks no more
@@ -220,7 +229,7 @@ class Topic:
     def configure(self, service):
         dedup = {"dedup": {"by": ["event_id"], "window": "24h"}} if self.log.dedup else {}
         letters = {"location": f"file://{self.letters}"} if self.letters else {"topic": self.letter_topic}
-        service.topic(self.name, {"fields": self.log.fields}, {"format": "json"}, lake=self.lake,
+        service.topic(self.name, {"fields": self.log.fields}, {"format": "json"}, lake=self.folder,
                       table={**self.log.table_options, **self.format}, commit={"interval": "200ms", "max_rows": 20000 if self.crowded else 2000},
                       **({"dead_letter": letters} if self.letters or self.letter_topic else {}), **self.log.options, **dedup,
                       **self.upkeep)

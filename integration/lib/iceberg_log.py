@@ -19,6 +19,12 @@ def metadata_files(table):
     return sorted(found)
 
 
+def for_readers(table):
+    """What readers by path take: the folder, or the newest metadata file of a table that a catalog keeps, which has no hint."""
+    hint = pathlib.Path(table) / "metadata" / "version-hint.text"
+    return table if hint.exists() or not metadata_files(table) else metadata_files(table)[-1][1]
+
+
 def metadata(table):
     """The newest metadata document; {} while there is none."""
     for _ in range(20):  # the oldest ones are removed meanwhile, never the newest

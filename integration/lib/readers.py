@@ -12,6 +12,7 @@ import duckdb
 import pyarrow
 import pyarrow.parquet
 
+import iceberg_log
 import rig
 from rig import CACHE, HERE, VERSIONS, Failure, say
 
@@ -52,7 +53,9 @@ ICEBERG_READERS = {"pyiceberg": ("PyIceberg", "PYICEBERG"), "duckdb": ("DuckDB",
 def iceberg(scenario, reader, table, schema):
     """An Iceberg table as one of ICEBERG_READERS sees it. schema: of the rows expected."""
     target = scenario.folder / f"read-{next(COUNTER)}.arrow"
-    run_reader(iceberg_name(reader), "iceberg", "read_iceberg.py", [reader, table, target])
+    by_name = str(table).startswith("http")
+    run_reader(iceberg_name(reader), "iceberg", "read_iceberg.py",
+               [reader, table if by_name else iceberg_log.for_readers(table), target])
     with pyarrow.memory_map(str(target)) as source:
         found = pyarrow.ipc.open_file(source).read_all()
     return from_clickhouse(found, schema) if reader == "chdb" else found
@@ -85,6 +88,7 @@ SPARK_ICEBERG = f"Spark {VERSIONS['PYSPARK']} with Iceberg {VERSIONS['ICEBERG']}
 def spark_iceberg(scenario, tables):
     """As spark(), of Iceberg tables."""
     folders = [scenario.folder / f"spark-{next(COUNTER)}" for _ in tables]
+    tables = [t if str(t).startswith("http") else iceberg_log.for_readers(t) for t in tables]
     run_reader(SPARK_ICEBERG, "main", "spark_iceberg.py", [ICEBERG_JAR, *(f"{t}={f}" for t, f in zip(tables, folders))])
     return [pyarrow.parquet.read_table(folder) for folder in folders]
 

@@ -10,25 +10,28 @@ from rig import CACHE, VERSIONS
 
 
 class RestCatalog:
-    """Ready when the constructor returns. restart() keeps its tables."""
+    """Ready when the constructor returns. Killed and started again, it has its tables still."""
 
-    def __init__(self, scenario):
-        self.scenario = scenario
-        self.folder = scenario.folder / "catalog"
+    def __init__(self, scenario, name="catalog", warehouse=None):
+        self.scenario, self.name = scenario, name
+        self.folder = scenario.folder / name
         self.folder.mkdir()
-        self.warehouse = self.folder / "warehouse"
+        self.warehouse = warehouse or self.folder / "warehouse"
         (self.port,) = rig.free_ports(1)
         self.uri = f"http://127.0.0.1:{self.port}"
         self.process = None
         self.start()
 
     def start(self):
+        self.launch()
+        rig.wait_until(self.ready, 90, "the REST catalog")
+
+    def launch(self):
         jar = CACHE / "jars" / f"iceberg-open-api-{VERSIONS['ICEBERG_OPEN_API']}.jar"
         env = {"CATALOG_WAREHOUSE": f"file://{self.warehouse}", "CATALOG_URI": f"jdbc:sqlite:{self.folder}/catalog.db",
                "CATALOG_CLIENTS": "1", "CATALOG_REST_PORT": str(self.port)}
-        self.process = self.scenario.process("catalog", ["java", "-Xmx256m", "-XX:+UseSerialGC", "-jar", jar], cwd=self.folder,
+        self.process = self.scenario.process(self.name, ["java", "-Xmx256m", "-XX:+UseSerialGC", "-jar", jar], cwd=self.folder,
                                              env=env)
-        rig.wait_until(self.ready, 90, "the REST catalog")
 
     def kill(self):
         self.process.child.kill()
