@@ -88,7 +88,10 @@ static void check_catalog(struct mor_config_loader *loader, const struct mor_opt
     if (item->token && item->credential)
         mor_config_error(loader, mor_yaml_child(node, "credential")->place,
                          "'%s.%s' has either 'token' or 'credential'", row->path, item->name);
-    if (item->credential && !strchr(item->credential, ':'))
+    const char *colon = item->credential ? strchr(item->credential, ':') : NULL;
+    if (colon) // the whole is a secret by its name; the client sends the parts
+        mor_config_remember_secret(loader, colon + 1);
+    else if (item->credential)
         mor_config_error(loader, mor_yaml_child(node, "credential")->place,
                          "'%s.%s.credential' must have the form id:secret", row->path, item->name);
 }

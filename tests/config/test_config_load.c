@@ -180,6 +180,9 @@ static void secrets_are_filled_in_marked_and_redacted(void **state)
                    "  sasl.username: \"$${not a reference}\"\n"
                    "schema_registry: {url: http://r, username: u, password: registry-pw}\n"
                    "http: {token: \"${file:token}\"}\n"
+                   "catalogs:\n"
+                   "  a: {type: rest, uri: \"http://c\", credential: \"me:catalog-pw\"}\n"
+                   "  b: {type: rest, uri: \"http://c\", token: catalog-bearer}\n"
                    "topics: topic.yaml\n",
                    "topic: t\nvalue: {format: avro}\ntable: {location: /x}\n", &report);
     assert_string_equal(config->kafka[1].value, "x-tr0ub4dor-y");
@@ -191,6 +194,9 @@ static void secrets_are_filled_in_marked_and_redacted(void **state)
     char text[] = "a tr0ub4dor b from-a-file c plain-text d registry-pw e";
     mor_config_redact(config, text);
     assert_string_equal(text, "a ********* b *********** c ********** d *********** e");
+    char catalogs[] = "catalog-pw me catalog-bearer";
+    mor_config_redact(config, catalogs);
+    assert_string_equal(catalogs, "********** me **************");
     mor_config_report_done(&report);
     mor_config_free(config);
 }
