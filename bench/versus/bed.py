@@ -63,8 +63,8 @@ class Bed:
         load.with_(first=0).frames(frames, 200_000)
         keyed = ["order_id", "updated_at"] if load.keyed else []
         with open(frames, "rb") as file:
-            out = subprocess.run(["taskset", "-c", "1", loads.BUILD / "bench" / "versus_stages", load.format, self.avsc(load), *keyed],
-                                 stdin=file, capture_output=True, text=True)
+            command = ["taskset", "-c", "1", loads.BUILD / "bench" / "versus_stages", load.format, self.avsc(load), *keyed]
+            out = subprocess.run(command, stdin=file, capture_output=True, text=True)
         if out.returncode != 0:
             raise Failure(f"versus_stages: {out.stderr}")
         frames.unlink()
@@ -73,8 +73,8 @@ class Bed:
     def check(self, load, topic, form, table):
         """The sums that another reader finds must be those of the records."""
         python = CACHE / f"venv-{'main' if form == 'hudi' else 'tables'}" / "bin" / "python"
-        out = subprocess.run([python, rig.HERE.parent / "bench/versus/read_sums.py", form, table, *load.sums, *load.read_columns],
-                             capture_output=True, text=True, timeout=900)
+        command = [python, rig.HERE.parent / "bench/versus/read_sums.py", form, table, *load.sums, *load.read_columns]
+        out = subprocess.run(command, capture_output=True, text=True, timeout=900)
         if out.returncode != 0:
             raise Failure(f"read_sums: {out.stderr[-2000:]}")
         found = json.loads(out.stdout.splitlines()[-1])

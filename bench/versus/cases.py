@@ -323,9 +323,9 @@ def connect_iceberg_append(scenario, options):
     return found
 
 
-PEERS = [spark_hudi_append, connect_iceberg_append, spark_hudi_upsert, spark_iceberg_append, spark_delta_append, spark_iceberg_upsert,
-         spark_delta_upsert]
+PEERS = [spark_hudi_append, connect_iceberg_append, spark_hudi_upsert, spark_iceberg_append, spark_delta_append,
+         spark_iceberg_upsert, spark_delta_upsert]
 LIMITS = [append_avro, append_json, append_avro_two, append_json_two, upsert_avro, upsert_dedup, upsert_compacting]
 GROWTH = [growth_kafka_partitions, growth_table_partitions, growth_commits, growth_columns, growth_keys]
 ALL = [*LIMITS, freshness, start, *PEERS, *GROWTH]
-LONG = [upsert_compacting, connect_iceberg_append, spark_iceberg_append, spark_delta_append, spark_iceberg_upsert, spark_delta_upsert, *GROWTH]
+LONG = [upsert_compacting, *(case for case in PEERS if case not in (spark_hudi_append, spark_hudi_upsert)), *GROWTH]

@@ -102,9 +102,9 @@ class Moraine:
             rows = pyarrow.ipc.open_file(source).read_all()
         shown = {p.name.split(".")[0].split("_")[0]: p.stat().st_ctime for p in (self.table / ".hoodie").rglob("*.deltacommit")}
         times = pyarrow.table({"commit": list(shown), "shown": list(shown.values())})
-        ages = duckdb.sql("""with ages as (select epoch_us(pickup) at, times.shown - epoch_us(pickup) / 1e6 as age
+        ages = duckdb.sql("""with ages as (select epoch_us(pickup) as sent, times.shown - epoch_us(pickup) / 1e6 as age
                              from rows join times on rows._hoodie_commit_time = times.commit),
-            warm as (select age from ages where at > (select min(at) + 2000000 from ages))
+            warm as (select age from ages where sent > (select min(sent) + 2000000 from ages))
             select quantile_cont(age, 0.5), quantile_cont(age, 0.99), max(age), count(*) from warm""").fetchone()
         return {"records": sent["records"], "p50": ages[0], "p99": ages[1], "max": ages[2], "rows": ages[3], "rate": rate,
                 "sent_rate": sent["records"] / sent["seconds"], "commits": len(shown), "cpu": cpu, "rss": self.meter.rss()}

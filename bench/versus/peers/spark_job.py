@@ -26,7 +26,7 @@ def make_session():
     builder = (SparkSession.builder.master(f"local[{spec['cores']}]").appName("versus")
                .config("spark.jars", ",".join(spec["jars"]))
                .config("spark.driver.memory", spec["memory"])
-               .config("spark.ui.enabled", "false")
+               .config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
                .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
                .config("spark.sql.session.timeZone", "UTC"))
     settings = {
