@@ -35,6 +35,13 @@ def busy(runs):
     return median(runs, lambda run: run.get("others_cores", 0))
 
 
+# every case of cases.py: those without a published run are named
+KNOWN = ["append_avro", "append_json", "append_avro_two", "append_json_two", "upsert_avro", "upsert_dedup", "upsert_compacting",
+         "freshness", "start", "spark_hudi_append", "connect_iceberg_append", "spark_hudi_upsert", "spark_iceberg_append",
+         "spark_delta_append", "spark_iceberg_upsert", "spark_delta_upsert", "growth_kafka_partitions", "growth_table_partitions",
+         "growth_commits", "growth_columns", "growth_keys"]
+
+
 class Report:
     def __init__(self, cases):
         self.cases, self.figures = cases, []
@@ -232,6 +239,9 @@ def page(results, figures, folder):
         "versions": ", ".join(f"{k} {v}" for k, v in versions.items()).replace("\n", ", "), "load": f"{worst:.0f}",
         "kinds": "\n".join(f"- `{n}`: {json.dumps(c.get('load') or [s['load'] for s in c['steps']])}"
                            + (f", memory {c['memory']}" if "memory" in c else "") for n, c in cases.items()),
+        "missing": ", ".join(f"`{n}`" for n in KNOWN if n not in cases) or "none",
+        "partial": ", ".join(f"`{n}` ({k})" for n, c in cases.items() if "defaults" in c for k in ("defaults", "tuned") if not c[k])
+                   or "none",
         "full": ", ".join(n for n, c in cases.items() if c.get("full")) or "none",
     }
     for key, value in values.items():
