@@ -1,8 +1,8 @@
 """Iceberg's sink on Kafka Connect under measurement: a standalone worker with one connector."""
 
 import json
-import pathlib
 import time
+import urllib.request
 
 import rig
 from account import Meter, folder_facts, machine
@@ -19,10 +19,10 @@ class Connect:
         self.folder = scenario.folder / name
         self.folder.mkdir()
         self.table = self.folder / "warehouse" / "db" / "versus"
-        (port,) = rig.free_ports(1)
+        (self.port,) = rig.free_ports(1)
         broker.create_topic(f"control-{name}", 1)
         worker = {
-            "bootstrap.servers": broker.address, "listeners": f"http://127.0.0.1:{port}",
+            "bootstrap.servers": broker.address, "listeners": f"http://127.0.0.1:{self.port}",
             "key.converter": "org.apache.kafka.connect.storage.StringConverter",
             "value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false",
             "offset.storage.file.filename": self.folder / "offsets", "connector.client.config.override.policy": "All",
@@ -51,6 +51,14 @@ class Connect:
                 files.pop()
         return []
 
+    def answers(self):
+        """Whether the worker has started."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/", timeout=1):
+                return True
+        except OSError:
+            return False
+
     def drain(self, records, limit_s=900):
         began, busy = time.monotonic(), machine()
         worker = self.scenario.process(self.name, ["taskset", "-c", self.cpus, *self.java, self.folder / "worker.properties",
@@ -59,7 +67,9 @@ class Connect:
         ready = cpu_ready = None
         while True:
             worker.expect_running()
-            if ready is None and "Kafka Connect started" in pathlib.Path(worker.log).read_text(errors="replace"):
+            if "unrecoverable exception" in worker.log.read_text(errors="replace"):
+                raise rig.Failure(f"{self.name}: its task died:\n{rig.tail(worker.log)}")
+            if ready is None and self.answers():
                 ready, cpu_ready = time.monotonic(), meter.cpu()
             found = self.snapshots()
             if found and int(found[-1]["summary"].get("total-records", 0)) >= records:
