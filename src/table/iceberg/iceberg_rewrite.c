@@ -171,7 +171,7 @@ enum mor_status iceberg_rewrite_file_open(struct mor_rewrite *base,
 
 static void add_run(struct iceberg_rewrite_file *file, uint64_t place, uint32_t first)
 {
-    if (file->run_count == file->run_capacity) {
+    if (!file->runs || file->run_count == file->run_capacity) {
         file->run_capacity = file->run_capacity ? file->run_capacity * 2 : 64;
         file->runs = mor_realloc(file->runs, file->run_capacity * sizeof *file->runs);
     }
