@@ -99,20 +99,22 @@ void check_table(struct check *check, const struct mor_config_topic *topic, cons
 {
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_table *table;
-    if (check->offline && mor_table_is_in_catalog(topic->table.location))
+    bool in_catalog = mor_table_is_in_catalog(topic->table.location);
+    const char *key = in_catalog ? "table.catalog.name" : "table.location";
+    if (check->offline && in_catalog)
         return;
     enum mor_status status = mor_table_open_read(topic->table.location, NULL, &table, &err);
     if (status == MOR_NOT_FOUND)
         return; // it will be created
     if (status != MOR_OK) {
-        check_find_error(check, topic, "table.location", &err, "");
+        check_find_error(check, topic, key, &err, "");
         return;
     }
     MOR_AUTO_BUFFER text = {0};
     status = mor_table_describe(table, &text, &err);
     mor_table_free(table);
     if (status != MOR_OK) {
-        check_find_error(check, topic, "table.location", &err, "");
+        check_find_error(check, topic, key, &err, "");
         return;
     }
     json_t *facts = json_loadb((const char *)text.data, text.size_bytes, 0, NULL);

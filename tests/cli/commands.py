@@ -69,6 +69,24 @@ def configuration(folder):
                 "--offline", err="topic.yaml:6:33: error: table.location: '/proc/nowhere/lake' cannot be written")
 
 
+def catalogs(folder):
+    expect_exit("a table in a catalog needs the configuration", 2, "scan", "lake:shop.orders", err="--config or in MORAINE_CONFIG")
+    (folder / "lake.yaml").write_text("kafka: {bootstrap.servers: \"127.0.0.1:1\"}\ntopics: in-lake.yaml\n"
+                                      "catalogs: {lake: {type: rest, uri: \"http://127.0.0.1:1\", credential: \"me:hush-hush\"}}\n")
+    (folder / "in-lake.yaml").write_text("topic: orders\nvalue: {format: json}\nschema: {fields: [{name: id, type: long}]}\n"
+                                         "table: {format: iceberg, catalog: {name: lake, namespace: shop}}\n")
+    config = ["--config", str(folder / "lake.yaml")]
+    for command in ("scan", "history", "describe", "compact", "clean", "verify"):
+        expect_exit(f"{command} says which catalog it cannot reach", 1, command, "lake:shop.orders", *config, err="catalog 'lake'")
+    expect_exit("a catalog that is not configured is named", 1, "scan", "pond:shop.orders", *config, err="no catalog 'pond'")
+    expect_exit("the plan names the table as its catalog does", 0, "check", *config, "--plan", "--offline",
+                out="CREATE TABLE lake.shop.orders (")
+    code, stdout, stderr = run("check", *config)
+    said = stdout + stderr
+    expect("check says that the catalog was not reached", code == 1 and "in-lake.yaml:4:" in said and "catalog 'lake'" in said, said)
+    expect("and keeps its secret", "hush" not in said, said)
+
+
 def demo(folder):
     table = str(folder / "demo" / "orders")
     expect_exit("the demo's table equals its model", 0, "demo", "--rows", "20000", "--dir", str(folder / "demo"), out=": equal")
@@ -198,6 +216,7 @@ def comparisons(name, kind, values):
 with tempfile.TemporaryDirectory() as name:
     usage()
     configuration(pathlib.Path(name))
+    catalogs(pathlib.Path(name))
     demo(pathlib.Path(name))
     for version in (6, 9):
         upkeep(pathlib.Path(name), version)

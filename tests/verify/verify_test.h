@@ -274,7 +274,8 @@ static inline void rig_store(const char *path, const struct mor_buffer *bytes)
 {
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
-    assert_int_equal(fwrite(bytes->data, 1, bytes->size_bytes, file), bytes->size_bytes);
+    const void *data = bytes->size_bytes > 0 ? (const void *)bytes->data : "";
+    assert_int_equal(fwrite(data, 1, bytes->size_bytes, file), bytes->size_bytes);
     assert_int_equal(fclose(file), 0);
 }
 

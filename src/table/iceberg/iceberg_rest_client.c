@@ -214,7 +214,7 @@ static enum mor_status fetch_token(struct iceberg_rest *rest, struct mor_error *
                               "%s gives no token: %s", rest->oauth2_server_uri, answer.message);
     }
     mor_http_response_done(&response);
-    return status == MOR_OK ? MOR_OK : mor_error_wrap(err, "catalog '%s'", rest->name);
+    return status;
 }
 
 static enum mor_status ensure_token(struct iceberg_rest *rest, struct mor_error *err)
