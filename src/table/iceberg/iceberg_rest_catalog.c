@@ -5,6 +5,7 @@
 // our snapshot in the table? When it is not, and main is still what the commit requires, the same
 // body is sent again: the requirement lets only one of the two through. When main has moved on
 // without it, the commit can never be applied any more.
+#include <assert.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -229,6 +230,7 @@ static enum mor_status look(struct rest_catalog *c, const struct claim *claim,
     struct iceberg_snapshot snapshot;
     *ret_settled = SETTLED_OPEN;
     MOR_TRY(rest_load(&c->catalog, &metadata, err));
+    assert(metadata);
     if (claim->snapshot_id >= 0 &&
         iceberg_metadata_snapshot(metadata, claim->snapshot_id, &snapshot)) {
         *ret_settled = SETTLED_APPLIED;

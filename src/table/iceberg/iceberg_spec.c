@@ -227,7 +227,7 @@ static const struct mor_vector *find_source(const struct mor_field *parent,
                                             const struct mor_vector *vectors, int32_t field_id,
                                             size_t row, bool *null)
 {
-    for (size_t i = 0; i < parent->child_count; i++) {
+    for (size_t i = 0; vectors && i < parent->child_count; i++) {
         const struct mor_field *child = &parent->children[i];
         if (child->field_id == field_id)
             return &vectors[i];
