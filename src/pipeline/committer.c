@@ -1,5 +1,6 @@
 #include "committer.h"
 
+#include <assert.h>
 #include <time.h>
 
 #include "changes.h"
@@ -425,11 +426,19 @@ static enum mor_status build_on_base(struct commit_work *work, struct mor_error 
     return give_up_on_keys(work, status, err);
 }
 
+static void drop_state_batch(struct commit_work *work)
+{
+    const struct mor_local_state *local = work->committer->local;
+    assert(work->state_batch == NULL || local != NULL); // a batch is of the state
+    if (work->state_batch != NULL)
+        mor_state_batch_drop(local->state, work->state_batch);
+    work->state_batch = NULL;
+}
+
 static void finish(struct commit_work *work)
 {
     struct mor_committer *committer = work->committer;
-    if (work->state_batch != NULL)
-        mor_state_batch_drop(committer->local->state, work->state_batch);
+    drop_state_batch(work);
     for (size_t i = 0; work->batches != NULL && i < committer->lane_count; i++) {
         if (work->batches[i] != NULL)
             mor_lane_return(committer->lanes[i], work->batches[i]);
@@ -723,9 +732,7 @@ static enum mor_status adopt(struct commit_work *work, const char *version, stru
 static enum mor_status resynchronise(struct commit_work *work, struct mor_error *err)
 {
     struct mor_committer *committer = work->committer;
-    if (work->state_batch != NULL)
-        mor_state_batch_drop(committer->local->state, work->state_batch);
-    work->state_batch = NULL;
+    drop_state_batch(work);
     struct mor_ledger now;
     MOR_AUTO_FREE char *property = NULL;
     MOR_TRY(mor_committer_load(committer->table, &now, &property, err));
