@@ -7,14 +7,13 @@ Options: events per topic (default 12000), seed (default 1)."""
 import json
 import subprocess
 import sys
-import time
 
 import readers
 from broker import Broker
 from compare import compare
 from event_topic import EventTopic
 from rest_catalog import RestCatalog
-from rig import BINARY, Failure, Scenario, expect, say
+from rig import BINARY, Failure, Scenario, expect, say, wait_until
 from service import Service
 
 EVENTS = int(sys.argv[1]) if len(sys.argv) > 1 else 12_000
@@ -76,7 +75,11 @@ with Scenario("iceberg_rest") as scenario:
     say("the catalog is killed while records arrive")
     catalog.kill()
     produce(0.2)
-    time.sleep(5)
+
+    def stuck_steps():
+        return {row["step"] for row in json.loads(service.get("/readyz")[1])["not_ready"]}
+
+    wait_until(lambda: stuck_steps() == {"catalog"}, 20, "the step 'catalog' on /readyz")
     catalog.start()
     complete()
     service.stop()

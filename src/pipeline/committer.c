@@ -596,7 +596,7 @@ static enum mor_status publish(struct commit_work *work, struct mor_commit_resul
         enter(work, "fetch");
         MOR_TRY(committer->confirm(committer->context, err));
     }
-    enter(work, "commit");
+    enter(work, committer->publishing);
     MOR_TRY(mor_fault("commit.before_publish", err));
     MOR_TRY(mor_write_commit(work->write, properties, sizeof properties / sizeof properties[0],
                              ret_result, err));
@@ -606,7 +606,7 @@ static enum mor_status publish(struct commit_work *work, struct mor_commit_resul
 static enum mor_status attempt(struct commit_work *work, struct mor_commit_result *ret_result,
                                struct mor_error *err)
 {
-    enter(work, "commit");
+    enter(work, work->committer->publishing);
     MOR_TRY(mor_write_begin(work->committer->table, &work->facts.batch_id, &work->write, err));
     enum mor_status status = read_base(work, err);
     if (status == MOR_OK)
@@ -886,7 +886,7 @@ enum mor_status mor_committer_run(struct mor_committer *committer, enum mor_comm
     mor_buffer_init(&work.keys, committer->plan->budget);
     mor_ledger_init(&work.base);
     mor_ledger_init(&work.after);
-    enter(&work, "commit");
+    enter(&work, committer->publishing);
     enum mor_status status = cut(&work, err);
     bool settled = status != MOR_OK;
     if (status == MOR_OK) {

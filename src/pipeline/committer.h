@@ -55,6 +55,7 @@ struct mor_committer {
     enum mor_status (*confirm)(void *context, struct mor_error *err);
     // called when the partitions must be assigned anew
     void (*reassign)(void *context, int32_t partition);
+    const char *publishing; // the step that makes a batch visible: "commit", "catalog"
     // tells what is being done ("encode", "commit"), NULL = nothing; and what went wrong meanwhile
     void (*step)(void *context, const char *step, const struct mor_error *trouble);
     // true: do not try again (shutdown deadline)

@@ -87,27 +87,30 @@ static bool on_look_at_idle(void *context, struct mor_ledger *after)
 
 struct mor_committer mor_pipeline_committer(struct mor_pipeline *pipeline)
 {
-    return (struct mor_committer){.instance = pipeline->config->instance,
-                                  .topic = pipeline->topic->topic,
-                                  .table = pipeline->table,
-                                  .plan = &pipeline->plan,
-                                  .ordering_column = mor_pipeline_ordering(pipeline),
-                                  .index = mor_pipeline_wants_index(pipeline->topic),
-                                  .lanes = pipeline->lanes,
-                                  .lane_count = pipeline->lane_count,
-                                  .crew = pipeline->crew,
-                                  .letters = pipeline->letters,
-                                  .positions = &pipeline->positions,
-                                  .local = pipeline->local,
-                                  .ledger = &pipeline->ledger,
-                                  .dead_ratio_max = pipeline->topic->dead_letter.max_ratio,
-                                  .identify = on_identify,
-                                  .look_at_idle = on_look_at_idle,
-                                  .confirm = on_confirm,
-                                  .reassign = on_reassign,
-                                  .step = on_step,
-                                  .give_up = mor_pipeline_gives_up,
-                                  .context = pipeline};
+    return (struct mor_committer){
+        .instance = pipeline->config->instance,
+        .topic = pipeline->topic->topic,
+        .table = pipeline->table,
+        .plan = &pipeline->plan,
+        .ordering_column = mor_pipeline_ordering(pipeline),
+        .index = mor_pipeline_wants_index(pipeline->topic),
+        .lanes = pipeline->lanes,
+        .lane_count = pipeline->lane_count,
+        .crew = pipeline->crew,
+        .letters = pipeline->letters,
+        .positions = &pipeline->positions,
+        .local = pipeline->local,
+        .ledger = &pipeline->ledger,
+        .dead_ratio_max = pipeline->topic->dead_letter.max_ratio,
+        .identify = on_identify,
+        .look_at_idle = on_look_at_idle,
+        .confirm = on_confirm,
+        .reassign = on_reassign,
+        .publishing =
+            mor_table_is_in_catalog(pipeline->topic->table.location) ? "catalog" : "commit",
+        .step = on_step,
+        .give_up = mor_pipeline_gives_up,
+        .context = pipeline};
 }
 
 // ---- the source's callbacks ---------------------------------------------------------------------

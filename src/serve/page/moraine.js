@@ -23,6 +23,7 @@ const HINTS = {
   encode: "Are memory and processors short? memory, lanes, or another instance.",
   upload: "Is the storage full, read-only, away or slow? Once there is room it goes on by itself.",
   commit: "Is the storage away, or does another program write this table? Undo what it changed, then systemctl reload moraine.",
+  catalog: "Is the catalog reachable, with these credentials, or does another program change this table? It goes on by itself when the catalog answers.",
 };
 const FAILED_HINT = "Mend the cause, then systemctl reload moraine starts this topic again, and only it. Nothing is lost.";
 
