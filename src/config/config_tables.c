@@ -347,7 +347,9 @@ const struct mor_option mor_topic_options[] = {
      "each "
      "column leave files unread."},
     {"retention.age", MOR_OPTION_DURATION, TOPIC(retention.age_ms), "7d", 1 * MINUTE, 3650 * DAY,
-     NULL, 0, "Snapshots younger than this stay readable; delta files are merged at this age."},
+     NULL, 0,
+     "Snapshots younger than this stay readable, of Iceberg tables at most the newest 500; delta "
+     "files are merged at this age."},
     {"retention.min_snapshots", MOR_OPTION_COUNT, TOPIC(retention.min_snapshots), "10", 1, 1000000,
      NULL, 0, "So many newest snapshots stay readable whatever their age."},
     {"dead_letter.location", MOR_OPTION_TEXT, TOPIC(dead_letter.location), NULL, 0, 0, NULL, 0,
