@@ -68,8 +68,15 @@ static void bucket_file_ids_are_parsed_and_others_refused(void **state)
 {
     (void)state;
     char id[48];
-    hudi_bucket_file_id(11, id);
+    hudi_bucket_file_id(11, "", id);
     assert_string_equal(id, "00000011-0000-0000-0000-000000000000-0");
+    assert_int_equal(hudi_file_id_bucket(id), 11);
+    // one id in two partitions would hide files from incremental queries
+    char other[48];
+    hudi_bucket_file_id(11, "day=2026-01-01", id);
+    hudi_bucket_file_id(11, "day=2026-01-02", other);
+    assert_string_not_equal(id, other);
+    assert_int_equal(strlen(id), strlen("00000011-0000-0000-0000-000000000000-0"));
     assert_int_equal(hudi_file_id_bucket(id), 11);
     assert_int_equal(hudi_file_id_bucket("6d3d1d6e-2298-4080-a0c1-494877d6f40a-0"), -1);
     assert_int_equal(hudi_file_id_bucket(""), -1);

@@ -4,7 +4,7 @@
 
 #include "hudi/hudi_table.h"
 
-#define FILE_ID "00000000-0000-0000-0000-000000000000-0"
+#define FILE_ID "00000000-5067-ca82-2999-cd8e2f3d4bfd-0" // of bucket 0 in FOLDER
 #define FOLDER  "created_at_day=2026-01-01"
 #define PLAN    "20990101000000000"
 #define SECOND  "20990201000000000"

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "moraine/base/hash.h"
+
 static bool parse_base(const char *name, size_t length, struct mor_arena *arena,
                        struct hudi_file *file)
 {
@@ -101,9 +103,16 @@ bool hudi_file_belongs(const struct hudi_file *file, int table_version, const ch
     return *commit && strcmp(commit, instant) == 0;
 }
 
-void hudi_bucket_file_id(int32_t bucket, char ret_file_id[48])
+void hudi_bucket_file_id(int32_t bucket, const char *partition, char ret_file_id[48])
 {
-    snprintf(ret_file_id, 48, "%08d-0000-0000-0000-000000000000-0", bucket);
+    // Java's incremental queries know the files of a commit by their file id alone: one id in two
+    // partitions would hide rows from them
+    struct mor_hash128 hash = {0};
+    if (*partition)
+        hash = mor_hash128(partition, strlen(partition));
+    snprintf(ret_file_id, 48, "%08d-%04x-%04x-%04x-%012llx-0", bucket,
+             (unsigned)(hash.high & 0xFFFF), (unsigned)(hash.high >> 16 & 0xFFFF),
+             (unsigned)(hash.high >> 32 & 0xFFFF), (unsigned long long)(hash.low & 0xFFFFFFFFFFFF));
 }
 
 int32_t hudi_file_id_bucket(const char *file_id)

@@ -32,8 +32,9 @@ void hudi_file_commit(const struct hudi_file *file, char ret_instant[HUDI_TIME_S
 bool hudi_file_belongs(const struct hudi_file *file, int table_version, const char *instant);
 
 #define HUDI_BUCKET_DIGITS 8
-// "0000000b-0000-0000-0000-000000000000-0"
-void hudi_bucket_file_id(int32_t bucket, char ret_file_id[48]);
+// Of a new file group: the bucket, and a rest by which ids of other partitions differ, zeros when
+// the table has none. Every instance makes the same.
+void hudi_bucket_file_id(int32_t bucket, const char *partition, char ret_file_id[48]);
 // Bucket of a file id of the bucket index; -1 when the id has no such form.
 int32_t hudi_file_id_bucket(const char *file_id);
 

@@ -158,7 +158,7 @@ bool hudi_has_group(const struct mor_table *table, const char *partition, int32_
     char file_id[48];
     if (bucket < 0)
         return false;
-    hudi_bucket_file_id(bucket, file_id);
+    hudi_bucket_file_id(bucket, partition, file_id);
     return hudi_group_find(hudi_of_const(table), partition, file_id) != NULL;
 }
 

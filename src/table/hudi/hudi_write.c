@@ -118,7 +118,7 @@ enum mor_status hudi_write_group(struct mor_write *base, const struct mor_change
     int32_t number = group->bucket;
     const struct hudi_group *known = NULL;
     if (table->table.keyed) {
-        hudi_bucket_file_id(group->bucket, file_id);
+        hudi_bucket_file_id(group->bucket, group->partition, file_id);
         known = hudi_group_find(table, group->partition, file_id);
         // another writer of the bucket index may have made the group: only the first part is the
         // bucket
