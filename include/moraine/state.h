@@ -63,7 +63,8 @@ enum mor_status mor_state_open(const struct mor_state_options *options,
 // No batch may be open; runs that are still open must be forgotten before.
 void mor_state_free(struct mor_state *state);
 // Sets the data aside and starts empty, for a table that was rolled back or replaced and after DATA
-// errors. Committer; nobody else may use the state meanwhile, no batch may be open. Runs that are
+// errors. Committer; nobody else may use the state meanwhile but for its status, no batch may be
+// open. Runs that are
 // open can only be forgotten afterwards.
 enum mor_status mor_state_reset(struct mor_state *state, struct mor_error *err) MOR_CHECKED;
 

@@ -209,6 +209,7 @@ static struct mor_state *new_state(const struct mor_state_options *options)
     mor_buffer_init(&state->mark_bytes, options->budget);
     pthread_mutex_init(&state->mutex, NULL);
     pthread_mutex_init(&state->merge_mutex, NULL);
+    pthread_mutex_init(&state->reset_mutex, NULL);
     pthread_cond_init(&state->merger_wake, NULL);
     return state;
 }
@@ -261,6 +262,7 @@ void mor_state_free(struct mor_state *state)
     mor_buffer_done(&state->mark_bytes);
     pthread_mutex_destroy(&state->mutex);
     pthread_mutex_destroy(&state->merge_mutex);
+    pthread_mutex_destroy(&state->reset_mutex);
     pthread_cond_destroy(&state->merger_wake);
     free(state->demotions);
     free(state->folder);
@@ -270,14 +272,19 @@ void mor_state_free(struct mor_state *state)
     free(state);
 }
 
+static enum mor_status replace_data(struct mor_state *state, struct mor_error *err)
+{
+    MOR_LOCKED(&state->reset_mutex);
+    close_data(state);
+    MOR_TRY(set_aside(state, err));
+    return open_data(state, err);
+}
+
 enum mor_status mor_state_reset(struct mor_state *state, struct mor_error *err)
 {
     bool merger_ran = state->merger_runs;
     mor_state_merger_stop(state);
-    close_data(state);
-    enum mor_status status = set_aside(state, err);
-    if (status == MOR_OK)
-        status = open_data(state, err);
+    enum mor_status status = replace_data(state, err);
     if (status == MOR_OK && merger_ran)
         status = mor_state_merger_start(state, err);
     return status;
@@ -313,6 +320,10 @@ const char *mor_state_name_text(struct mor_state *state, uint32_t number)
 void mor_state_status(struct mor_state *state, struct mor_state_status *ret_status)
 {
     struct mor_state_status status = {0};
+    *ret_status = status;
+    MOR_LOCKED(&state->reset_mutex);
+    if (state->env.folder == NULL) // a reset that failed left nothing
+        return;
     status.memory_bytes = atomic_load(&state->ids.bytes) + atomic_load(&state->keys.bytes);
     uint64_t horizon = atomic_load(&state->ids.horizon);
     pthread_rwlock_rdlock(&state->env.readers);

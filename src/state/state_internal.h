@@ -111,6 +111,7 @@ struct mor_state {
     bool merger_stops, merger_wanted;
     pthread_cond_t merger_wake;
     pthread_mutex_t merge_mutex; // one merge at a time
+    pthread_mutex_t reset_mutex; // held while the data are replaced, and taken before any other
     char trouble[256];
 };
 

@@ -170,6 +170,35 @@ static void lanes_and_committer_agree_while_filters_take_over(void **context)
     run_lanes(300000);
 }
 
+static atomic_bool asks;
+
+static void *ask(void *context)
+{
+    (void)context;
+    while (atomic_load(&asks)) {
+        struct mor_state_status status;
+        mor_state_status(f.state, &status);
+        assert_true(status.dedup_entries <= 1);
+    }
+    return NULL;
+}
+
+static void status_may_be_asked_while_the_state_is_reset(void **context)
+{
+    (void)context;
+    fixture_init(&f);
+    pthread_t thread;
+    atomic_store(&asks, true);
+    assert_int_equal(pthread_create(&thread, NULL, ask, NULL), 0);
+    for (uint64_t i = 0; i < 20; i++) {
+        apply_run(&f, judge_one(&f, i, 0, MOR_DEDUP_NEW), INT64_MIN);
+        assert_ok(mor_state_reset(f.state, &err));
+    }
+    atomic_store(&asks, false);
+    pthread_join(thread, NULL);
+    fixture_done(&f);
+}
+
 int main(void)
 {
     // widens the gap between claiming an id and reading the sorted runs for it
@@ -180,6 +209,7 @@ int main(void)
         cmocka_unit_test(lanes_and_committer_agree_with_tables),
         cmocka_unit_test(lanes_and_committer_agree_with_filters),
         cmocka_unit_test(lanes_and_committer_agree_while_filters_take_over),
+        cmocka_unit_test(status_may_be_asked_while_the_state_is_reset),
     };
     return cmocka_run_group_tests_name("state threads", tests, NULL, NULL);
 }
