@@ -845,7 +845,7 @@ static enum mor_status drop_cut(struct commit_work *work, struct mor_error *err)
     int64_t pause = RETRY_PAUSE_MIN_MS;
     enum mor_status status;
     while ((status = resynchronise(work, &again)) == MOR_RETRY) {
-        tell(committer, "commit", &again);
+        tell(committer, committer->publishing, &again);
         if (committer->give_up(committer->context))
             break;
         pause_ms(pause);
