@@ -82,8 +82,8 @@ enum mor_status mor_schema_join(const struct mor_schema *a, const struct mor_sch
 // them, for a message).
 void mor_schema_strangers(const struct mor_schema *have, const struct mor_schema *theirs,
                           struct mor_buffer *ret_names);
-// The reverse: takes from a struct, list or map what the like-named `have` lacks, and gives the rest
-// the types of `have` where those are narrower.
+// The reverse: takes from a struct, list or map what the like-named `have` lacks, and gives the
+// rest the types of `have` where those are narrower.
 void mor_schema_freeze(struct mor_field *fields, const struct mor_field *have);
 bool mor_schema_equal(const struct mor_schema *a,
                       const struct mor_schema *b); // names, types, nullability, ids

@@ -8,8 +8,9 @@
 #define FLUSH_BYTES (64u << 10)
 
 static const struct cli_option options[] = {
-    {"where", "EXPR", "only those for which the condition is true, e.g. \"stage = 'decode' and "
-                      "partition = 3\""},
+    {"where", "EXPR",
+     "only those for which the condition is true, e.g. \"stage = 'decode' and "
+     "partition = 3\""},
     {"limit", "N", "stop after N letters"},
     {"output", "FORMAT", "text (the default) or json (a letter a line, key and value in base64)"},
 };
@@ -40,7 +41,7 @@ static void append_json(struct mor_buffer *text, const struct mor_batch *batch, 
 
 static void append_text(struct mor_buffer *text, const struct mor_batch *batch, size_t row)
 {
-    static const enum mor_letter_column shown[] = {LETTER_TIME, LETTER_TOPIC, LETTER_PARTITION,
+    static const enum mor_letter_column shown[] = {LETTER_TIME,   LETTER_TOPIC, LETTER_PARTITION,
                                                    LETTER_OFFSET, LETTER_STAGE, LETTER_REASON};
     for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
         mor_buffer_append_text(text, i > 0 ? "  " : "");

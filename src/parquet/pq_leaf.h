@@ -56,7 +56,7 @@ struct mor_pq_leaf {
     struct mor_pq_dictionary dictionary;
     struct mor_pq_page page;
     struct mor_pq_decoder decoder;
-    struct mor_pq_codec_state *codec; // borrowed, shared by the leaves of a reader
+    struct mor_pq_codec_state *codec;      // borrowed, shared by the leaves of a reader
     int64_t pages_read, checksums_checked; // of the chunk
     // what the last read gathered
     size_t entry_count, value_count;

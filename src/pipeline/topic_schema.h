@@ -35,12 +35,10 @@ struct mor_learned {
     const int32_t *ids;
     size_t count;
 };
-enum mor_status mor_topic_schema_load(const struct mor_config *config,
-                                      const struct mor_config_topic *topic,
-                                      struct mor_registry *registry,
-                                      const struct mor_learned *learned,
-                                      struct mor_topic_schema *ret_schema,
-                                      struct mor_error *err) MOR_CHECKED;
+enum mor_status
+mor_topic_schema_load(const struct mor_config *config, const struct mor_config_topic *topic,
+                      struct mor_registry *registry, const struct mor_learned *learned,
+                      struct mor_topic_schema *ret_schema, struct mor_error *err) MOR_CHECKED;
 // Takes over types and further columns of the table that was opened: an evolved table keeps its own
 // order of columns, so rows are built in the topic's order and handed over through column_of_table.
 enum mor_status mor_topic_schema_bind(struct mor_topic_schema *schema,
