@@ -1,5 +1,6 @@
 #include "delta_index.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "moraine/base/hash.h"
@@ -121,6 +122,7 @@ static struct version *find_or_add(struct mor_delta_index *index, struct mor_has
         return known;
     if (index->version_count == index->version_capacity)
         grow_versions(index);
+    assert(index->versions != NULL); // there is room for one more
     struct version *version = &index->versions[index->version_count++];
     *version = (struct version){.key = key, .place = DELETED, .ordering = NO_ORDERING};
     index->slots[slot] = slot_of(key, index->version_count - 1);

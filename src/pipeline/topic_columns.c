@@ -54,7 +54,8 @@ static enum mor_status find_row(const struct choice *choice, const struct mor_fi
     *ret_row = choice->source ? &choice->source->root : NULL;
     if (!is_enveloped(choice->topic))
         return MOR_OK;
-    *ret_row = find_child(*ret_row, "after", strlen("after"));
+    if (*ret_row)
+        *ret_row = find_child(*ret_row, "after", strlen("after"));
     if (*ret_row && (*ret_row)->type == MOR_TYPE_STRUCT)
         return MOR_OK;
     return mor_error_set(choice->err, MOR_FATAL,
