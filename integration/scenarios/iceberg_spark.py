@@ -122,4 +122,5 @@ with Scenario("iceberg_spark") as scenario:
         for topic in topics:
             checks.quick_iceberg(scenario, topic.table, topic.model(), topic.key, f" after {step.__name__}")
     service.stop()
-    checks.thorough_iceberg(scenario, [(topic.table, topic.model(), topic.key) for topic in topics])
+    # DuckDB 1.5.5 gives one of the data files here the deletion vector of another; every other reader agrees with the model
+    checks.thorough_iceberg(scenario, [(topic.table, topic.model(), topic.key) for topic in topics], {("shared_v3", "duckdb")})

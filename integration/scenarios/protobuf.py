@@ -76,6 +76,7 @@ def fill(message, i, evolved):
         row["iban"] = ""
     if evolved:
         message.added = "later"
+        row["added"] = "later"
     elif i % 11 == 0:
         message.rank.value = i
         row["rank"] = i
@@ -146,5 +147,7 @@ with Scenario("protobuf") as scenario:
     service.stop()
     for table, log in zip(tables, logs.values()):
         check_ledger(table, log.sent, dead=log.dead)
-    checks.thorough(scenario, [(table, pyarrow.Table.from_pylist(list(log.rows.values()), schema=MODEL), ["id"], None)
-                               for table, log in zip(tables, logs.values())])
+    # the registry's newer type gave its table a column; the descriptor file has none of it
+    models = [MODEL.append(pyarrow.field("added", pyarrow.string())), MODEL]
+    checks.thorough(scenario, [(table, pyarrow.Table.from_pylist(list(log.rows.values()), schema=model), ["id"], None)
+                               for table, log, model in zip(tables, logs.values(), models)])
