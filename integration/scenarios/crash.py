@@ -1,4 +1,4 @@
-"""The crash test for about four minutes (see crash/README.md): both versions of Hudi with one instance and with three.
+"""The crash test for about two minutes (see crash/README.md): both versions of Hudi with one instance and with three.
 
 Options: as crash/driver.py takes them, e.g. SEED=2."""
 
