@@ -8,6 +8,7 @@
 #include "source_internal.h"
 
 #include "moraine/base/clock.h"
+#include "moraine/base/fault.h"
 
 #define RETRY_MS           1000
 #define ASK_AGAIN_MS       100 // the table is being read, which is a matter of moments
@@ -353,6 +354,8 @@ static void on_revoke(struct mor_source *source, const rd_kafka_topic_partition_
 {
     bool lost = rd_kafka_assignment_lost(source->kafka) != 0;
     bool cooperative = is_cooperative(source);
+    struct mor_error ignored = MOR_ERROR_INIT;
+    (void)mor_fault("source.revoke", &ignored);
     tell_revoke(source, partitions, lost);
     if (!lost)
         mor_source_send_hints(source, 0);

@@ -208,6 +208,7 @@ static void turn(struct mor_source *source, rd_kafka_message_t **messages)
         mor_source_settle(source, now_ms);
         offer_all(source, now_ms);
         look_at_budget(source, now_ms);
+        mor_source_watch_group(source, now_ms);
     }
     mor_source_pause_as_needed(source, now_ms);
     if (now_ms >= source->hints_at_ms) {
@@ -248,7 +249,7 @@ static bool wait_for_identity(struct mor_source *source)
     return source->identity_known && !source->failed;
 }
 
-static void subscribe(struct mor_source *source)
+void mor_source_subscribe(struct mor_source *source)
 {
     rd_kafka_topic_partition_list_t *topics = rd_kafka_topic_partition_list_new(1);
     rd_kafka_topic_partition_list_add(topics, source->topic, RD_KAFKA_PARTITION_UA);
@@ -309,7 +310,7 @@ static void *run(void *argument)
     MOR_AUTO_FREE rd_kafka_message_t **messages =
         mor_calloc(MOR_SOURCE_BATCH_MAX, sizeof(rd_kafka_message_t *));
     if (wait_for_identity(source))
-        subscribe(source);
+        mor_source_subscribe(source);
     while (!is_set(source, &source->quit))
         turn(source, messages);
     source->closed = leave(source);
@@ -337,6 +338,7 @@ static void free_source(struct mor_source *source)
     pthread_cond_destroy(&source->changed);
     pthread_mutex_destroy(&source->mutex);
     free(source->topic);
+    free(source->group.id);
     free(source);
 }
 
@@ -346,6 +348,7 @@ static struct mor_source *new_source(const struct mor_source_options *options)
     source->options = *options;
     source->topic = mor_strdup(options->topic);
     source->options.topic = source->topic;
+    source->group.id = mor_strdup(options->group_id);
     // used up by mor_source_configure
     source->options.group_id = NULL;
     source->options.properties = NULL;

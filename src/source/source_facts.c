@@ -142,12 +142,12 @@ static void topic_missing(struct mor_source *source)
     mor_source_fail(source, &err);
 }
 
-static void send_admin(struct mor_source *source, rd_kafka_admin_op_t kind,
-                       void (*send)(struct mor_source *, const rd_kafka_AdminOptions_t *))
+void mor_source_send_admin(struct mor_source *source, rd_kafka_admin_op_t kind, int64_t limit_ms,
+                           void (*send)(struct mor_source *, const rd_kafka_AdminOptions_t *))
 {
     char reason[256];
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(source->kafka, kind);
-    rd_kafka_AdminOptions_set_request_timeout(options, ANSWER_LIMIT_MS, reason, sizeof reason);
+    rd_kafka_AdminOptions_set_request_timeout(options, (int)limit_ms, reason, sizeof reason);
     send(source, options);
     rd_kafka_AdminOptions_destroy(options);
 }
@@ -186,6 +186,9 @@ static void take_description(struct mor_source *source, rd_kafka_event_t *event)
         source->identity_at_ms = mor_clock_mono_ms() + IDENTITY_RETRY_MS;
     } else {
         const rd_kafka_Uuid_t *id = rd_kafka_TopicDescription_topic_id(topics[0]);
+        size_t partition_count = 0;
+        rd_kafka_TopicDescription_partitions(topics[0], &partition_count);
+        source->group.partition_count = (int32_t)partition_count;
         bool none = !id || (rd_kafka_Uuid_most_significant_bits(id) == 0 &&
                             rd_kafka_Uuid_least_significant_bits(id) == 0);
         tell_identity(source, none ? "" : rd_kafka_Uuid_base64str(id));
@@ -206,7 +209,7 @@ static void ask_identity(struct mor_source *source, int64_t now_ms)
     source->identity_at_ms = now_ms + (interval > 0 ? interval : IDENTITY_INTERVAL_MS);
 #if RD_KAFKA_VERSION >= MOR_RDKAFKA_2_3
     source->identity_asked = true;
-    send_admin(source, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, send_describe);
+    mor_source_send_admin(source, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, ANSWER_LIMIT_MS, send_describe);
 #else
     tell_identity(source, "");
 #endif
@@ -302,8 +305,8 @@ static void ask_lag(struct mor_source *source, int64_t now_ms)
         return;
     source->lag_at_ms = now_ms + LAG_INTERVAL_MS;
     source->lag_asked[0] = source->lag_asked[1] = true;
-    send_admin(source, RD_KAFKA_ADMIN_OP_LISTOFFSETS, send_list_first);
-    send_admin(source, RD_KAFKA_ADMIN_OP_LISTOFFSETS, send_list_last);
+    mor_source_send_admin(source, RD_KAFKA_ADMIN_OP_LISTOFFSETS, ANSWER_LIMIT_MS, send_list_first);
+    mor_source_send_admin(source, RD_KAFKA_ADMIN_OP_LISTOFFSETS, ANSWER_LIMIT_MS, send_list_last);
 }
 #endif
 
@@ -353,6 +356,8 @@ void mor_source_facts(struct mor_source *source, int64_t now_ms)
             take_description(source, event);
         else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_LISTOFFSETS_RESULT)
             take_offsets(source, event);
+        else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT)
+            mor_source_take_group(source, event);
 #endif
         rd_kafka_event_destroy(event);
     }

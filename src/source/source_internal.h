@@ -74,6 +74,18 @@ struct mor_chunk_link {
     struct mor_chunk_link *next;
 };
 
+// What is known of the group (source_group.c).
+struct mor_source_group {
+    char *id;
+    int32_t partition_count; // of the topic, as last described; 0 = not known
+    bool asked;
+    int64_t ask_at_ms;
+    int64_t unread_since_ms; // at rest with a partition that nobody reads since then; 0 = it is not
+    size_t turn;             // members that would leave before us
+    int64_t back_at_ms;      // left on purpose; when to join again, 0 = did not leave
+    char unread[128];        // the first of those partitions, for messages
+};
+
 struct mor_source {
     struct mor_source_options options; // texts copied
     char *topic;
@@ -98,6 +110,7 @@ struct mor_source {
     int topic_missing_count;
     bool lag_asked[2]; // beginning, end
     int64_t lag_at_ms, publish_at_ms, hints_at_ms;
+    struct mor_source_group group;
 
     char last_error[512]; // librdkafka's, for messages; under `mutex`
     rd_kafka_resp_err_t last_error_code;
@@ -174,6 +187,24 @@ void mor_source_facts(struct mor_source *source, int64_t now_ms);
 void mor_source_suspect_identity(struct mor_source *source);
 // Rows for mor_source_lag.
 void mor_source_publish_lag(struct mor_source *source);
+#if RD_KAFKA_VERSION >= MOR_RDKAFKA_2_3
+// Sends a question whose answer comes through mor_source_facts, an error after limit_ms at the
+// latest.
+void mor_source_send_admin(struct mor_source *source, rd_kafka_admin_op_t kind, int64_t limit_ms,
+                           void (*send)(struct mor_source *, const rd_kafka_AdminOptions_t *));
+#endif
+
+// ---- the group (source_group.c) -----------------------------------------------------------------
+
+// Asks who reads which partition when it is time; leaves the group and joins it again when it stays
+// at rest with a partition that is nobody's. Not from a callback.
+void mor_source_watch_group(struct mor_source *source, int64_t now_ms);
+// Takes in an answer.
+void mor_source_take_group(struct mor_source *source, rd_kafka_event_t *event);
+
+// ---- the thread (source_consumer.c) -------------------------------------------------------------
+
+void mor_source_subscribe(struct mor_source *source);
 
 // ---- configuration (source_config.c) ------------------------------------------------------------
 
