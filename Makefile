@@ -45,7 +45,7 @@ test: all
 integration: all
 	@integration/run
 
-# SECONDS=n bounds them; INSTANCES=1|3 and FORMAT=hudi6|hudi9 choose (default: all)
+# SECONDS=n bounds them; INSTANCES=1|3 and FORMAT=, a list of hudi6, hudi9, iceberg2, iceberg3, iceberg_rest2, iceberg_rest3, choose
 crash soak: SECONDS =
 crash: all
 	@integration/crash/run KILLS=$(KILLS) SEED=$(SEED) SECONDS=$(SECONDS) INSTANCES=$(INSTANCES) FORMAT=$(FORMAT) \

@@ -1,7 +1,7 @@
 """The crash test: seeded faults against a real broker while records flow, then the verdict over the tables.
 
-    driver.py KILLS=100 SEED=1 [FORMAT=hudi6|hudi9|iceberg2|iceberg3|iceberg_rest2|iceberg_rest3] [INSTANCES=1|3] [SECONDS=n]
-              [HOURS=n] [LATE_AFTER_DELETE=1]
+    driver.py KILLS=100 SEED=1 [FORMAT=some of hudi6,hudi9,iceberg2,iceberg3,iceberg_rest2,iceberg_rest3] [INSTANCES=1|3]
+              [SECONDS=n] [HOURS=n] [LATE_AFTER_DELETE=1]
               [SPARK=most tables that Spark reads] [ROUND=kills of a round] [UNTIL_FAILURE=1] [VERBOSE=1]
               [FAULT=name of a function in faults.py] [DISK=setting of the failing disk] [PLACE=failpoint beside it]
 
@@ -43,7 +43,6 @@ FORMATS = {  # what the topics' files say of it, and the failpoints of others
     "iceberg_rest2": ({"format": "iceberg", "format_version": 2, "catalog": fleet.IN_CATALOG}, "hudi."),
     "iceberg_rest3": ({"format": "iceberg", "format_version": 3, "catalog": fleet.IN_CATALOG}, "hudi."),
 }
-UNASKED = ["hudi6", "hudi9"]  # when no format is given
 PARTITIONS = 4
 RATES = {"orders": 500, "readings": 300}  # records per second
 DISK_BYTES = 256 << 20
@@ -386,10 +385,11 @@ class Settings:
         given = {name: value for name, _, value in (a.partition("=") for a in arguments) if value}
         self.kills = int(given.pop("KILLS", 100))
         self.seed = int(given.pop("SEED", 1))
-        self.formats = [given.pop("FORMAT")] if "FORMAT" in given else UNASKED
+        self.formats = given.pop("FORMAT").split(",") if "FORMAT" in given else list(FORMATS)
         self.counts = [int(given.pop("INSTANCES"))] if "INSTANCES" in given else [1, 3]
         self.late_after_delete = given.pop("LATE_AFTER_DELETE", "0") != "0"
-        self.of_a_round = int(given.pop("ROUND", KILLS_OF_A_ROUND))
+        shares = len(self.formats) * len(self.counts)
+        self.of_a_round = int(given.pop("ROUND", min(KILLS_OF_A_ROUND, -(-self.kills // shares))))
         self.until_failure = given.pop("UNTIL_FAILURE", "0") != "0"
         self.fault, self.disk, self.place = (given.pop(name, None) for name in ("FAULT", "DISK", "PLACE"))
         self.verbose = given.pop("VERBOSE", "0") != "0"
@@ -398,7 +398,6 @@ class Settings:
         self.last_start = time.monotonic() + hours * 3600 if hours else math.inf  # of a round
         if hours:
             self.kills = 1 << 30
-        self.of_a_round = min(self.of_a_round, -(-self.kills // (len(self.formats) * len(self.counts))))
         self.seconds_of_a_round = seconds / -(-self.kills // self.of_a_round) if seconds else math.inf
         if given or not set(self.formats) <= set(FORMATS):
             raise SystemExit(f"{__doc__}\nunknown: {given or self.formats}")
@@ -408,8 +407,9 @@ class Settings:
         return f"repeat: make crash SEED={seed} KILLS={kills} FORMAT={format_name} INSTANCES={count}{late}"
 
     def rounds(self):
-        """(number, kills, format, instances) until the kills are spent."""
-        combinations = list(itertools.product(self.formats, self.counts))
+        """(number, kills, format, instances) until the kills are spent. Every format comes once before one comes again."""
+        combinations = [(name, self.counts[(number + turn) % len(self.counts)])
+                        for turn in range(len(self.counts)) for number, name in enumerate(self.formats)]
         left = self.kills
         for number in itertools.count():
             if left <= 0 or time.monotonic() > self.last_start:
