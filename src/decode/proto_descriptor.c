@@ -96,6 +96,13 @@ static enum mor_status read_enum(struct reading *r, const struct mor_proto_messa
     return MOR_OK;
 }
 
+// Messages and enums are named, and nothing else is.
+static bool type_is_named(enum mor_proto_type type)
+{
+    return type == MOR_PROTO_UNKNOWN || type == MOR_PROTO_GROUP || type == MOR_PROTO_MESSAGE ||
+           type == MOR_PROTO_ENUM;
+}
+
 static enum mor_status read_field(struct reading *r, struct mor_proto_message *message,
                                   struct mor_proto_input in)
 {
@@ -112,7 +119,7 @@ static enum mor_status read_field(struct reading *r, struct mor_proto_message *m
         .type_name = text_of(r, in, FIELD_TYPE_NAME),
     };
     field.implicit = r->file->implicit && !field.repeated && !optional && field.oneof < 0;
-    if (!field.name || (field.type == MOR_PROTO_UNKNOWN && !field.type_name))
+    if (!field.name || type_is_named(field.type) != (field.type_name != NULL))
         return broken(r, "a field has no name or type");
     field.group = field.type == MOR_PROTO_GROUP;
     field.type = field.group ? MOR_PROTO_MESSAGE : field.type;
