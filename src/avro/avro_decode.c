@@ -175,12 +175,17 @@ static const char *decode_uuid(const struct mor_avro_op *op, struct mor_avro_inp
     size_t size_bytes = 0;
     struct mor_uuid uuid;
     const char *wrong;
-    if (op->code == MOR_AVRO_OP_UUID_TEXT) {
+    if (op->code != MOR_AVRO_OP_UUID_FORMAT) {
         if ((wrong = mor_avro_get_bytes(in, &bytes, &size_bytes)))
             return wrong;
         if (!mor_uuid_parse((const char *)bytes, size_bytes, &uuid))
             return "the text is not a UUID";
-        mor_avro_append_16(vector, op->nullable, uuid.bytes);
+        if (op->code == MOR_AVRO_OP_UUID_TEXT)
+            mor_avro_append_16(vector, op->nullable, uuid.bytes);
+        else if (mor_avro_append_has_room(vector, size_bytes))
+            mor_avro_append_bytes(vector, op->nullable, bytes, size_bytes);
+        else
+            return column_full;
         return NULL;
     }
     char text[MOR_UUID_TEXT_SIZE];
@@ -537,6 +542,7 @@ static const char *decode_rare(const struct mor_avro_op *op, struct mor_vector *
     case MOR_AVRO_OP_BYTES_FIXED:
         return decode_fixed(op, in, vector);
     case MOR_AVRO_OP_UUID_TEXT:
+    case MOR_AVRO_OP_UUID_STRING:
     case MOR_AVRO_OP_UUID_FORMAT:
         return decode_uuid(op, in, vector);
     case MOR_AVRO_OP_ENUM:

@@ -188,6 +188,8 @@ static enum mor_status compile_text(struct compiler *c, const struct mor_avro_no
 {
     switch (field->type) {
     case MOR_TYPE_STRING:
+        return set(op, node->logical == MOR_AVRO_LOGICAL_UUID ? MOR_AVRO_OP_UUID_STRING
+                                                              : MOR_AVRO_OP_STRING);
     case MOR_TYPE_ENUM:
     case MOR_TYPE_JSON:
         return set(op, MOR_AVRO_OP_STRING);

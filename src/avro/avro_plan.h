@@ -32,6 +32,7 @@ enum mor_avro_op_code {
     MOR_AVRO_OP_FIXED,
     MOR_AVRO_OP_BYTES_FIXED, // bytes of exactly the size of the column
     MOR_AVRO_OP_UUID_TEXT,   // string to UUID
+    MOR_AVRO_OP_UUID_STRING, // string that must be a UUID and stays text
     MOR_AVRO_OP_UUID_FORMAT, // fixed to the text of a UUID
     MOR_AVRO_OP_ENUM,
     MOR_AVRO_OP_DECIMAL_BYTES,

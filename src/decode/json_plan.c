@@ -64,15 +64,16 @@ static enum mor_status build_nested(struct mor_arena *arena, const struct mor_fi
                                 same ? &source->children[item] : NULL, value->item, err);
 }
 
-// What the text is read as: a table may hold times as plain numbers and JSON as plain text, but the
-// source says what they are.
+// What the text is read as: a table may hold times as plain numbers, JSON and UUIDs as plain text,
+// but the source says what they are.
 static enum mor_type read_as(const struct mor_field *field, const struct mor_field *source)
 {
     if (!source)
         return field->type;
     if ((source->type == MOR_TYPE_TIME_MILLIS && field->type == MOR_TYPE_INT32) ||
         (source->type == MOR_TYPE_TIME_MICROS && field->type == MOR_TYPE_INT64) ||
-        (source->type == MOR_TYPE_JSON && field->type == MOR_TYPE_STRING))
+        (source->type == MOR_TYPE_JSON && field->type == MOR_TYPE_STRING) ||
+        (source->type == MOR_TYPE_UUID && field->type == MOR_TYPE_STRING))
         return source->type;
     return field->type;
 }
@@ -85,6 +86,7 @@ enum mor_status mor_json_value_build(struct mor_arena *arena, const struct mor_f
         .type = read_as(field, source),
         .nullable = field->nullable,
         .required = !field->nullable || (source && !source->nullable),
+        .as_text = field->type == MOR_TYPE_STRING,
         .precision = field->precision,
         .scale = field->scale,
         .fixed_size_bytes = (uint32_t)field->fixed_size_bytes,

@@ -13,6 +13,7 @@ struct mor_json_value {
     enum mor_type type;
     bool nullable; // the column has a validity bitmap
     bool required; // null is refused
+    bool as_text;  // UUID: the column keeps the text
     int32_t precision, scale;
     uint32_t fixed_size_bytes;
     // Dates, times and timestamps: number * multiply / divide (floor) has the column's unit; so has

@@ -159,7 +159,10 @@ bool mor_json_append_text(struct mor_json_reader *reader, const struct mor_json_
     case MOR_TYPE_UUID:
         if (!mor_uuid_parse((const char *)text, size, &uuid))
             return false;
-        mor_avro_append_16(vector, value->nullable, uuid.bytes);
+        if (value->as_text)
+            mor_avro_append_bytes(vector, value->nullable, text, size);
+        else
+            mor_avro_append_16(vector, value->nullable, uuid.bytes);
         return true;
     case MOR_TYPE_BOOL:
         if (size == 4 && memcmp(text, "true", 4) == 0)

@@ -83,6 +83,10 @@ static void test_texts_are_checked(void **state)
             "\x06"
             "abc",
             4, "not a UUID");
+    refused("{\"type\":\"string\",\"logicalType\":\"uuid\"}", "string", true,
+            "\x06"
+            "abc",
+            4, "not a UUID");
     refused("\"bytes\"", "fixed(3)", true,
             "\x04"
             "ab",

@@ -100,6 +100,9 @@ static void test_texts_and_bytes_change_places(void **state)
     decodes(LOGICAL("string", "uuid"), "uuid",
             "4830303131323233332d343435352d363637372d383839392d616162626363646465656666",
             "\"00112233-4455-6677-8899-aabbccddeeff\"");
+    decodes(LOGICAL("string", "uuid"), "string",
+            "4830303131323233332d343435352d363637372d383839392d616162626363646465654646",
+            "\"00112233-4455-6677-8899-aabbccddeeFF\"");
     decodes(UUID_FIXED, "uuid", "00112233445566778899aabbccddeeff",
             "\"00112233-4455-6677-8899-aabbccddeeff\"");
     decodes(UUID_FIXED, "string", "00112233445566778899aabbccddeeff",

@@ -51,6 +51,18 @@ static void test_texts_do_not_depend_on_the_unit(void **state)
     decodes("date", "timestamp_us", "\"2026-01-02T03:04:05Z\"", "\"2026-01-02T03:04:05Z\"");
 }
 
+static void test_texts_of_uuids_are_checked_where_the_column_keeps_them(void **state)
+{
+    (void)state;
+    static const char uuid[] = "\"00112233-4455-6677-8899-aabbccddeeFF\"";
+    decodes("uuid", "string", uuid, uuid);
+    decodes("list<uuid>", "list<string>", "[null]", "[null]");
+    decodes("uuid", "string", "\"00112233-4455-6677-8899-aabbccddeef\"", NULL);
+    decodes("uuid", "string", "7", NULL);
+    decodes("list<uuid>", "list<string>", "[\"x\"]", NULL);
+    decodes("string", "string", "\"x\"", "\"x\"");
+}
+
 static void test_numbers_that_leave_the_range_are_refused(void **state)
 {
     (void)state;
@@ -86,6 +98,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numbers_have_the_unit_of_the_source),
         cmocka_unit_test(test_texts_do_not_depend_on_the_unit),
+        cmocka_unit_test(test_texts_of_uuids_are_checked_where_the_column_keeps_them),
         cmocka_unit_test(test_numbers_that_leave_the_range_are_refused),
         cmocka_unit_test(test_source_types_without_a_meaning_are_refused_at_once),
     };
