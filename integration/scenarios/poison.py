@@ -7,6 +7,7 @@ import pathlib
 
 import checks
 import pyarrow
+import rig
 from broker import Broker
 from confluent_kafka import Producer
 from registry import Registry
@@ -147,6 +148,9 @@ with Scenario("poison") as scenario:
     for table, (log, _, _, model, good) in zip(tables, cases):
         check_ledger(table, log.sent, dead=len(log.dead))
         log.check(service.settings["state_dir"])
+        outcome = rig.run_moraine("redrive", "--config", service.config, "--topic", log.name)
+        expect(outcome[:2] == (0, f"{len(log.dead)} dead letters sent again: 0 landed, {len(log.dead)} are dead again\n"),
+               f"{log.name}: redrive: {outcome}")
         rows = [{**good, "_kafka_partition": 0, "_kafka_offset": offset} for offset in log.good]
         readings.append((table, pyarrow.Table.from_pylist(rows, schema=model), ["_kafka_offset"], None))
     checks.thorough(scenario, readings)

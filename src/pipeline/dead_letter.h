@@ -82,6 +82,16 @@ enum mor_status mor_letter_table_mark(struct mor_letter_sink *sink,
                                       const struct mor_letter_rows *rows, size_t count,
                                       const char *stage, const char *reason,
                                       struct mor_error *err) MOR_CHECKED;
+// Where the letters of the local file are taken into a table, so that they can be sent again; the
+// caller frees.
+char *mor_letter_import_location(const struct mor_config *config, const char *topic);
+// Does so, exactly once each. `topic`: with that location as its dead_letter.location; `instance`:
+// whose file it is, config->instance: who writes the table. *ret_any: whether there is a table.
+// RETRY: somebody else has it open.
+enum mor_status mor_letter_file_import(const struct mor_config *config,
+                                       const struct mor_config_topic *topic, const char *instance,
+                                       struct mor_budget *budget, bool *ret_any,
+                                       struct mor_error *err) MOR_CHECKED;
 // A Kafka topic: key and value as they were, the rest as headers `moraine.<column>`. A letter comes
 // twice when a commit is tried again after a crash; its coordinates tell.
 enum mor_status mor_letter_topic_open(const struct mor_config *config,

@@ -451,14 +451,9 @@ static void tear_down(struct redrive *redrive)
     free(redrive->pipeline.learned_ids);
 }
 
-enum mor_status mor_redrive(const struct mor_redrive_options *options,
-                            struct mor_redrive_report *ret_report, struct mor_error *err)
+static enum mor_status redrive_table(const struct mor_redrive_options *options,
+                                     struct mor_redrive_report *ret_report, struct mor_error *err)
 {
-    if (options->topic->dead_letter.location == NULL)
-        return mor_error_set(err, MOR_FATAL,
-                             "%s: only dead letters in a table can be redriven: there is no "
-                             "dead_letter.location",
-                             options->topic->path);
     struct redrive redrive;
     set_up(&redrive, options);
     enum mor_status status;
@@ -475,4 +470,36 @@ enum mor_status mor_redrive(const struct mor_redrive_options *options,
     *ret_report = redrive.report;
     tear_down(&redrive);
     return status;
+}
+
+// Letters of the local file go through a table beside it.
+static enum mor_status redrive_file(const struct mor_redrive_options *options,
+                                    struct mor_redrive_report *ret_report, struct mor_error *err)
+{
+    MOR_AUTO_FREE char *location =
+        mor_letter_import_location(options->config, options->topic->topic);
+    struct mor_config config = *options->config;
+    struct mor_config_topic topic = *options->topic;
+    struct mor_redrive_options with_table = *options;
+    bool any;
+    config.instance = INSTANCE;
+    topic.dead_letter.location = location;
+    with_table.topic = &topic;
+    MOR_TRY(mor_letter_file_import(&config, &topic, options->config->instance, options->budget,
+                                   &any, err));
+    return any ? redrive_table(&with_table, ret_report, err) : MOR_OK;
+}
+
+enum mor_status mor_redrive(const struct mor_redrive_options *options,
+                            struct mor_redrive_report *ret_report, struct mor_error *err)
+{
+    *ret_report = (struct mor_redrive_report){0};
+    if (options->topic->dead_letter.topic != NULL)
+        return mor_error_set(err, MOR_FATAL,
+                             "%s: dead letters in a Kafka topic are not sent again: send what of "
+                             "'%s' is to be tried once more to '%s'",
+                             options->topic->path, options->topic->dead_letter.topic,
+                             options->topic->topic);
+    return options->topic->dead_letter.location != NULL ? redrive_table(options, ret_report, err)
+                                                        : redrive_file(options, ret_report, err);
 }

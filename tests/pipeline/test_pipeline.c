@@ -748,12 +748,14 @@ static void dead_letters_go_to_a_topic(void **state)
     tear_down(&rig);
 }
 
-// A table of letters, an ordering column that letter 2 lacks, and a letter 3 that nobody can read.
-static void put_letters(struct rig *rig, const char *dedup)
+// Letters in a table or in the local file, an ordering column that letter 2 lacks, and a letter 3
+// that nobody can read.
+static void put_letters(struct rig *rig, bool in_table, const char *dedup)
 {
-    MOR_AUTO_FREE char *options = mor_asprintf(
-        "dead_letter: {location: \"file://%s/letters\"}\nmessage_key: {format: json}\n%s",
-        rig->folder, dedup);
+    MOR_AUTO_FREE char *place =
+        in_table ? mor_asprintf("dead_letter: {location: \"file://%s/letters\"}\n", rig->folder)
+                 : mor_strdup("");
+    MOR_AUTO_FREE char *options = mor_asprintf("%smessage_key: {format: json}\n%s", place, dedup);
     rig->topic_options = options;
     write_config(rig, "");
     rig->topic_options = NULL;
@@ -795,14 +797,13 @@ static enum mor_status redrive_with(struct rig *rig, const char *failpoints, boo
     return status;
 }
 
-static void redriven_letters_land_once(void **state)
+static void land_once(bool in_table)
 {
-    (void)state;
     struct rig rig;
     struct mor_redrive_report report;
     struct mor_error err = MOR_ERROR_INIT;
     set_up(&rig, "");
-    put_letters(&rig, "dedup: {by: [op], window: 1h}\n");
+    put_letters(&rig, in_table, "dedup: {by: [op], window: 1h}\n");
     assert_ok(redrive_with(&rig, NULL, true, &report, &err));
     assert_int_equal(report.letters, 2);
     // dies before the commit, and then after it: the next one finds out what landed
@@ -822,6 +823,48 @@ static void redriven_letters_land_once(void **state)
     assert_int_equal(versions[1], 1);
     assert_int_equal(versions[2], 0); // null, read as zero
     assert_int_equal(versions[3], -1);
+    // the service goes on with its letters, and a redrive with what is new
+    start(&rig);
+    produce(&rig, 3, "{");
+    flush(&rig);
+    wait_for(&rig, 1);
+    stop(&rig);
+    assert_ok(redrive_with(&rig, NULL, false, &report, &err));
+    assert_int_equal(report.letters, 2);
+    assert_int_equal(report.landed, 0);
+    tear_down(&rig);
+}
+
+static void redriven_letters_land_once(void **state)
+{
+    (void)state;
+    land_once(true);
+}
+
+static void redriven_letters_of_the_local_file_land_once(void **state)
+{
+    (void)state;
+    land_once(false);
+}
+
+// Lines behind what the table counts belong to no commit (yet).
+static void redrive_leaves_lines_that_no_commit_counts(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct mor_redrive_report report;
+    struct mor_error err = MOR_ERROR_INIT;
+    set_up(&rig, "");
+    assert_ok(redrive_with(&rig, NULL, false, &report, &err)); // nothing was ever put aside
+    assert_int_equal(report.letters, 0);
+    put_letters(&rig, false, "");
+    MOR_AUTO_FREE char *more = mor_asprintf("f='%s/state-test/dead_letters/events.jsonl' && "
+                                            "sed -n 1p \"$f\" | sed 's/\"offset\":[0-9]*/"
+                                            "\"offset\":99/' >>\"$f\"",
+                                            rig.folder);
+    assert_int_equal(system(more), 0); // NOLINT(cert-env33-c)
+    assert_ok(redrive_with(&rig, NULL, true, &report, &err));
+    assert_int_equal(report.letters, 2);
     tear_down(&rig);
 }
 
@@ -850,7 +893,7 @@ static void a_redrive_whose_commit_was_archived_is_not_sent_again(void **state)
     struct mor_redrive_report report;
     struct mor_error err = MOR_ERROR_INIT;
     set_up(&rig, "");
-    put_letters(&rig, "");
+    put_letters(&rig, true, "");
     assert_int_not_equal(redrive_with(&rig, "redrive.committed=error@1", false, &report, &err),
                          MOR_OK);
     assert_non_null(strstr(err.message, "redrive.committed"));
@@ -1112,6 +1155,8 @@ int main(void)
         cmocka_unit_test(dead_letters_land_in_their_table_once),
         cmocka_unit_test(dead_letters_go_to_a_topic),
         cmocka_unit_test(redriven_letters_land_once),
+        cmocka_unit_test(redriven_letters_of_the_local_file_land_once),
+        cmocka_unit_test(redrive_leaves_lines_that_no_commit_counts),
         cmocka_unit_test(a_redrive_whose_commit_was_archived_is_not_sent_again),
         cmocka_unit_test(changed_properties_stop_the_topic_with_words),
         cmocka_unit_test(a_paused_topic_takes_in_nothing_until_it_is_resumed),

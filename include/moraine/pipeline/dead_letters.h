@@ -41,7 +41,7 @@ void mor_dead_letters_free(struct mor_dead_letters *letters); // NULL is fine
 
 struct mor_redrive_options {
     const struct mor_config *config;
-    const struct mor_config_topic *topic; // with a dead_letter.location
+    const struct mor_config_topic *topic; // whose letters are in a table, or in this host's file
     struct mor_registry *registry;        // NULL = none
     const char *where;                    // which letters, NULL = all
     int64_t limit;                        // at most so many, -1 = all
