@@ -317,6 +317,7 @@ struct mor_slice {
     int64_t base_row_id;     // of the row at position 0; -1 = rows have no ids
     int64_t base_sequence;   // of the commit that wrote the rows; 0 = not known
     bool sealed;             // slices with these names have these rows, always
+    bool has_outdated_delta; // see mor_table_mark_outdated
     const struct mor_snapshot *snapshot; // lives in the arena of the slice
 };
 // Slices of the newest snapshot, or of `version` when not NULL (NOT_FOUND with words when it is
@@ -324,6 +325,11 @@ struct mor_slice {
 enum mor_status mor_table_slices(struct mor_table *table, const char *version,
                                  struct mor_arena *arena, struct mor_slice **ret_slices,
                                  size_t *ret_count, struct mor_error *err) MOR_CHECKED;
+// Tells of the slices, which the table has just given, whether one of their deltas is from before
+// the type of a column was changed: not every reader takes such deltas. Reads some commits.
+// mor_rewrite_slices are marked already. Any thread.
+enum mor_status mor_table_mark_outdated(struct mor_table *table, struct mor_slice *slices,
+                                        size_t count, struct mor_error *err) MOR_CHECKED;
 // Newest version that readers saw at `time_ms` (wall clock), copied; NOT_FOUND with the oldest one
 // when the table is younger, or does not remember.
 enum mor_status mor_table_version_at(struct mor_table *table, int64_t time_ms, char ret_version[64],

@@ -35,21 +35,25 @@ def oldest_can_read(model):
 def thorough(scenario, tables, oldest=True):
     """Every reader that knows the table's version and types, and `moraine verify`. tables: [(folder, model, key, derived
     columns)]."""
-    newest, old = VERSIONS["HUDI_BUNDLE_NEW"], VERSIONS["HUDI_BUNDLE_OLD"]
     for table, model, key, derived in tables:
         quick(scenario, table, model, key, derived=derived)
         expect_right(table)
         if oldest and table_version(table) == 6 and oldest_can_read(model):
             found = readers.hudi_rs(scenario, table, "old")
             compare(f"hudi-rs {VERSIONS['HUDI_RS_OLD']} on {table.name}", as_stored(model, derived), found, key)
+    spark(scenario, tables)
+    say("  every reader agrees")
+
+
+def spark(scenario, tables, what=""):
+    """Spark with the bundles that know the tables' versions. tables: as in thorough."""
     sixes = [t for t in tables if table_version(t[0]) == 6]
-    for bundle, chosen in ((old, sixes), (newest, tables)):
+    for bundle, chosen in ((VERSIONS["HUDI_BUNDLE_OLD"], sixes), (VERSIONS["HUDI_BUNDLE_NEW"], tables)):
         if not chosen:
             continue
         results = readers.spark(scenario, bundle, [t[0] for t in chosen])
         for (table, model, key, derived), found in zip(chosen, results):
-            compare(f"Spark with Hudi {bundle} on {table.name}", as_stored(model, derived), found, key)
-    say("  every reader agrees")
+            compare(f"Spark with Hudi {bundle} on {table.name}{what}", as_stored(model, derived), found, key)
 
 
 # ---- Iceberg --------------------------------------------------------------------------------------------

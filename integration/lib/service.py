@@ -46,6 +46,11 @@ class Service:
         rig.write_json(self.folder / "topics" / f"{name}.yaml", settings)
         return location
 
+    def change(self, name, **options):
+        """Other options in a topic's file, from the next start or reload on."""
+        path = self.folder / "topics" / f"{name}.yaml"
+        rig.write_json(path, {**json.loads(path.read_text()), **options})
+
     def start(self, env=None):
         rig.write_json(self.config, self.settings)
         self.starts += 1
@@ -102,6 +107,16 @@ class Service:
         found = table_log.offsets(table)
         expect(found == offsets, f"{table.name}: offsets {found}, expected {offsets}")
         say(f"  {table.name}: complete after {time.monotonic() - started:.1f} s")
+
+    def wait_for_merging(self, tables, seconds):
+        """Until the service has merged every file group of the tables that is due."""
+        def due():
+            self.process.expect_running()
+            return [t.name for t in tables if not rig.run_moraine("compact", t, "--dry-run")[1].splitlines()[-1].startswith("0 of ")]
+
+        started = time.monotonic()
+        rig.wait_until(lambda: not due(), seconds, "merging of what is due", pause=0.5)
+        say(f"  nothing is due to be merged after {time.monotonic() - started:.1f} s")
 
     def get(self, path):
         """(status, text) of an HTTP endpoint."""

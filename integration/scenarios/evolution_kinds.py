@@ -161,7 +161,7 @@ with Scenario("evolution_kinds") as scenario:
         for version in (6, 9):
             topic = f"{name}_v{version}"
             broker.create_topic(topic, 1)
-            tables[topic] = service.topic(topic, "registry", options["value"], version, key=["id"])
+            tables[topic] = service.topic(topic, "registry", options["value"], version, key=["id"], compaction={"mode": "off"})
             ids[topic] = [registry.request("POST", f"/subjects/{topic}-value/versions", bodies[0])["id"]]
             rows[topic] = {}
     broker.create_topic("frozen", 1)
@@ -236,7 +236,11 @@ with Scenario("evolution_kinds") as scenario:
         judged.append((table, pyarrow.Table.from_pylist(content, schema=model), ["id"], None))
     for table, model, key, derived in judged:
         checks.quick(scenario, table, model, key, " as it was written", derived)
-    # Java refuses log blocks whose decimals have another size than the table's until they are merged
-    for table, *_ in judged:
-        rig.run_moraine("compact", table, "--all")
+    # Hudi 0.15 refuses log blocks whose decimals have another size than the table's: the service merges them at once
+    checks.spark(scenario, [t for t in judged if t[0].name != "order_v6"], " as it was written")
+    for topic in tables:
+        service.change(topic, compaction={"mode": "auto"})
+    service.start()
+    service.wait_for_merging([table for table, *_ in judged], 60)
+    service.stop()
     checks.thorough(scenario, judged, oldest=False)

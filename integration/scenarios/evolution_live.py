@@ -1,6 +1,7 @@
 """A producer's schema changes while the service runs: fields are added, int becomes long and float double, records of the old and
 the new schema alternate. The table follows in the commit with the first such record; every value is in its column for every
-reader. A change that cannot be followed stops the topic with words, and `freeze` leaves new fields out."""
+reader: before file groups are merged for all but hudi-rs 0.5.0, and as soon as the service has merged those whose types changed for
+every one. A change that cannot be followed stops the topic with words, and `freeze` leaves new fields out."""
 
 import struct
 
@@ -37,7 +38,7 @@ with Scenario("evolution_live") as scenario:
     for version, key in ((6, ["id"]), (9, ["id"]), (6, [])):
         name = f"live_v{version}{'' if key else '_appended'}"
         broker.create_topic(name, 1)
-        tables[name] = service.topic(name, "registry", {"format": "avro"}, version, key=key)
+        tables[name] = service.topic(name, "registry", {"format": "avro"}, version, key=key, compaction={"mode": "off"})
     broker.create_topic("frozen", 1)
     tables["frozen"] = service.topic("frozen", "registry", {"format": "avro"}, 9, key=["id"], schema_changes="freeze")
     broker.create_topic("broken", 1)
@@ -83,12 +84,14 @@ with Scenario("evolution_live") as scenario:
     judged = [tables[name] for name in tables if name.startswith("live")]
     for table in judged:
         check_ledger(table, 2 * COUNT, written=2 * COUNT)
-    for bundle, chosen in ((rig.VERSIONS["HUDI_BUNDLE_OLD"], judged[:1]), (rig.VERSIONS["HUDI_BUNDLE_NEW"], judged)):
-        for table, found in zip(chosen, readers.spark(scenario, bundle, chosen)):
-            compare(f"Spark with Hudi {bundle} on {table.name} as it was written", model, found, ["id"])
-            found = readers.moraine(scenario, table, model.schema)
-            compare(f"moraine scan of {table.name} as it was written", model, found, ["id"])
-    # hudi-rs 0.5.0 refuses log blocks that lack a column and have another type for one until they are merged
+    targets = [(table, model, ["id"], None) for table in judged]
+    checks.spark(scenario, targets, " as it was written")
     for table in judged:
-        rig.run_moraine("compact", table, "--all")
-    checks.thorough(scenario, [(table, model, ["id"], None) for table in judged], oldest=False)
+        compare(f"moraine scan of {table.name} as it was written", model, readers.moraine(scenario, table, model.schema), ["id"])
+    # hudi-rs 0.5.0 refuses log blocks that lack a column and have another type for one: the service merges them at once
+    for table in judged:
+        service.change(table.name, compaction={"mode": "auto"})
+    service.start()
+    service.wait_for_merging(judged, 60)
+    service.stop(status=1)
+    checks.thorough(scenario, targets, oldest=False)

@@ -87,6 +87,8 @@ static enum mor_status list_due(struct mor_table *table, const struct mor_compac
     MOR_AUTO_BUFFER text = {0};
     mor_arena_init(&arena, 0, NULL);
     enum mor_status status = mor_table_slices(table, NULL, &arena, &slices, &slice_count, err);
+    if (status == MOR_OK)
+        status = mor_table_mark_outdated(table, slices, slice_count, err);
     if (status == MOR_OK) {
         size_t count =
             mor_compaction_plan(slices, slice_count, limits, mor_clock_wall_ms(), &arena, &items);

@@ -3,6 +3,8 @@
 
 // Ratios of small files say nothing: such file groups are merged by the number of their deltas.
 #define RATIO_BYTES_MIN (1 << 20)
+// Not every reader takes deltas whose columns have other types than the table's.
+#define URGENCY_OUTDATED 2
 
 static double larger(double a, double b)
 {
@@ -25,8 +27,10 @@ static double urgency(const struct mor_slice *slice, const struct mor_compact_op
     double result = options->everything ? 1 : 0;
     if (slice->delta_count == 0)
         return 0;
+    if (slice->has_outdated_delta)
+        result = URGENCY_OUTDATED;
     if (!slice->base_key)
-        return 1; // engines that only read base files do not see its rows at all
+        return larger(result, 1); // engines that only read base files do not see its rows at all
     if (limits->max_delta_files > 0)
         result = larger(result, (double)slice->delta_count / (double)limits->max_delta_files);
     if (limits->max_delta_ratio > 0 && slice->delta_row_count > 0)

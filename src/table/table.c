@@ -204,6 +204,14 @@ enum mor_status mor_table_slices(struct mor_table *table, const char *version,
     return table->ops->slices(table, version, arena, ret_slices, ret_count, err);
 }
 
+enum mor_status mor_table_mark_outdated(struct mor_table *table, struct mor_slice *slices,
+                                        size_t count, struct mor_error *err)
+{
+    // deltas that hold no rows do not grow old
+    return table->ops->mark_outdated ? table->ops->mark_outdated(table, slices, count, err)
+                                     : MOR_OK;
+}
+
 enum mor_status mor_table_version_at(struct mor_table *table, int64_t time_ms, char ret_version[64],
                                      struct mor_error *err)
 {

@@ -116,6 +116,9 @@ struct mor_table_ops {
     enum mor_status (*slices)(struct mor_table *table, const char *version, struct mor_arena *arena,
                               struct mor_slice **ret_slices, size_t *ret_count,
                               struct mor_error *err);
+    // NULL: deltas of the format do not grow old
+    enum mor_status (*mark_outdated)(struct mor_table *table, struct mor_slice *slices,
+                                     size_t count, struct mor_error *err);
     enum mor_status (*data_files)(struct mor_table *table, struct mor_arena *arena,
                                   struct mor_slice **ret_files, size_t *ret_count,
                                   struct mor_error *err);

@@ -25,7 +25,7 @@ static struct mor_slice slice(const char *partition, int64_t base_bytes, size_t 
 static void each_limit_makes_a_file_group_due_and_the_worst_comes_first(void **state)
 {
     (void)state;
-    const struct mor_slice slices[] = {
+    struct mor_slice slices[] = {
         slice("a", 100 << 20, 9, 1 << 20, 10),   // below every limit
         slice("b", 100 << 20, 10, 1 << 20, 10),  // as many deltas as allowed
         slice("c", 10 << 20, 2, 6 << 20, 10),    // twice the ratio
@@ -34,7 +34,9 @@ static void each_limit_makes_a_file_group_due_and_the_worst_comes_first(void **s
         slice("f", 100 << 20, 1, 1 << 10, 3000), // 3 times the age
         slice("g", 100 << 20, 0, 0, 0),          // nothing to merge
         slice("h", 0, 1, 1 << 10, 10),           // no base: readers of base files miss it
+        slice("i", 100 << 20, 1, 1 << 10, 10),   // readers refuse its deltas
     };
+    slices[8].has_outdated_delta = true;
     const struct mor_compact_options options = {.limits = {.max_delta_files = 10,
                                                            .max_delta_ratio = 0.3,
                                                            .max_delta_bytes = 100 << 20,
@@ -42,16 +44,16 @@ static void each_limit_makes_a_file_group_due_and_the_worst_comes_first(void **s
     struct mor_arena arena;
     struct mor_compaction_item *items;
     mor_arena_init(&arena, 0, NULL);
-    size_t count = mor_compaction_plan(slices, 8, &options, NOW_MS, &arena, &items);
-    static const char *const expected[] = {"f", "c", "e", "b", "h"};
-    assert_int_equal(count, 5);
+    size_t count = mor_compaction_plan(slices, 9, &options, NOW_MS, &arena, &items);
+    static const char *const expected[] = {"f", "i", "c", "e", "b", "h"};
+    assert_int_equal(count, 6);
     for (size_t i = 0; i < count; i++)
         assert_string_equal(items[i].slice->partition, expected[i]);
     struct mor_compact_options one = options;
     one.partition = "e";
-    assert_int_equal(mor_compaction_plan(slices, 8, &one, NOW_MS, &arena, &items), 1);
+    assert_int_equal(mor_compaction_plan(slices, 9, &one, NOW_MS, &arena, &items), 1);
     one = (struct mor_compact_options){.everything = true};
-    assert_int_equal(mor_compaction_plan(slices, 8, &one, NOW_MS, &arena, &items), 7);
+    assert_int_equal(mor_compaction_plan(slices, 9, &one, NOW_MS, &arena, &items), 8);
     mor_arena_done(&arena);
 }
 

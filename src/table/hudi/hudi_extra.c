@@ -18,10 +18,8 @@ void hudi_extra_remember(struct hudi_table *table, const char *instant, json_t *
     entry->value.pointer = json_incref(extra);
 }
 
-// From disk; the caller decrefs.
-static enum mor_status read_extra(const struct hudi_table *table,
-                                  const struct hudi_instant *instant, json_t **ret_extra,
-                                  struct mor_error *err)
+enum mor_status hudi_extra_load(const struct hudi_table *table, const struct hudi_instant *instant,
+                                json_t **ret_extra, struct mor_error *err)
 {
     MOR_AUTO_FREE char *key = hudi_instant_completed_key(table->layout, instant);
     HUDI_AUTO_JSON *json = NULL;
@@ -37,7 +35,7 @@ enum mor_status hudi_extra_read(struct hudi_table *table, const struct hudi_inst
     const struct mor_map_entry *known = mor_map_find_text(&table->extra_cache, instant->time);
     if (!known) {
         HUDI_AUTO_JSON *object = NULL;
-        MOR_TRY(read_extra(table, instant, &object, err));
+        MOR_TRY(hudi_extra_load(table, instant, &object, err));
         hudi_extra_remember(table, instant->time, object);
         known = mor_map_find_text(&table->extra_cache, instant->time);
     }
@@ -115,7 +113,7 @@ static enum mor_status find_now(struct hudi_table *table, const struct hudi_time
         HUDI_AUTO_JSON *extra = NULL;
         if (!carries_extra(timeline->instants[i].completed))
             continue;
-        MOR_TRY(read_extra(table, &timeline->instants[i], &extra, err));
+        MOR_TRY(hudi_extra_load(table, &timeline->instants[i], &extra, err));
         if (hudi_json_text(extra, key))
             return copy_value(key, hudi_json_text(extra, key), arena, ret_value, err);
     }

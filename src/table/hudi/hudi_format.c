@@ -27,6 +27,7 @@ const struct mor_table_ops mor_table_hudi_ops = {
     .attachment_drop = hudi_attachment_drop,
     .history = hudi_history,
     .slices = hudi_slices,
+    .mark_outdated = hudi_mark_outdated,
     .data_files = hudi_data_files,
     .version_at = hudi_version_at,
     .describe = hudi_describe,

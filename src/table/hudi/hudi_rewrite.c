@@ -40,23 +40,19 @@ enum mor_status hudi_open_rewrite(struct mor_store *take_store, const char *inst
 
 // ---- begin --------------------------------------------------------------------------------------
 
-// Columns that were added since this handle was opened would be lost.
+// Columns that were added since this handle was opened would be lost, and values of widened ones
+// would not fit.
 static enum mor_status check_schema(struct hudi_table *table, struct mor_error *err)
 {
-    const char *json = NULL;
-    struct mor_schema *schema = NULL;
-    MOR_TRY(hudi_extra_find(table, "schema", &json, err));
-    if (!json || !*json)
+    const char *newest = NULL;
+    MOR_TRY(hudi_extra_find(table, "schema", &newest, err));
+    if (!newest || !*newest || strcmp(newest, table->schema_json) == 0)
         return MOR_OK;
-    MOR_TRY(hudi_schema_parse(json, NULL, 0, &schema, err));
-    enum mor_status status = MOR_OK;
-    for (size_t i = 0; i < schema->root.child_count && status == MOR_OK; i++) {
-        const char *name = schema->root.children[i].name;
-        if (mor_schema_find(table->stored_schema, name) < 0)
-            status = mor_error_set(err, MOR_RETRY, "the table got the column '%s' just now", name);
-    }
-    mor_schema_free(schema);
-    return status;
+    MOR_AUTO_FREE char *joined = NULL;
+    MOR_TRY(hudi_schema_join(table, newest, &joined, err));
+    return strcmp(joined, table->schema_json) == 0
+               ? MOR_OK
+               : mor_error_set(err, MOR_RETRY, "the columns of the table changed just now");
 }
 
 static void group_key(struct mor_buffer *key, const char *partition, const char *file_group)
@@ -150,7 +146,9 @@ static enum mor_status list_slices(struct hudi_rewrite *rewrite, struct mor_erro
     rewrite->rewrite.reserved_count = (int64_t)(rewrite->slice_count - kept);
     rewrite->slice_count = kept;
     mor_map_done(&planned);
-    return status;
+    return status == MOR_OK
+               ? hudi_mark_outdated(&table->table, rewrite->slices, rewrite->slice_count, err)
+               : status;
 }
 
 // The stored columns without the name of a row's file, which is another one now.

@@ -145,6 +145,9 @@ void hudi_partitions_with_bucket(struct mor_table *table, int32_t bucket, struct
 // extraMetadata of a completed commit; borrowed from the cache. NULL object when it has none.
 enum mor_status hudi_extra_read(struct hudi_table *table, const struct hudi_instant *instant,
                                 const json_t **ret_extra, struct mor_error *err) MOR_CHECKED;
+// The same from disk, for any thread; the caller decrefs.
+enum mor_status hudi_extra_load(const struct hudi_table *table, const struct hudi_instant *instant,
+                                json_t **ret_extra, struct mor_error *err) MOR_CHECKED;
 void hudi_extra_remember(struct hudi_table *table, const char *instant, json_t *extra);
 // Value of `key` in the newest completed commit that carries it; NULL when none does. Borrowed.
 enum mor_status hudi_extra_find(struct hudi_table *table, const char *key, const char **ret_value,
@@ -306,6 +309,11 @@ enum mor_status hudi_version_at(struct mor_table *table, int64_t time_ms, char r
                                 struct mor_error *err) MOR_CHECKED;
 enum mor_status hudi_describe(struct mor_table *table, struct mor_buffer *ret_json,
                               struct mor_error *err) MOR_CHECKED;
+
+// ---- hudi_outdated.c ----------------------------------------------------------------------------
+
+enum mor_status hudi_mark_outdated(struct mor_table *table, struct mor_slice *slices, size_t count,
+                                   struct mor_error *err) MOR_CHECKED;
 
 // ---- hudi_audit.c -------------------------------------------------------------------------------
 
