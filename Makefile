@@ -61,7 +61,7 @@ soak: all
 STATE_MILLIONS ?= 1 10
 CASES ?=
 bench-full: STATE_MILLIONS = 1 10 50
-bench-full: BENCH_OPTIONS = --full
+bench-full: BENCH_OPTIONS = --full --perf $(BUILD)/versus.perf
 bench-full: PUBLISH = --docs docs
 empty :=
 comma := ,

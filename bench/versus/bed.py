@@ -10,6 +10,8 @@ import rig
 from account import machine
 from rig import CACHE, TOOLS, Failure, say
 
+READERS = {"hudi": "main", "iceberg": "tables", "delta": "tables", "iceberg-upserts": "iceberg"}  # Python environments
+
 
 class Bed:
     """Broker, and a registry when a load is Avro; `topics` maps a load's name to (topic, sent, what the table must hold)."""
@@ -72,7 +74,7 @@ class Bed:
 
     def check(self, load, topic, form, table):
         """The sums that another reader finds must be those of the records."""
-        python = CACHE / f"venv-{'main' if form == 'hudi' else 'tables'}" / "bin" / "python"
+        python = CACHE / f"venv-{READERS[form]}" / "bin" / "python"
         command = [python, rig.HERE.parent / "bench/versus/read_sums.py", form, table, *load.sums, *load.read_columns]
         out = subprocess.run(command, capture_output=True, text=True, timeout=900)
         if out.returncode != 0:

@@ -14,6 +14,8 @@ JARS = CACHE.parent / "versus" / "connect-jars"
 class Connect:
     """Drains one topic of JSON into a new table of a Hadoop catalog, then is stopped."""
 
+    form = "iceberg"
+
     def __init__(self, scenario, broker, load, topic, cpus, tuned, memory="2g", name="connect", interval_ms=10_000):
         self.scenario, self.broker, self.cpus, self.name = scenario, broker, cpus, name
         self.folder = scenario.folder / name
@@ -26,7 +28,10 @@ class Connect:
             "key.converter": "org.apache.kafka.connect.storage.StringConverter",
             "value.converter": "org.apache.kafka.connect.json.JsonConverter", "value.converter.schemas.enable": "false",
             "offset.storage.file.filename": self.folder / "offsets", "connector.client.config.override.policy": "All",
-            "consumer.auto.offset.reset": "earliest"}
+            "consumer.auto.offset.reset": "earliest",
+            # At the end of a topic a worker waits this long for more records before its sink hears of a commit that was begun;
+            # the default, a minute, is above the sink's timeout of a commit, and the last records would never be committed.
+            "offset.flush.interval.ms": 1000}
         connector = {
             "name": name, "connector.class": "org.apache.iceberg.connect.IcebergSinkConnector", "tasks.max": len(cpus.split(",")),
             "topics": topic, "iceberg.tables": "db.versus", "iceberg.tables.auto-create-enabled": "true",
@@ -38,8 +43,14 @@ class Connect:
                           "consumer.override.max.partition.fetch.bytes": 8 << 20}
         self.java = ["java", f"-Xmx{memory}", *(["-XX:+UseParallelGC"] if tuned else []), "-cp", f"{JARS}/*",
                      "org.apache.kafka.connect.cli.ConnectStandalone"]
+        self.told = {"memory": memory, **worker, **connector}
         for path, settings in (("worker.properties", worker), ("connector.properties", connector)):
             (self.folder / path).write_text("".join(f"{k}={v}\n" for k, v in settings.items()))
+
+    def settings(self):
+        """What worker and connector were told, without the names of this machine's folders and ports."""
+        text = json.dumps(self.told, default=str).replace(str(self.folder), "FOLDER").replace(self.broker.address, "BROKER")
+        return json.loads(text.replace(f":{self.port}", ":PORT"))
 
     def snapshots(self):
         """The snapshots of the newest metadata file, oldest first."""
@@ -59,7 +70,8 @@ class Connect:
         except OSError:
             return False
 
-    def drain(self, records, limit_s=900):
+    def drain(self, records, total, limit_s=900):
+        """Until the table has `total` rows, `records` of them new."""
         began, busy = time.monotonic(), machine()
         worker = self.scenario.process(self.name, ["taskset", "-c", self.cpus, *self.java, self.folder / "worker.properties",
                                                    self.folder / "connector.properties"], cwd=self.folder)
@@ -72,11 +84,11 @@ class Connect:
             if ready is None and self.answers():
                 ready, cpu_ready = time.monotonic(), meter.cpu()
             found = self.snapshots()
-            if found and int(found[-1]["summary"].get("total-records", 0)) >= records:
+            if found and int(found[-1]["summary"].get("total-records", 0)) >= total:
                 break
             if time.monotonic() - began > limit_s:
-                total = found[-1]["summary"].get("total-records") if found else 0
-                raise rig.Failure(f"{self.name}: {total} of {records} records after {limit_s} s:\n{rig.tail(worker.log)}")
+                seen = found[-1]["summary"].get("total-records") if found else 0
+                raise rig.Failure(f"{self.name}: {seen} of {total} records after {limit_s} s:\n{rig.tail(worker.log)}")
             time.sleep(0.1)
         visible, cpu, later = time.monotonic(), meter.cpu(), machine()
         meter.stop()

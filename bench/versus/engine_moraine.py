@@ -5,15 +5,34 @@ import subprocess
 import time
 
 import duckdb
-import hudi_timeline
+import iceberg_log
 import pyarrow
 import readers
 import rig
+import table_log
 from account import Meter, folder_facts, machine
 from rig import TOOLS
 from service import Service
 
 VALUE_FORMAT = {"avro": {"format": "avro"}, "json": {"format": "json"}}
+
+
+class Progress:
+    """How far a table is; its commits are read again only when there is another one, since the loop that asks shares its core
+    with the broker."""
+
+    def __init__(self, table):
+        self.table, self.seen, self.commits, self.offsets = table, None, 0, {}
+
+    def look(self):
+        folders = [folder for folder in (self.table / ".hoodie", self.table / ".hoodie" / "timeline", self.table / "metadata")
+                   if folder.is_dir()]
+        seen = {path.name for folder in folders for path in folder.iterdir() if path.name.endswith(("commit", ".json"))}
+        if seen != self.seen:
+            states = table_log.progress(self.table)
+            self.seen, self.commits = seen, len(states)
+            self.offsets = {int(p): o[0] for p, o in states[-1][1]["offsets"].items()} if states else {}
+        return self
 
 
 class Moraine:
@@ -22,6 +41,7 @@ class Moraine:
     def __init__(self, scenario, broker, registry, load, topic, avsc, cpus, memory="512MiB", table=None, name="moraine",
                  prefix=(), **options):
         self.load, self.cpus, self.memory, self.prefix = load, cpus, memory, prefix
+        self.form = (table or {}).get("format", "hudi")
         self.service = Service(scenario, broker, registry if load.format == "avro" else None, memory=memory, name=name,
                                prefix=["taskset", "-c", cpus, *prefix])
         schema = "registry" if load.format == "avro" else {"file": str(avsc)}
@@ -49,26 +69,32 @@ class Moraine:
         return time.monotonic(), self.meter.cpu(), machine()
 
     def drain(self, offsets, records, limit_s=1200):
-        """Runs until the table's newest commit states `offsets`; the service is stopped. `records` is how many that are."""
-        before = len(hudi_timeline.progress(self.table))
+        """Runs until the table's newest commit states `offsets`; the service is stopped. `records` is how many that are.
+        `visible_rate` is records that a commit showed over the time until then, of the best commit: behind the last record the
+        service waits for the end of the commit interval, which says nothing of its speed."""
+        progress = Progress(self.table)
+        before = progress.look().commits
         files_before, bytes_before = folder_facts(self.table)
         ready, cpu_ready, busy = self.start()
-        first = None
+        first, seen, visible_rate = None, before, 0
+        at_start = sum(progress.offsets.values())
         while True:
             self.service.process.expect_running()
-            now = hudi_timeline.offsets(self.table)
-            if first is None and len(hudi_timeline.progress(self.table)) > before:
-                first = time.monotonic() - self.began
-            if all(now.get(p, 0) >= o for p, o in offsets.items()):
+            now = progress.look()
+            if now.commits > seen:
+                seen, since = now.commits, time.monotonic() - ready
+                first = first or time.monotonic() - self.began
+                visible_rate = max(visible_rate, (sum(now.offsets.values()) - at_start) / since)
+            if all(now.offsets.get(p, 0) >= o for p, o in offsets.items()):
                 break
             if time.monotonic() - self.began > limit_s:
-                raise rig.Failure(f"{sum(now.values())} of {sum(offsets.values())} records after {limit_s} s")
+                raise rig.Failure(f"{sum(now.offsets.values())} of {sum(offsets.values())} records after {limit_s} s")
             time.sleep(0.02)
         visible, cpu = time.monotonic(), self.meter.cpu()
         others = machine()
         self.meter.stop()
         files, size = folder_facts(self.table)
-        commits = len(hudi_timeline.progress(self.table)) - before
+        commits = progress.commits - before
         if self.prefix:
             self.service.process.stop(seconds=90)  # the profiler's status is its own
         else:
@@ -76,7 +102,7 @@ class Moraine:
         return {
             "records": records, "seconds": visible - self.began, "cpu": cpu, "seconds_steady": visible - ready,
             "cpu_steady": cpu - cpu_ready, "rss": self.meter.rss(), "files": files - files_before,
-            "bytes": size - bytes_before, "commits": commits, "first_commit_s": first,
+            "bytes": size - bytes_before, "commits": commits, "first_commit_s": first, "visible_rate": visible_rate,
             "others_cores": (others[0] - busy[0] - (cpu - cpu_ready)) / (visible - ready),
             "stolen_cores": (others[1] - busy[1]) / (visible - ready)}
 
@@ -108,3 +134,7 @@ class Moraine:
             select quantile_cont(age, 0.5), quantile_cont(age, 0.99), max(age), count(*) from warm""").fetchone()
         return {"records": sent["records"], "p50": ages[0], "p99": ages[1], "max": ages[2], "rows": ages[3], "rate": rate,
                 "sent_rate": sent["records"] / sent["seconds"], "commits": len(shown), "cpu": cpu, "rss": self.meter.rss()}
+
+    def checked_table(self):
+        """What read_sums.py opens."""
+        return self.table if self.form == "hudi" else iceberg_log.metadata_files(self.table)[-1][1]

@@ -14,7 +14,7 @@ import plots
 QUIET = 0.25  # cores that others may have kept busy for the clock to count
 COMMAND = "bench/versus/run{} --only {}"
 PEER_NAMES = {"spark_hudi": "Spark to Hudi MoR", "spark_iceberg": "Spark to Iceberg", "spark_delta": "Spark to Delta",
-              "connect_iceberg": "Iceberg's sink on Kafka Connect", "chdb": "chDB to Parquet"}
+              "connect_iceberg": "Iceberg's sink on Kafka Connect", "flink_iceberg": "Flink to Iceberg"}
 
 
 def median(runs, value):
@@ -27,7 +27,8 @@ def cost(run):
 
 
 def rate(run):
-    return run["records"] / run.get("seconds_steady", run["seconds"])
+    """Visible records a second."""
+    return run.get("visible_rate") or run["records"] / run.get("seconds_steady", run["seconds"])
 
 
 def busy(runs):
@@ -37,9 +38,10 @@ def busy(runs):
 
 # every case of cases.py: those without a published run are named
 KNOWN = ["append_avro", "append_json", "append_avro_two", "append_json_two", "upsert_avro", "upsert_dedup", "upsert_compacting",
-         "freshness", "start", "spark_hudi_append", "connect_iceberg_append", "spark_hudi_upsert", "spark_iceberg_append",
-         "spark_delta_append", "spark_iceberg_upsert", "spark_delta_upsert", "growth_kafka_partitions", "growth_table_partitions",
-         "growth_commits", "growth_columns", "growth_keys"]
+         "freshness", "start", "spark_hudi_append", "spark_hudi_upsert", "spark_iceberg_append", "spark_iceberg_upsert",
+         "spark_delta_append", "spark_delta_upsert", "connect_iceberg_append", "flink_iceberg_append", "flink_iceberg_upsert",
+         "growth_kafka_partitions", "growth_table_partitions", "growth_commits", "growth_columns", "growth_keys"]
+ENGINES = ("limit", "moraine", "defaults", "tuned")
 
 
 class Report:
@@ -51,11 +53,18 @@ class Report:
         self.figures.append({"case": case, "value": value, "unit": unit, "against": against, "ratio": ratio, "goal": goal,
                              "met": met, "command": command, **more})
 
+    def not_run(self, case, unit, goal, source):
+        """A goal without a figure."""
+        self.add(case, None, unit, goal=goal)
+        self.figures[-1]["command"] = COMMAND.format("", source)
+
     # ---- against the limit -----------------------------------------------------------------------
 
     def against_limit(self, name, title, goal):
         case = self.cases.get(name)
         if not case:
+            if goal:
+                self.not_run(title, "rows per CPU-second", f">= {goal}", name)
             return
         ours, limit = case["moraine"], case["limit"]
         by_cpu = median(limit, cost) / median(ours, cost)
@@ -73,6 +82,7 @@ class Report:
         for kind in ("avro", "json"):
             one, two = self.cases.get(f"append_{kind}"), self.cases.get(f"append_{kind}_two")
             if not one or not two:
+                self.not_run(f"two cores against one, append {kind}", "rows/s", ">= 1.7", f"append_{kind},append_{kind}_two")
                 continue
             ratio = median(two["moraine"], rate) / median(one["moraine"], rate)
             quiet = busy(one["moraine"]) <= QUIET and busy(two["moraine"]) <= QUIET + 1
@@ -98,6 +108,8 @@ class Report:
     def against_peers(self, kind):
         rivals = self.peers(kind)
         if not rivals:
+            self.not_run(f"rows per CPU-second against the best JVM peer, {kind}", "rows per CPU-second", ">= 30", f"spark_hudi_{kind}")
+            self.not_run(f"peak RSS against the best JVM peer, {kind}", "MiB", "<= 0.1", f"spark_hudi_{kind}")
             return
         title, source, theirs, _, ours, _ = min(rivals, key=lambda r: r[2] / r[4])
         ratio = theirs / ours
@@ -127,11 +139,15 @@ class Report:
             self.add("freshness p99, 1 s commits, half of the drain rate", round(p99, 2), "s",
                      {"p50": round(median(case["moraine"], lambda r: r["p50"]), 2), "records/s": round(case["rate"])}, None, "<= 1.5",
                      p99 <= 1.5, "freshness")
+        else:
+            self.not_run("freshness p99, 1 s commits, half of the drain rate", "s", "<= 1.5", "freshness")
         case = self.cases.get("start")
         if case:
             first = median(case["moraine"], lambda r: r["first_commit_s"])
             self.add(f"start to first commit, {case['load']['keys']:,} keys in the local state", round(first, 2), "s",
                      {"CPU seconds": round(median(case["moraine"], lambda r: r["cpu"]), 2)}, None, "<= 2", first <= 2, "start")
+        else:
+            self.not_run("start to first commit", "s", "<= 2", "start")
 
     def growth(self):
         for name, title, goal in (("growth_kafka_partitions", "Kafka partitions", 1.3), ("growth_table_partitions", "open table partitions", 1.3),
@@ -139,6 +155,8 @@ class Report:
                                   ("growth_keys", "million keys", None)):
             case = self.cases.get(name)
             if not case:
+                if goal:
+                    self.not_run(f"cost of a row by {title}", "us of CPU", f"<= {goal}", name)
                 continue
             steps = [(step["size"], median(step["moraine"], cost)) for step in case["steps"]]
             least, most = steps[0], steps[-1]
@@ -175,8 +193,9 @@ def goals_table(figures):
     lines = ["| case | value | against | ratio | goal | met |", "|---|---|---|---|---|---|"]
     for f in figures:
         against = f["against"] if not isinstance(f["against"], dict) else ", ".join(f"{k} {cell(v)}" for k, v in f["against"].items())
-        met = {True: "yes", False: "**no**", None: "" if not f["goal"] else "not judged"}[f["met"]]
-        lines.append(f"| {f['case']} | {cell(f['value'])} {f['unit']} | {cell(against)} | {cell(f['ratio'])} | {cell(f['goal'])} | {met} |")
+        unmet = "not run" if f["value"] is None else "not judged"
+        met = {True: "yes", False: "**no**", None: unmet if f["goal"] else ""}[f["met"]]
+        lines.append(f"| {f['case']} | {cell(f['value'])} {f['unit'] if f['value'] is not None else ''} | {cell(against)} | {cell(f['ratio'])} | {cell(f['goal'])} | {met} |")
     return lines
 
 
@@ -184,7 +203,7 @@ def runs_table(cases):
     lines = ["| case | engine | runs | µs of CPU a row | rows/s by the clock | peak RSS, MiB | commits | files | bytes a row | others' cores |",
              "|---|---|---|---|---|---|---|---|---|---|"]
     for name, case in cases.items():
-        rows = [(key, case[key]) for key in ("limit", "moraine", "defaults", "tuned") if case.get(key) and "cpu" in case[key][0]
+        rows = [(key, case[key]) for key in ENGINES if case.get(key) and "cpu" in case[key][0]
                 and "seconds" in case[key][0]]
         rows += [(f"{step['size']}", step["moraine"]) for step in case.get("steps", [])]
         for engine, runs in rows:
@@ -199,6 +218,37 @@ def runs_table(cases):
     return lines
 
 
+def freshness_table(cases):
+    case = cases.get("freshness")
+    if not case:
+        return ["No run of this case is published yet."]
+    lines = ["| run | records/s asked | sent | p50, s | p99, s | longest, s | commits | CPU, cores |", "|---|---|---|---|---|---|---|---|"]
+    for number, run in enumerate(case["moraine"], 1):
+        cores = run["cpu"] * run["sent_rate"] / run["records"]
+        lines.append(f"| {number} | {run['rate']:,.0f} | {run['sent_rate']:,.0f} | {run['p50']:.2f} | {run['p99']:.2f} | {run['max']:.2f} "
+                     f"| {run['commits']} | {cores:.2f} |")
+    return lines
+
+
+def missing_table():
+    lines = ["| peer | tried | what happened | stands for it |", "|---|---|---|---|"]
+    for fact in json.loads((pathlib.Path(__file__).parent / "unavailable.json").read_text()):
+        lines.append("| " + " | ".join(fact[part] or "nothing" for part in ("peer", "tried", "happened", "instead")) + " |")
+    return lines
+
+
+def settings_list(cases):
+    lines = []
+    for name, case in cases.items():
+        loads = [case["load"]] if "load" in case else [step["load"] for step in case["steps"]]
+        lines += ["", f"`{name}`", "", *(f"- records: `{json.dumps(load)}`" for load in loads)]
+        if "memory" in case:
+            lines.append(f"- memory: {case['memory']}")
+        told = [case.get("settings", {}), *(step.get("settings", {}) for step in case.get("steps", []))]
+        lines += [f"- {who}: `{json.dumps(what)}`" for settings in told for who, what in settings.items()]
+    return lines[1:]
+
+
 def stages_table(cases):
     lines = []
     for name, case in cases.items():
@@ -207,7 +257,7 @@ def stages_table(cases):
             lines += ["", f"`{name}`, each step by itself, one thread, ns a record: "
                       + ", ".join(f"{k} {v}" for k, v in stages.items()) + "."]
         if shares:
-            total = median(case["moraine"], cost)
+            total = cost(case["profiled"])
             lines += ["", f"`{name}`, a profiled run, of {total:.2f} µs a record:", "", "| where | µs |", "|---|---|"]
             lines += [f"| {where} | {share * total:.3f} |" for where, share in shares.items() if share * total >= 0.005]
     return lines
@@ -220,7 +270,7 @@ def page(results, figures, folder):
     worst = max(case.get("load_average", 0) for case in cases.values())
     bars = []
     for name, case in cases.items():
-        for engine in ("limit", "moraine", "defaults", "tuned"):
+        for engine in ENGINES:
             if case.get(engine) and "cpu" in case[engine][0] and "seconds" in case[engine][0]:
                 bars.append((f"{name}: {'librdkafka alone' if engine == 'limit' else engine}", median(case[engine], cost)))
     (folder / "benchmarks-cost.svg").write_text(plots.bars("CPU microseconds a record (logarithmic)", bars))
@@ -237,8 +287,8 @@ def page(results, figures, folder):
         "growth": "\n".join(growth) or "No run of these cases is published yet.",
         "machine": f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB, Linux {machine['kernel']}",
         "versions": ", ".join(f"{k} {v}" for k, v in versions.items()).replace("\n", ", "), "load": f"{worst:.0f}",
-        "kinds": "\n".join(f"- `{n}`: {json.dumps(c.get('load') or [s['load'] for s in c['steps']])}"
-                           + (f", memory {c['memory']}" if "memory" in c else "") for n, c in cases.items()),
+        "freshness": "\n".join(freshness_table(cases)), "unavailable": "\n".join(missing_table()),
+        "settings": "\n".join(settings_list(cases)),
         "missing": ", ".join(f"`{n}`" for n in KNOWN if n not in cases) or "none",
         "partial": ", ".join(f"`{n}` ({k})" for n, c in cases.items() if "defaults" in c for k in ("defaults", "tuned") if not c[k])
                    or "none",

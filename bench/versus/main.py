@@ -1,4 +1,5 @@
-"""Runs cases and keeps what they gave: main.py [--full] [--runs N] [--only CASE,...] [--results FILE] [--scale F].
+"""Runs cases and keeps what they gave: main.py [--full] [--runs N] [--only CASE,...] [--results FILE] [--scale F]
+[--settings defaults,tuned] [--perf FILE].
 
 Every case appends to the results file (JSON), so that cases can be run one at a time; `figures.py` makes the list of figures
 and the page of it. The broker, the registry and this program stay on the first core; what is measured gets the others, or all
@@ -10,6 +11,7 @@ import json
 import os
 import pathlib
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -21,8 +23,10 @@ from rig import say
 
 def versions():
     """What was measured, by name."""
-    found = {"kafka": rig.VERSIONS["KAFKA"], "spark": rig.VERSIONS["PYSPARK"], "hudi_rs": rig.VERSIONS["HUDI_RS"],
-             "python": platform.python_version()}
+    pins = rig.VERSIONS | rig.read_versions(pathlib.Path(__file__).parent / "versions")
+    found = {"kafka": pins["KAFKA"], "spark": pins["PYSPARK"], "hudi": pins["HUDI_BUNDLE_NEW"], "iceberg": pins["ICEBERG"],
+             "delta": pins["DELTA_PEER"], "flink": pins["FLINK"], "connect": pins["CONNECT"], "hudi_rs": pins["HUDI_RS"],
+             "pyiceberg": pins["PYICEBERG"], "delta_rs": pins["DELTALAKE_READER"], "python": platform.python_version()}
     found["moraine"] = subprocess.run([rig.BINARY, "--version"], capture_output=True, text=True).stdout.strip().removeprefix("moraine ")
     commit = subprocess.run(["git", "-C", rig.HERE.parent, "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     found["commit"] = commit.stdout.strip()
@@ -41,11 +45,12 @@ def machine():
 def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true", help="the sizes of the published run")
-    parser.add_argument("--runs", type=int, help="repetitions of each measurement (default 3, with --full 5)")
+    parser.add_argument("--runs", type=int, help="repetitions of each measurement (default 5; 3 of those beside a JVM in a short run)")
     parser.add_argument("--only", default="", help="names of cases, with commas")
+    parser.add_argument("--scale", type=float, default=1, help="of the number of records: 0.1 to see whether a case works")
     parser.add_argument("--results", default=str(pathlib.Path(os.environ["MORAINE_BUILD"]) / "versus.json"))
     parser.add_argument("--settings", default="defaults,tuned", help="those of peers (default: defaults,tuned)")
-    parser.add_argument("--perf", help="profiles moraine's last run of a case into this file (perf record)")
+    parser.add_argument("--perf", help="one run more of some cases, profiled into this file (perf record)")
     parser.add_argument("--list", action="store_true", help="names the cases")
     return parser.parse_args()
 
@@ -53,9 +58,12 @@ def arguments():
 def main():
     options = arguments()
     options.settings = options.settings.split(",")
-    options.runs = options.runs or (5 if options.full else 3)
+    runs = options.runs
     chosen = [case for case in cases.ALL if not options.only or
               case.__name__ in options.only.replace("-", "_").split(",")]
+    if options.perf and not shutil.which("perf"):
+        say("perf is not installed: no run is profiled")
+        options.perf = None
     if options.list:
         for case in cases.ALL:
             print(f"{case.__name__:24} {case.__doc__.splitlines()[0]}")
@@ -68,6 +76,7 @@ def main():
         if not options.only and case in cases.LONG and not options.full:
             continue
         say(f"== {case.__name__}")
+        options.runs = runs or (3 if case in cases.PEERS and not options.full else 5)
         started = time.monotonic()
         with rig.Scenario(f"versus-{case.__name__}") as scenario:
             found = case(scenario, options)

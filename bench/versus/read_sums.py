@@ -1,11 +1,13 @@
 """Sums of a table as a reader that is not ours sees them: read_sums.py FORMAT TABLE SQL SQL SQL COLUMN...
 
-Prints JSON {rows, ids, cents, small}. hudi: hudi-rs; iceberg: PyIceberg (a metadata file); delta: delta-rs; each for the
-rows, DuckDB for the sums.
+Prints JSON {rows, ids, cents, small}. hudi: hudi-rs; iceberg: PyIceberg (a metadata file); delta: delta-rs; iceberg-upserts:
+DuckDB, which knows equality deletes (a metadata file); each for the rows, DuckDB for the sums. Of upserts that keep deleted
+orders, marked in `op`, those are left out.
 """
 
 import json
 import sys
+import tempfile
 
 import duckdb
 import pyarrow
@@ -24,6 +26,15 @@ def batches():
     if form == "delta":
         import deltalake
         return deltalake.DeltaTable(table).to_pyarrow_table(columns=columns).to_batches()
+    if form == "iceberg-upserts":
+        import duckdb_extensions
+        with tempfile.TemporaryDirectory() as folder:
+            db = duckdb.connect(config={"extension_directory": folder})
+            for extension in ("avro", "iceberg"):
+                duckdb_extensions.import_extension(extension, con=db)
+                db.load_extension(extension)
+            found = db.sql(f"select {', '.join(columns)} from iceberg_scan({table!r}) where op <> 'd'").to_arrow_table()
+        return found.to_batches()
     raise SystemExit(f"read_sums: no reader for {form}")
 
 

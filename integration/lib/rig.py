@@ -19,9 +19,9 @@ BINARY = pathlib.Path(os.environ.get("MORAINE_BINARY") or HERE.parent / "build/m
 TOOLS = pathlib.Path(os.environ.get("MORAINE_TOOLS") or HERE.parent / "build/integration")
 
 
-def read_versions():
-    """The pins of the file `versions`, by name."""
-    lines = (HERE / "versions").read_text().splitlines()
+def read_versions(path=HERE / "versions"):
+    """The pins of a file `versions`, by name."""
+    lines = path.read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
 
 

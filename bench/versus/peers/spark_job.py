@@ -7,6 +7,7 @@ micro batch, {"mark": "done"}.
 """
 
 import json
+import pathlib
 import sys
 import time
 
@@ -22,13 +23,7 @@ def mark(what, **more):
     print(json.dumps({"mark": what, "at": time.time(), **more}), flush=True)
 
 
-def make_session():
-    builder = (SparkSession.builder.master(f"local[{spec['cores']}]").appName("versus")
-               .config("spark.jars", ",".join(spec["jars"]))
-               .config("spark.driver.memory", spec["memory"])
-               .config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
-               .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
-               .config("spark.sql.session.timeZone", "UTC"))
+def session_settings():
     settings = {
         "hudi": {"spark.serializer": "org.apache.spark.serializer.KryoSerializer",
                  "spark.kryo.registrator": "org.apache.spark.HoodieSparkKryoRegistrar",
@@ -40,11 +35,21 @@ def make_session():
         "delta": {"spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
                   "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog"},
     }[spec["sink"]]
-    # of Spark's and the formats' own pages on tuning: partitions by cores, the parallel collector, no compressed references
-    # to a state that a stream without aggregation does not have
+    # of Spark's and the formats' own pages on tuning: partitions by cores, the parallel collector
     if spec["tuned"]:
         settings |= {"spark.sql.shuffle.partitions": str(2 * spec["cores"]), "spark.default.parallelism": str(2 * spec["cores"]),
                      "spark.driver.extraJavaOptions": "-XX:+UseParallelGC", "spark.sql.parquet.compression.codec": "zstd"}
+    return settings
+
+
+def make_session():
+    builder = (SparkSession.builder.master(f"local[{spec['cores']}]").appName("versus")
+               .config("spark.jars", ",".join(spec["jars"]))
+               .config("spark.driver.memory", spec["memory"])
+               .config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
+               .config("spark.driver.bindAddress", "127.0.0.1").config("spark.driver.host", "127.0.0.1")
+               .config("spark.sql.session.timeZone", "UTC"))
+    settings = session_settings()
     for key, value in settings.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
@@ -100,6 +105,20 @@ def write_hudi(rows, batch):
     rows.write.format("hudi").options(**hudi_options()).mode("append").save(spec["table"])
 
 
+def iceberg_properties():
+    properties = {"write.parquet.compression-codec": "zstd"}
+    if spec["keyed"]:
+        properties |= {"format-version": "2", "write.merge.mode": "merge-on-read", "write.update.mode": "merge-on-read",
+                       "write.delete.mode": "merge-on-read"}
+    if spec["tuned"]:  # tasks are few: no shuffle before they write
+        properties |= {"write.distribution-mode": "none"}
+    return properties
+
+
+def delta_properties():
+    return {"delta.enableDeletionVectors": "true"} if spec["keyed"] else {}
+
+
 def write_iceberg(rows, batch):
     if spec["keyed"]:
         rows.createOrReplaceGlobalTempView("changes")
@@ -130,17 +149,14 @@ def prepare(session, rows):
         session.sql("create namespace if not exists lake.db")
         empty = session.createDataFrame([], rows.schema)
         if not session.catalog.tableExists("lake.db.versus"):
-            properties = {"write.parquet.compression-codec": "zstd"}
-            if spec["keyed"]:
-                properties |= {"format-version": "2", "write.merge.mode": "merge-on-read", "write.update.mode": "merge-on-read",
-                               "write.delete.mode": "merge-on-read"}
             writer = empty.writeTo("lake.db.versus").using("iceberg")
-            for key, value in properties.items():
+            for key, value in iceberg_properties().items():
                 writer = writer.tableProperty(key, value)
             writer.create()
-    if spec["sink"] == "delta" and spec["keyed"]:
+    if spec["sink"] == "delta" and spec["keyed"] and not pathlib.Path(spec["table"]).exists():
         session.createDataFrame([], rows.schema).write.format("delta").mode("append").save(spec["table"])
-        session.sql(f"alter table delta.`{spec['table']}` set tblproperties ('delta.enableDeletionVectors' = 'true')")
+        pairs = ", ".join(f"'{k}' = '{v}'" for k, v in delta_properties().items())
+        session.sql(f"alter table delta.`{spec['table']}` set tblproperties ({pairs})")
 
 
 def main():
@@ -151,6 +167,8 @@ def main():
         rows = records(session)
     prepare(session, rows)
     write = {"hudi": write_hudi, "iceberg": write_iceberg, "delta": write_delta}[spec["sink"]]
+    told = {"hudi": hudi_options, "iceberg": iceberg_properties, "delta": delta_properties}[spec["sink"]]()
+    mark("settings", settings={**session_settings(), **told})
     mark("ready")
 
     def batch(frame, number):
