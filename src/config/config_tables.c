@@ -322,7 +322,9 @@ const struct mor_option mor_topic_options[] = {
     {"table.hudi.table_version", MOR_OPTION_COUNT, TOPIC(table.hudi_table_version), "6", 6, 9, NULL,
      0, "Hudi table version to create: 6 (read by everything) or 9 (Hudi 1.1 and newer)."},
     {"commit.interval", MOR_OPTION_DURATION, TOPIC(commit.interval_ms), "10s", 100, 1 * HOUR, NULL,
-     0, "A commit at the latest so long after the first record of its batch."},
+     0,
+     "How old a batch's first record is when its commit shows it. The batch is cut earlier by what "
+     "the last commit took, but by a quarter of this at most."},
     {"commit.max_rows", MOR_OPTION_COUNT, TOPIC(commit.max_rows), "1000000", 1, 1000000000, NULL, 0,
      "Records in a batch."},
     {"commit.max_bytes", MOR_OPTION_SIZE, TOPIC(commit.max_bytes), "128MiB", 1 * KIB, 64 * GIB,

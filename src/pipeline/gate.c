@@ -147,6 +147,12 @@ bool mor_gate_wait(struct mor_gate *gate, int64_t interval_ms, int64_t timeout_m
     }
 }
 
+int64_t mor_gate_gathering_ms(int64_t interval_ms, int64_t commit_ms)
+{
+    int64_t ahead_max_ms = interval_ms / 4;
+    return interval_ms - (commit_ms < ahead_max_ms ? commit_ms : ahead_max_ms);
+}
+
 void mor_gate_cut(struct mor_gate *gate)
 {
     MOR_LOCKED(&gate->mutex);

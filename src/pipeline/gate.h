@@ -54,6 +54,9 @@ void mor_gate_close(struct mor_gate *gate);
 // was asked for, the gate failed or closes, it was poked, or timeout_ms has passed. True when there
 // is reason to cut.
 bool mor_gate_wait(struct mor_gate *gate, int64_t interval_ms, int64_t timeout_ms);
+// How long to gather for a commit that shows its first record after `interval_ms`: less what the
+// last commit took (commit_ms, 0 = there was none), but at least three quarters of the interval.
+int64_t mor_gate_gathering_ms(int64_t interval_ms, int64_t commit_ms);
 // Committer: a new gathering starts; lanes that wait go on.
 void mor_gate_cut(struct mor_gate *gate);
 // True and the failure when the topic has failed.

@@ -48,6 +48,7 @@ static enum mor_status commit_once(struct mor_pipeline *pipeline, struct mor_com
     }
     MOR_TRY(status);
     if (report.committed) {
+        pipeline->commit_ms = report.duration_ms;
         mor_pipeline_note_commit(pipeline, &report);
         hint_offsets(pipeline);
     }
@@ -161,8 +162,9 @@ static enum mor_status run(struct mor_pipeline *pipeline, struct mor_error *err)
     mor_pipeline_set_state(pipeline, MOR_PIPELINE_RUNNING);
     mor_pipeline_set_step(pipeline, "fetch");
     while (!atomic_load(&pipeline->stopping)) {
-        bool due =
-            mor_gate_wait(&pipeline->gate, pipeline->topic->commit.interval_ms, WAIT_SLICE_MS);
+        int64_t gathering_ms =
+            mor_gate_gathering_ms(pipeline->topic->commit.interval_ms, pipeline->commit_ms);
+        bool due = mor_gate_wait(&pipeline->gate, gathering_ms, WAIT_SLICE_MS);
         atomic_store(&pipeline->alive_ms, mor_clock_mono_ms());
         if (mor_gate_failure(&pipeline->gate, err))
             return err->status;

@@ -41,6 +41,7 @@ struct mor_pipeline {
     struct mor_crew *crew;
     struct mor_source *source;
     bool positions_made;
+    int64_t commit_ms; // how long the last commit took, 0 = none yet; the topic's thread only
 
     atomic_bool stopping;
     atomic_bool paused; // by an operator
