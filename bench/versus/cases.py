@@ -252,22 +252,37 @@ def growth_columns(scenario, options):
 
 def against(scenario, options, load, engine, ours=None):
     """New tables of the whole topic, by a peer with its settings and by us. `engine`: (bed, topic, kind of settings, name) to
-    the peer's; `ours`: the table of moraine's topic file, None for a format that it does not write."""
+    the peer's; `ours`: the table of moraine's topic file, None for a format that it does not write. A full run has one of four
+    times the records beside them: a JVM gets faster while it runs."""
     bed = Bed(scenario)
-    topic = bed.send(load)
     found = {"load": describe(load), "settings": {"moraine": {"memory": SMALL, "table": ours, **BESIDE}} if ours else {},
              "moraine": [], "defaults": [], "tuned": []}
+
+    def by_us(load, topic, name):
+        run = drain_once(bed, load, topic, ONE, name, memory=SMALL, table=ours, **BESIDE)
+        tell("moraine", run)
+        return run
+
+    def by_peer(load, topic, kind, name):
+        peer = engine(bed, topic, kind, name)
+        run = peer.drain(bed.sent[topic]["records"], bed.sent[topic]["records"])
+        tell(kind, run)
+        found["settings"][kind] = peer.settings()
+        bed.check(load, topic, peer.form, peer.checked_table())
+        shutil.rmtree(peer.folder)
+        return run
+
+    topic = bed.send(load)
     for number in range(options.runs):
         if ours:
-            found["moraine"].append(drain_once(bed, load, topic, ONE, number, memory=SMALL, table=ours, **BESIDE))
-            tell("moraine", found["moraine"][-1])
+            found["moraine"].append(by_us(load, topic, number))
         for kind in options.settings:
-            peer = engine(bed, topic, kind, f"{kind}{number}")
-            found[kind].append(peer.drain(bed.sent[topic]["records"], bed.sent[topic]["records"]))
-            tell(kind, found[kind][-1])
-            found["settings"][kind] = peer.settings()
-            bed.check(load, topic, peer.form, peer.checked_table())
-            shutil.rmtree(peer.folder)
+            found[kind].append(by_peer(load, topic, kind, f"{kind}{number}"))
+    if options.full:
+        load = load.with_(name=f"{load.name}_long", count=4 * load.count)
+        topic = bed.send(load)
+        found["moraine_long"] = [by_us(load, topic, "long")] if ours else []
+        found["tuned_long"] = [by_peer(load, topic, "tuned", "long")]
     return found
 
 
@@ -318,13 +333,13 @@ def spark(sink):
 
 
 def spark_append(scenario, options, sink, ours):
-    load = trips(options, "avro", 500_000, 1_000_000)
+    load = trips(options, "avro", 300_000, 500_000)
     return against(scenario, options, load, partial(spark(sink), load=load), ours)
 
 
 def spark_upsert(scenario, options, sink, ours):
-    load = orders(options, "avro", size(options, 300_000, 1_000_000))
-    return against_updates(scenario, options, load, size(options, 300_000, 500_000), partial(spark(sink), load=load), ours)
+    load = orders(options, "avro", size(options, 300_000, 500_000))
+    return against_updates(scenario, options, load, size(options, 200_000, 250_000), partial(spark(sink), load=load), ours)
 
 
 def spark_hudi_append(scenario, options):
@@ -359,7 +374,7 @@ def spark_delta_upsert(scenario, options):
 
 def connect_iceberg_append(scenario, options):
     """Iceberg's sink on Kafka Connect, JSON trips, append, one core."""
-    load = trips(options, "json", 300_000, 1_000_000)
+    load = trips(options, "json", 300_000, 500_000)
     return against(scenario, options, load, lambda bed, topic, kind, name: Connect(
         bed.scenario, bed.broker, load, topic, ONE, kind == "tuned", name=f"connect-{name}"), ICEBERG)
 
@@ -371,14 +386,14 @@ def flink(load):
 
 def flink_iceberg_append(scenario, options):
     """Flink SQL into Iceberg, Avro trips, append, one core."""
-    load = trips(options, "avro", 300_000, 1_000_000)
+    load = trips(options, "avro", 300_000, 500_000)
     return against(scenario, options, load, flink(load), ICEBERG)
 
 
 def flink_iceberg_upsert(scenario, options):
     """Flink SQL into Iceberg, Avro orders, upserts by equality deletes (deleted orders stay, marked), one core."""
-    load = orders(options, "avro", size(options, 300_000, 1_000_000))
-    return against_updates(scenario, options, load, size(options, 300_000, 500_000), flink(load), ICEBERG)
+    load = orders(options, "avro", size(options, 300_000, 500_000))
+    return against_updates(scenario, options, load, size(options, 200_000, 250_000), flink(load), ICEBERG)
 
 
 PEERS = [spark_hudi_append, spark_hudi_upsert, spark_iceberg_append, spark_iceberg_upsert, spark_delta_append,
@@ -386,6 +401,7 @@ PEERS = [spark_hudi_append, spark_hudi_upsert, spark_iceberg_append, spark_icebe
 LIMITS = [append_avro, append_json, append_avro_two, append_json_two, upsert_avro, upsert_dedup, upsert_compacting]
 GROWTH = [growth_kafka_partitions, growth_table_partitions, growth_commits, growth_columns, growth_keys]
 ALL = [*LIMITS, freshness, start, *PEERS, *GROWTH]
+FIVE = [append_avro, append_json, upsert_avro, upsert_dedup, start]  # runs of these also when the run is short
 # of the full run only; without them every goal still has a figure
 LONG = [upsert_compacting, *(case for case in PEERS if case not in (spark_hudi_append, spark_hudi_upsert)), growth_commits,
         growth_columns, growth_keys]

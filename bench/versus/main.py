@@ -45,7 +45,7 @@ def machine():
 def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--full", action="store_true", help="the sizes of the published run")
-    parser.add_argument("--runs", type=int, help="repetitions of each measurement (default 5; 3 of those beside a JVM in a short run)")
+    parser.add_argument("--runs", type=int, help="repetitions of each measurement (default 5; 3 of most cases in a short run)")
     parser.add_argument("--only", default="", help="names of cases, with commas")
     parser.add_argument("--scale", type=float, default=1, help="of the number of records: 0.1 to see whether a case works")
     parser.add_argument("--results", default=str(pathlib.Path(os.environ["MORAINE_BUILD"]) / "versus.json"))
@@ -76,7 +76,7 @@ def main():
         if not options.only and case in cases.LONG and not options.full:
             continue
         say(f"== {case.__name__}")
-        options.runs = runs or (3 if case in cases.PEERS and not options.full else 5)
+        options.runs = runs or (5 if options.full or case in cases.FIVE else 3)
         started = time.monotonic()
         with rig.Scenario(f"versus-{case.__name__}") as scenario:
             found = case(scenario, options)

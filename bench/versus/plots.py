@@ -20,7 +20,7 @@ def bars(title, values):
     body = []
     for i, (name, value) in enumerate(values):
         y, width = 30 + i * 20, 4 + 420 * math.log10(value / low) / span
-        colour = "#2b6cb0" if name.endswith(": moraine") else "#999" if name.endswith("alone") else "#c05621"
+        colour = "#2b6cb0" if ": moraine" in name else "#999" if name.endswith("alone") else "#c05621"
         body.append(f'<text x="300" y="{y + 12}" text-anchor="end">{escape(name)}</text>'
                     f'<rect x="306" y="{y}" width="{width:.0f}" height="15" fill="{colour}"/>'
                     f'<text x="{312 + width:.0f}" y="{y + 12}">{value:.2f}</text>')
