@@ -109,6 +109,12 @@ static void set_connection(struct mor_http_client *client, const char *url)
     }
 }
 
+static bool is_safe(const struct mor_http_request *request)
+{
+    return !request->method || strcmp(request->method, "GET") == 0 ||
+           strcmp(request->method, "HEAD") == 0;
+}
+
 static void set_request(CURL *curl, const struct mor_http_request *request,
                         struct curl_slist *headers)
 {
@@ -122,12 +128,11 @@ static void set_request(CURL *curl, const struct mor_http_request *request,
         curl_easy_setopt(curl, CURLOPT_NOBODY, 1L);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
-}
-
-static bool is_safe(const struct mor_http_request *request)
-{
-    return !request->method || strcmp(request->method, "GET") == 0 ||
-           strcmp(request->method, "HEAD") == 0;
+    // A request on a connection that was kept and dies without an answer is sent again by libcurl
+    // itself, on a new one; what it says then is of the second sending alone, such as that nobody
+    // listens, while the first may have done its work.
+    if (!is_safe(request))
+        curl_easy_setopt(curl, CURLOPT_FRESH_CONNECT, 1L);
 }
 
 static enum mor_status classify(CURLcode code, const struct mor_http_request *request)

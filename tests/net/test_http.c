@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <poll.h>
 
 #include "http_server.h"
 #include "moraine/base/clock.h"
@@ -185,6 +186,48 @@ static void test_refused_connection_is_retry_even_for_post(void **state)
     close(fd);
 }
 
+// A server that answers one GET, keeps that connection, reads one more request on whichever
+// connection it comes, and is gone without an answer: nobody listens any more.
+static void *answer_once_and_die(void *argument)
+{
+    int listener = *(int *)argument;
+    char request[4096];
+    int first = accept(listener, NULL, NULL);
+    http_read(first, request, sizeof request);
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    (void)!send(first, answer, sizeof answer - 1, MSG_NOSIGNAL);
+    struct pollfd waiting[] = {{first, POLLIN, 0}, {listener, POLLIN, 0}};
+    poll(waiting, 2, 5000);
+    int next = waiting[0].revents ? first : accept(listener, NULL, NULL);
+    http_read(next, request, sizeof request);
+    close(listener);
+    close(next);
+    if (next != first)
+        close(first);
+    return NULL;
+}
+
+static void test_request_that_dies_on_a_kept_connection_is_unknown(void **state)
+{
+    struct fixture *f = *state;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof address;
+    char url[64];
+    pthread_t thread;
+    assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(listener, 4), 0);
+    assert_int_equal(getsockname(listener, (struct sockaddr *)&address, &size), 0);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/", ntohs(address.sin_port));
+    assert_int_equal(pthread_create(&thread, NULL, answer_once_and_die, &listener), 0);
+    struct mor_http_request get = {.url = url};
+    assert_int_equal(mor_http_send(f->client, &get, &f->response, &f->err), MOR_OK);
+    struct mor_http_request post = {
+        .method = "POST", .url = url, .body = "x", .body_size_bytes = 1};
+    assert_int_equal(mor_http_send(f->client, &post, &f->response, &f->err), MOR_UNKNOWN);
+    pthread_join(thread, NULL);
+}
+
 static void test_other_protocols_and_broken_urls_are_fatal(void **state)
 {
     struct fixture *f = *state;
@@ -220,6 +263,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_time_out_ends_the_wait, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refused_connection_is_retry_even_for_post, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_request_that_dies_on_a_kept_connection_is_unknown,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_protocols_and_broken_urls_are_fatal, setup,
                                         teardown),
         cmocka_unit_test(test_escape_leaves_unreserved_characters),
