@@ -362,6 +362,7 @@ enum mor_audit_kind {
                       // `text` says which
     MOR_AUDIT_PENDING,  // harmless: `version` was begun and not completed (yet)
     MOR_AUDIT_LEFTOVER, // harmless: nothing names the file `key`
+    MOR_AUDIT_IDLE,     // harmless: `version` names the file `key` in vain, `text` says why
 };
 struct mor_audit_remark {
     enum mor_audit_kind kind;

@@ -46,6 +46,9 @@ void mor_verify_files_audit(struct mor_verify_job *job)
         case MOR_AUDIT_LEFTOVER:
             FIND(job, true, "leftover", &place, "nothing names the file, no reader takes it");
             break;
+        case MOR_AUDIT_IDLE:
+            FIND(job, true, "idle", &place, "%s", remark->text);
+            break;
         }
     }
 }

@@ -514,6 +514,8 @@ static void defects_of_position_deletes_are_found(void **state)
     table_close(&fixture->base);
     plant_manifest(fixture, ICEBERG_MANIFEST_DELETES, wrong_target, MOR_AUDIT_BROKEN,
                    "rows of other files");
+    plant_manifest(fixture, ICEBERG_MANIFEST_DELETES, wrong_target, MOR_AUDIT_IDLE,
+                   "which the snapshot does not have");
     plant_manifest(fixture, ICEBERG_MANIFEST_DELETES, wrong_rows, MOR_AUDIT_BROKEN,
                    "rows, the file has");
     assert_faultless(fixture);
