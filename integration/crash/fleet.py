@@ -20,6 +20,7 @@ from service import Service
 MESSAGE = re.compile(r'event=(?P<event>\w+)|iofault: (?P<fault>\w+)')
 TOKEN = "crash"
 IN_CATALOG = {"name": "lake", "namespace": "crash"}  # tables of a REST catalog
+CATALOG_PAUSE = 0.2  # seconds between two questions to a catalog
 COUNTED = {"fenced", "topic_failed", "commit_retry", "open_retry"}
 
 
@@ -96,13 +97,31 @@ class Snapshots(Timeline):
         if self.changed.get(folder) == changed:
             return
         self.changed[folder] = changed
-        for snapshot in iceberg_log.snapshots(self.table):
+        self.take_document(iceberg_log.metadata(self.table))
+
+    def take_document(self, document):
+        for snapshot in iceberg_log.snapshots_of(document):
             if snapshot["snapshot-id"] in self.seen:
                 continue
             self.seen.add(snapshot["snapshot-id"])
             text = snapshot["summary"].get("moraine")
             if text:
                 self.take_ledger(json.loads(text))
+
+
+class CatalogSnapshots(Snapshots):
+    """The same as a catalog says it: one that is killed leaves metadata files that never became the table's."""
+
+    def __init__(self, table, on_commit, catalog):
+        super().__init__(table, on_commit)
+        self.catalog, self.due = catalog, 0
+
+    def poll(self):
+        if time.monotonic() < self.due:
+            return
+        with contextlib.suppress(OSError, http.client.HTTPException, ValueError):  # it may be away
+            self.take_document(self.catalog.metadata(IN_CATALOG["namespace"], self.table.name, 2) or {})
+        self.due = time.monotonic() + CATALOG_PAUSE
 
 
 class Instance:
@@ -217,7 +236,10 @@ class Topic:
         elif campaign.letters == "topic":
             self.letter_topic = f"{name}-letters"
             campaign.broker.create_topic(self.letter_topic, 1)
-        self.timeline = (Snapshots if self.is_iceberg else Timeline)(self.table, campaign.on_commit)
+        if "catalog" in table_format:
+            self.timeline = CatalogSnapshots(self.table, campaign.on_commit, campaign.catalog)
+        else:
+            self.timeline = (Snapshots if self.is_iceberg else Timeline)(self.table, campaign.on_commit)
 
     def is_known(self, broker, partitions):
         """Whether the broker has heard from its own controller about the topic."""

@@ -43,7 +43,11 @@ def metadata(table):
 
 def snapshots(table):
     """From the oldest that is kept to the newest, along the parents of the newest."""
-    document = metadata(table)
+    return snapshots_of(metadata(table))
+
+
+def snapshots_of(document):
+    """The same of a metadata document."""
     known = {s["snapshot-id"]: s for s in document.get("snapshots", [])}
     chain, at = [], document.get("current-snapshot-id")
     while at in known:

@@ -44,15 +44,15 @@ class RestCatalog:
         except (urllib.error.URLError, ConnectionError):
             return False
 
-    def request(self, path):
-        with urllib.request.urlopen(self.uri + path, timeout=10) as answer:
+    def request(self, path, seconds=10):
+        with urllib.request.urlopen(self.uri + path, timeout=seconds) as answer:
             return json.load(answer)
 
-    def metadata(self, namespace, table):
+    def metadata(self, namespace, table, seconds=10):
         """The newest metadata document, as the catalog gives it; None when there is no table."""
         levels = urllib.parse.quote(namespace.replace(".", "\x1f"), safe="")
         try:
-            return self.request(f"/v1/namespaces/{levels}/tables/{table}?snapshots=all")["metadata"]
+            return self.request(f"/v1/namespaces/{levels}/tables/{table}?snapshots=all", seconds)["metadata"]
         except urllib.error.HTTPError as error:
             if error.code != 404:
                 raise
