@@ -106,6 +106,9 @@ void mor_table_free(struct mor_table *table); // releases the lock
 const struct mor_schema *mor_table_schema(const struct mor_table *table);
 const char *mor_table_name(const struct mor_table *table);
 bool mor_table_is_keyed(const struct mor_table *table);
+// Whether the last mor_write_begin failed (FATAL) because another writer has given a column a wider
+// type since the table was opened: it is to be opened again. The writer's thread.
+bool mor_table_is_outgrown(const struct mor_table *table);
 // Whether rows are addressed by place: changes are then rows added and places removed, never keys.
 bool mor_table_has_places(const struct mor_table *table);
 // The same of a format; false for one that is not built in.

@@ -154,6 +154,19 @@ static enum mor_status follow_change(struct mor_pipeline *pipeline, struct mor_c
     return MOR_OK;
 }
 
+// Another instance has widened a column: the topic is opened anew with the table's types, and what
+// was not committed is read again. True when that is why the commit failed.
+static bool follow_table(struct mor_pipeline *pipeline, struct mor_error *err)
+{
+    if (pipeline->table == NULL || !mor_table_is_outgrown(pipeline->table) ||
+        atomic_load(&pipeline->stopping))
+        return false;
+    MOR_LOG(INFO, "schema_changed", MOR_STR("topic", pipeline->topic->topic),
+            MOR_STR("msg", err->message));
+    *err = MOR_ERROR_INIT;
+    return pipeline->opens_again = true;
+}
+
 // Until the topic is to stop, fails, or must be opened again.
 static enum mor_status run(struct mor_pipeline *pipeline, struct mor_error *err)
 {
@@ -194,6 +207,8 @@ static void *pipeline_main(void *argument)
                                  pipeline->change);
         if (status == MOR_OK && pipeline->source != NULL)
             status = run(pipeline, &err);
+        if (status == MOR_FATAL && follow_table(pipeline, &err))
+            status = MOR_OK;
         if (status != MOR_OK) {
             mor_config_redact(pipeline->config, err.message);
             // written by this thread only

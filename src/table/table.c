@@ -19,6 +19,11 @@ const char *mor_table_name(const struct mor_table *table)
     return table->name;
 }
 
+bool mor_table_is_outgrown(const struct mor_table *table)
+{
+    return table->outgrown;
+}
+
 bool mor_table_is_keyed(const struct mor_table *table)
 {
     return table->keyed;

@@ -31,6 +31,7 @@ struct mor_table {
     size_t partition_column_count;
     bool escape_partition_values;
     int32_t bucket_count; // 0 = no buckets
+    bool outgrown;        // see mor_table_is_outgrown
 };
 
 struct mor_write {

@@ -912,6 +912,79 @@ static void a_redrive_whose_commit_was_archived_is_not_sent_again(void **state)
     tear_down(&rig);
 }
 
+// Gives the column `day` of the table another type than the topic's file does,
+// as another instance does that saw a newer schema.
+static void widen_from_elsewhere(const struct rig *rig, enum mor_type type)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_table *table;
+    struct mor_write *write;
+    struct mor_commit_result result;
+    struct mor_schema *schema = NULL;
+    assert_ok(mor_table_open_read(rig->table, NULL, &table, &err));
+    const struct mor_schema *now = mor_table_schema(table);
+    schema = mor_schema_new("wider");
+    for (size_t i = 0; i < now->root.child_count; i++) {
+        const struct mor_field *field = &now->root.children[i];
+        if (strcmp(field->name, "day") == 0)
+            mor_schema_add(schema, NULL, "day", type, true);
+        else
+            mor_schema_add_copy(schema, NULL, field);
+    }
+    mor_table_free(table);
+    static const char *const keys[] = {"id"};
+    const struct mor_table_options options = {.format = MOR_FORMAT_HUDI,
+                                              .location = rig->table,
+                                              .schema = schema,
+                                              .key_columns = keys,
+                                              .key_column_count = 1,
+                                              .ordering_column = "version",
+                                              .bucket_count = 2,
+                                              .instance = "elsewhere"};
+    const struct mor_uuid id = mor_uuid_v7();
+    assert_ok(mor_table_open_write(&options, &table, &err));
+    mor_schema_free(schema);
+    enum mor_status status = MOR_CONFLICT;
+    while (status == MOR_CONFLICT) { // the service commits, too
+        assert_ok(mor_write_begin(table, &id, &write, &err));
+        status = mor_write_commit(write, NULL, 0, &result, &err);
+        mor_write_free(write);
+    }
+    assert_ok(status);
+    mor_table_free(table);
+}
+
+static void a_type_that_another_instance_widened_is_followed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_table *table;
+    set_up(&rig, "");
+    MOR_AUTO_FREE char *mend = mor_asprintf("sed -i 's/name: day, type: string/name: day, type: "
+                                            "int/' '%s/topic.yaml'",
+                                            rig.folder);
+    assert_int_equal(system(mend), 0); // NOLINT(cert-env33-c)
+    start(&rig);
+    produce(&rig, 1, "{\"id\":1,\"version\":1,\"day\":7}");
+    flush(&rig);
+    wait_for(&rig, 1);
+    widen_from_elsewhere(&rig, MOR_TYPE_INT64);
+    produce(&rig, 2, "{\"id\":2,\"version\":2,\"day\":8}");
+    flush(&rig);
+    wait_for(&rig, 2);
+    stop(&rig);
+    assert_ok(mor_table_open_read(rig.table, NULL, &table, &err));
+    const struct mor_schema *schema = mor_table_schema(table);
+    assert_int_equal(schema->root.children[mor_schema_find(schema, "day")].type, MOR_TYPE_INT64);
+    mor_table_free(table);
+    int64_t versions[3];
+    scan(&rig, versions, 3);
+    assert_int_equal(versions[1], 1);
+    assert_int_equal(versions[2], 2);
+    tear_down(&rig);
+}
+
 static void changed_properties_stop_the_topic_with_words(void **state)
 {
     (void)state;
@@ -1158,6 +1231,7 @@ int main(void)
         cmocka_unit_test(redriven_letters_of_the_local_file_land_once),
         cmocka_unit_test(redrive_leaves_lines_that_no_commit_counts),
         cmocka_unit_test(a_redrive_whose_commit_was_archived_is_not_sent_again),
+        cmocka_unit_test(a_type_that_another_instance_widened_is_followed),
         cmocka_unit_test(changed_properties_stop_the_topic_with_words),
         cmocka_unit_test(a_paused_topic_takes_in_nothing_until_it_is_resumed),
         cmocka_unit_test(what_a_status_page_shows_is_told),

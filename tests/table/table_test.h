@@ -206,4 +206,35 @@ static inline int table_count_files(const struct table_fixture *fixture, const c
     return count;
 }
 
+static inline enum mor_status table_begin_only(struct table_fixture *fixture,
+                                               struct mor_table *table)
+{
+    struct mor_write *write = NULL;
+    const struct mor_uuid id = mor_uuid_v7();
+    enum mor_status status = mor_write_begin(table, &id, &write, &fixture->err);
+    if (status == MOR_OK)
+        mor_write_free(write);
+    return status;
+}
+
+// Another instance commits, with a further column of the type.
+static inline void table_commit_with_note(struct table_fixture *fixture, enum mor_type type)
+{
+    struct table_fixture other = *fixture;
+    struct mor_schema *schema = mor_schema_copy(fixture->schema);
+    mor_schema_add(schema, NULL, "note", type, true);
+    other.options.schema = schema;
+    other.options.instance = "other";
+    other.table = NULL;
+    table_open(&other);
+    struct mor_write *write = NULL;
+    struct mor_commit_result result;
+    const struct mor_uuid id = mor_uuid_v7();
+    assert_int_equal(mor_write_begin(other.table, &id, &write, &other.err), MOR_OK);
+    assert_int_equal(mor_write_commit(write, NULL, 0, &result, &other.err), MOR_OK);
+    mor_write_free(write);
+    table_close(&other);
+    mor_schema_free(schema);
+}
+
 #endif

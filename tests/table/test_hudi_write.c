@@ -299,6 +299,30 @@ static void changed_properties_are_fatal_and_named(void **state)
     assert_non_null(strstr(fixture->err.message, "upgraded"));
 }
 
+static void table_whose_types_another_instance_widened_is_outgrown(void **state)
+{
+    struct table_fixture *fixture = *state;
+    for (int version = 6; version <= 9; version += 3) {
+        fixture->options.hudi_table_version = version;
+        snprintf(fixture->location, sizeof fixture->location, "%s/v%d", fixture->root, version);
+        table_open(fixture);
+        table_commit_with_note(fixture, MOR_TYPE_INT32); // rows without it are rows of the table
+        assert_int_equal(table_begin_only(fixture, fixture->table), MOR_OK);
+        assert_false(mor_table_is_outgrown(fixture->table));
+        table_close(fixture);
+        table_open(fixture);
+        table_commit_with_note(fixture, MOR_TYPE_INT64);
+        assert_int_equal(table_begin_only(fixture, fixture->table), MOR_FATAL);
+        assert_true(mor_table_is_outgrown(fixture->table));
+        fixture->err = MOR_ERROR_INIT;
+        table_close(fixture);
+        table_open(fixture);
+        assert_int_equal(table_begin_only(fixture, fixture->table), MOR_OK);
+        assert_false(mor_table_is_outgrown(fixture->table));
+        table_close(fixture);
+    }
+}
+
 static void deleted_table_is_fatal_and_not_made_again(void **state)
 {
     struct table_fixture *fixture = *state;
@@ -434,6 +458,7 @@ int main(void)
         TEST(pending_commit_of_another_writer_stops_ours),
         TEST(rollback_that_another_writer_began_is_a_conflict),
         TEST(changed_properties_are_fatal_and_named),
+        TEST(table_whose_types_another_instance_widened_is_outgrown),
         TEST(deleted_table_is_fatal_and_not_made_again),
         TEST(commits_that_an_operator_took_back_rewind_the_property),
         TEST(file_groups_with_random_ids_of_other_writers_are_continued),

@@ -346,6 +346,25 @@ static void the_past_can_be_read(void **state)
     mor_arena_done(&arena);
 }
 
+static void table_whose_types_another_instance_widened_is_outgrown(void **state)
+{
+    struct table_fixture *fixture = *state;
+    table_open(fixture);
+    table_commit_with_note(fixture, MOR_TYPE_INT32);
+    assert_int_equal(table_begin_only(fixture, fixture->table), MOR_OK);
+    table_close(fixture);
+    table_open(fixture);
+    table_commit_with_note(fixture, MOR_TYPE_INT64);
+    assert_int_equal(table_begin_only(fixture, fixture->table), MOR_FATAL);
+    assert_true(mor_table_is_outgrown(fixture->table));
+    fixture->err = MOR_ERROR_INIT;
+    table_close(fixture);
+    table_open(fixture);
+    assert_int_equal(table_begin_only(fixture, fixture->table), MOR_OK);
+    assert_false(mor_table_is_outgrown(fixture->table));
+    table_close(fixture);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -365,6 +384,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_batch_is_found, iceberg_setup, iceberg_teardown),
         cmocka_unit_test_setup_teardown(a_place_that_is_not_there_is_refused, iceberg_setup,
                                         iceberg_teardown),
+        cmocka_unit_test_setup_teardown(table_whose_types_another_instance_widened_is_outgrown,
+                                        iceberg_setup, iceberg_teardown),
         cmocka_unit_test_setup_teardown(tables_that_differ_are_refused, iceberg_setup,
                                         iceberg_teardown),
         cmocka_unit_test_setup_teardown(columns_are_added, iceberg_setup, iceberg_teardown),

@@ -10,12 +10,12 @@
 
 #include "hudi/hudi_table.h"
 
-static bool has_other_types(const struct mor_schema *older, const struct mor_schema *newest)
+bool hudi_schema_has_other_types(const struct mor_schema *older, const struct mor_schema *newer)
 {
     for (size_t i = 0; i < older->root.child_count; i++) {
         const struct mor_field *field = &older->root.children[i];
-        int32_t column = mor_schema_find(newest, field->name);
-        if (column >= 0 && !mor_table_types_equal(field, &newest->root.children[column]))
+        int32_t column = mor_schema_find(newer, field->name);
+        if (column >= 0 && !mor_table_types_equal(field, &newer->root.children[column]))
             return true;
     }
     return false;
@@ -77,7 +77,7 @@ static enum mor_status find_last(const struct hudi_table *table,
         status = schema_at(table, timeline, last, &schema, err);
         if (status != MOR_OK || !schema)
             break;
-        if (has_other_types(schema, newest))
+        if (hudi_schema_has_other_types(schema, newest))
             *ret_last = timeline->instants[last].time;
         else
             status = first_alike(table, timeline, last, schema, &first, err);

@@ -312,6 +312,8 @@ enum mor_status hudi_describe(struct mor_table *table, struct mor_buffer *ret_js
 
 // ---- hudi_outdated.c ----------------------------------------------------------------------------
 
+// Whether a column of both has another type in the newer one; columns of one of them do not count.
+bool hudi_schema_has_other_types(const struct mor_schema *older, const struct mor_schema *newer);
 enum mor_status hudi_mark_outdated(struct mor_table *table, struct mor_slice *slices, size_t count,
                                    struct mor_error *err) MOR_CHECKED;
 

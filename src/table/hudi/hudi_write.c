@@ -19,6 +19,29 @@ char *hudi_data_key(const char *partition, const char *name)
 
 // ---- begin --------------------------------------------------------------------------------------
 
+// The schema of the commit: the table's, and what another instance gave it since this one opened
+// it. Columns that came new are left null; a wider type has the table opened again, because not
+// every reader takes what would be written with the old one.
+static enum mor_status join_schema(struct hudi_table *table, struct hudi_write *write,
+                                   struct mor_error *err)
+{
+    const char *newest = hudi_json_text(write->base, "schema");
+    table->table.outgrown = false;
+    if (!newest || strcmp(newest, table->schema_json) == 0)
+        return MOR_OK;
+    MOR_TRY(hudi_schema_join(table, newest, &write->schema_json, err));
+    if (strcmp(write->schema_json, table->schema_json) == 0)
+        return MOR_OK;
+    struct mor_schema *joined = NULL;
+    MOR_TRY(hudi_schema_parse(write->schema_json, NULL, 0, &joined, err));
+    table->table.outgrown = hudi_schema_has_other_types(table->table.schema, joined);
+    mor_schema_free(joined);
+    return table->table.outgrown
+               ? mor_error_set(err, MOR_FATAL,
+                               "another writer has given a column of the table a wider type")
+               : MOR_OK;
+}
+
 static enum mor_status begin(struct hudi_table *table, struct hudi_write *write,
                              struct mor_error *err)
 {
@@ -29,9 +52,7 @@ static enum mor_status begin(struct hudi_table *table, struct hudi_write *write,
     MOR_TRY(mor_fault("hudi.begin", err));
     MOR_TRY(hudi_base_load(table, err));
     MOR_TRY(hudi_extra_base(table, &write->base, err));
-    const char *schema = hudi_json_text(write->base, "schema");
-    if (schema && strcmp(schema, table->schema_json) != 0)
-        MOR_TRY(hudi_schema_join(table, schema, &write->schema_json, err));
+    MOR_TRY(join_schema(table, write, err));
     const char *version = hudi_base_version(&table->timeline);
     memcpy(write->base_version, version, strlen(version) + 1);
     hudi_change_init(&write->change, table, HUDI_SLOT_COMMIT, &write->batch_id,

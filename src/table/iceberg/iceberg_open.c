@@ -433,6 +433,24 @@ enum mor_status iceberg_open_write_named(const struct iceberg_named *take_named,
     return open_write(table_new(NULL, take_named, options->budget), options, ret_table, err);
 }
 
+bool iceberg_is_outgrown(const struct iceberg_table *table, const struct iceberg_metadata *metadata)
+{
+    struct mor_schema *schema = NULL;
+    struct mor_error ignored = MOR_ERROR_INIT;
+    if (iceberg_schema_from_json(iceberg_metadata_schema(metadata, metadata->current_schema_id),
+                                 &schema, &ignored) != MOR_OK)
+        return false;
+    bool wider = false, same = true;
+    for (size_t i = 0; i < table->file_schema->root.child_count && same; i++) {
+        const struct mor_field *ours = &table->file_schema->root.children[i];
+        const struct mor_field *now = iceberg_schema_field(schema, ours->field_id);
+        same = now && strcmp(ours->name, now->name) == 0;
+        wider |= same && !mor_table_types_equal(ours, now);
+    }
+    mor_schema_free(schema);
+    return same && wider;
+}
+
 enum mor_status iceberg_check_unchanged(const struct iceberg_table *table,
                                         const struct iceberg_metadata *metadata,
                                         struct mor_error *err)

@@ -123,6 +123,10 @@ enum mor_status iceberg_load(struct iceberg_table *table, struct iceberg_metadat
 struct iceberg_metadata *iceberg_known(struct iceberg_table *table);
 // A commit of this handle made `metadata` the newest.
 void iceberg_remember(struct iceberg_table *table, struct iceberg_metadata *metadata);
+// Whether columns of the table have other types in the metadata, and are the same otherwise: a type
+// of Iceberg only ever becomes wider.
+bool iceberg_is_outgrown(const struct iceberg_table *table,
+                         const struct iceberg_metadata *metadata);
 // FATAL, in words, when metadata do not fit what the table was opened with: other columns, other
 // partitioning, another format version.
 enum mor_status iceberg_check_unchanged(const struct iceberg_table *table,

@@ -43,6 +43,7 @@ static enum mor_status begin(struct iceberg_table *table, struct iceberg_write *
     MOR_TRY(mor_fault("iceberg.begin", err));
     MOR_TRY(iceberg_load(table, &metadata, err));
     MOR_TRY(check_instance(table, err));
+    table->table.outgrown = iceberg_is_outgrown(table, metadata);
     MOR_TRY(iceberg_check_unchanged(table, metadata, err));
     MOR_TRY(follow(table, metadata, err));
     iceberg_files_init(&write->files, table, metadata);
