@@ -39,6 +39,8 @@ def session_settings():
     if spec["tuned"]:
         settings |= {"spark.sql.shuffle.partitions": str(2 * spec["cores"]), "spark.default.parallelism": str(2 * spec["cores"]),
                      "spark.driver.extraJavaOptions": "-XX:+UseParallelGC", "spark.sql.parquet.compression.codec": "zstd"}
+    if spec["tuned"] and spec["sink"] == "delta":  # a table's state of one machine's size
+        settings["spark.databricks.delta.snapshotPartitions"] = str(2 * spec["cores"])
     return settings
 
 
