@@ -13,8 +13,8 @@ from loads import Load
 from rig import Scenario, say
 
 ONE, TWO = "1", "0,1"
-# beside JVMs, whose memory is part of the comparison
-SMALL, BESIDE = "128MiB", {"commit": {"interval": "2s"}}
+# beside JVMs, whose memory is part of the comparison: the least budget there is
+SMALL, BESIDE = "64MiB", {"commit": {"interval": "2s"}}
 
 
 def size(options, short, full):
@@ -163,7 +163,7 @@ def freshness(scenario, options):
     found = {"load": describe(load), "settings": {"moraine": {"commit": {"interval": "1s"}}}, "drain": [drained], "rate": rate,
              "moraine": []}
     for number in range(options.runs):
-        steady = load.with_(name=f"steady{number}", count=int(rate * size(options, 10, 30)))
+        steady = load.with_(name=f"steady{number}", count=int(rate * size(options, 10, 20)))
         name = bed.make(steady)
         engine = Moraine(scenario, bed.broker, bed.registry, steady, name, bed.avsc(steady), ONE, name=f"f{number}",
                          commit={"interval": "1s"})
@@ -235,10 +235,12 @@ def growth_table_partitions(scenario, options):
 
 
 def growth_commits(scenario, options):
-    """1 s, 10 s and 60 s between commits."""
+    """1 s, 10 s and 60 s between commits, without limits that would end a batch earlier."""
     count = size(options, 1_000_000, 5_000_000)
-    return grow(scenario, options, [(s, Load("trips_avro", "trips-avro", count), {"commit": {"interval": f"{s}s"}})
-                                    for s in size(options, (1, 10), (1, 10, 60))])
+    return grow(scenario, options, [
+        (s, Load("trips_avro", "trips-avro", count),
+         {"commit": {"interval": f"{s}s", "max_rows": 100_000_000, "max_bytes": "4GiB"}, "memory": "2GiB"})
+        for s in size(options, (1, 10), (1, 10, 60))])
 
 
 def growth_columns(scenario, options):
@@ -278,10 +280,10 @@ def against(scenario, options, load, engine, ours=None):
             found["moraine"].append(by_us(load, topic, number))
         for kind in options.settings:
             found[kind].append(by_peer(load, topic, kind, f"{kind}{number}"))
-    if options.full:
+    if options.full and ours:
         load = load.with_(name=f"{load.name}_long", count=4 * load.count)
         topic = bed.send(load)
-        found["moraine_long"] = [by_us(load, topic, "long")] if ours else []
+        found["moraine_long"] = [by_us(load, topic, "long")]
         found["tuned_long"] = [by_peer(load, topic, "tuned", "long")]
     return found
 
@@ -401,7 +403,8 @@ PEERS = [spark_hudi_append, spark_hudi_upsert, spark_iceberg_append, spark_icebe
 LIMITS = [append_avro, append_json, append_avro_two, append_json_two, upsert_avro, upsert_dedup, upsert_compacting]
 GROWTH = [growth_kafka_partitions, growth_table_partitions, growth_commits, growth_columns, growth_keys]
 ALL = [*LIMITS, freshness, start, *PEERS, *GROWTH]
-FIVE = [append_avro, append_json, upsert_avro, upsert_dedup, start]  # runs of these also when the run is short
+FIVE = [append_avro, append_json, upsert_avro, upsert_dedup, start]  # runs, also when the run is short
+THREE = [growth_commits, growth_columns, growth_keys]  # runs, also when it is full: no goal rests on these
 # of the full run only; without them every goal still has a figure
 LONG = [upsert_compacting, *(case for case in PEERS if case not in (spark_hudi_append, spark_hudi_upsert)), growth_commits,
         growth_columns, growth_keys]

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
+import traceback
 
 import cases
 import rig
@@ -55,6 +56,22 @@ def arguments():
     return parser.parse_args()
 
 
+def keep(path, case, options):
+    """Runs a case and puts what it gave into the file."""
+    started = time.monotonic()
+    with rig.Scenario(f"versus-{case.__name__}") as scenario:
+        found = case(scenario, options)
+        found |= {"full": options.full, "machine": machine(), "versions": versions(), "load_average": os.getloadavg()[2],
+                  "took_s": round(time.monotonic() - started)}
+        results = json.loads(path.read_text()) if path.exists() else {"cases": {}}
+        known = results["cases"].get(case.__name__, {})
+        for kind in ("defaults", "tuned"):  # of another run of the case, when this one left it out
+            if kind in found and not found[kind] and known.get(kind):
+                found[kind] = known[kind]
+        results["cases"][case.__name__] = found
+        rig.write_json(path, results)
+
+
 def main():
     options = arguments()
     options.settings = options.settings.split(",")
@@ -70,27 +87,21 @@ def main():
         return
     os.sched_setaffinity(0, {0})
     path = pathlib.Path(options.results)
-    results = json.loads(path.read_text()) if path.exists() else {"cases": {}}
     failed = []
     for case in chosen:
         if not options.only and case in cases.LONG and not options.full:
             continue
         say(f"== {case.__name__}")
-        options.runs = runs or (5 if options.full or case in cases.FIVE else 3)
-        started = time.monotonic()
-        with rig.Scenario(f"versus-{case.__name__}") as scenario:
-            found = case(scenario, options)
-            found |= {"full": options.full, "machine": machine(), "versions": versions(), "load_average": os.getloadavg()[2],
-                      "took_s": round(time.monotonic() - started)}
-            results = json.loads(path.read_text()) if path.exists() else results
-            known = results["cases"].get(case.__name__, {})
-            for kind in ("defaults", "tuned"):  # of another run of the case, when this one left it out
-                if kind in found and not found[kind] and known.get(kind):
-                    found[kind] = known[kind]
-            results["cases"][case.__name__] = found
-            rig.write_json(path, results)
-        if case.__name__ not in results["cases"]:
+        options.runs = runs or (5 if case in cases.FIVE or options.full and case not in cases.THREE else 3)
+        try:
+            keep(path, case, options)
+        except SystemExit:  # the scenario has said why
             failed.append(case.__name__)
+        except Exception:
+            traceback.print_exc()
+            failed.append(case.__name__)
+    if failed:
+        say(f"failed: {', '.join(failed)}")
     sys.exit(1 if failed else 0)
 
 
