@@ -34,6 +34,7 @@ static struct iceberg_table *table_new(struct mor_store *store, const struct ice
     table->table.database = named ? mor_strdup(named->database) : NULL;
     pthread_mutex_init(&table->catalog_mutex, NULL);
     pthread_mutex_init(&table->mutex, NULL);
+    pthread_mutex_init(&table->equality_mutex, NULL);
     return table;
 }
 
@@ -43,6 +44,7 @@ void iceberg_free(struct mor_table *head)
     iceberg_pending_done(table);
     iceberg_state_unref(table->state);
     iceberg_contents_clear(table);
+    iceberg_equality_cache_done(&table->equality);
     iceberg_metadata_unref(table->metadata);
     mor_turn_release(&table->turn);
     mor_lock_free(table->lock);
@@ -53,6 +55,7 @@ void iceberg_free(struct mor_table *head)
     free(table->instance);
     pthread_mutex_destroy(&table->catalog_mutex);
     pthread_mutex_destroy(&table->mutex);
+    pthread_mutex_destroy(&table->equality_mutex);
     mor_table_done(head);
     free(table);
 }

@@ -59,12 +59,14 @@ static enum mor_status check_positions(const struct iceberg_live *live,
     return MOR_OK;
 }
 
-// How many rows the deletes of the file remove, at most.
+// How many rows are removed from the file by place, at most.
 static int64_t stated_removed(const struct iceberg_state *state, const struct iceberg_live *live)
 {
     int64_t count = 0;
-    for (size_t i = 0; i < live->delete_count; i++)
-        count += state->deletes[live->deletes[i]].entry->file.record_count;
+    for (size_t i = 0; i < live->delete_count; i++) {
+        const struct iceberg_data_file *file = &state->deletes[live->deletes[i]].entry->file;
+        count += file->content == ICEBERG_POSITION_DELETES ? file->record_count : 0;
+    }
     return count;
 }
 
@@ -95,8 +97,8 @@ static enum mor_status remove_rows(struct iceberg_write *write, const struct ice
                       live->entry->file.record_count;
     enum mor_status status = MOR_OK;
     if (unites)
-        status =
-            iceberg_state_removed(table, write->state, live, table->table.budget, positions, err);
+        status = iceberg_state_removed_by_place(table, write->state, live, table->table.budget,
+                                                positions, err);
     mor_position_set_add_all(positions, removal->positions, removal->count);
     if (status == MOR_OK)
         status = write_positions(write, live, positions, err);

@@ -60,7 +60,8 @@ static void translate(const struct iceberg_run *runs, size_t count, uint32_t num
     }
 }
 
-// What was removed from a source since the rewrite began, as positions in the new file.
+// What was removed by place from a source since the rewrite began, as positions in the new file.
+// Equality deletes that came since apply to the new file by their sequence number.
 static enum mor_status add_gone(struct attempt *attempt, uint32_t number,
                                 const struct iceberg_live *live, const struct iceberg_run *runs,
                                 size_t run_count, struct mor_position_set *moved,
@@ -74,10 +75,10 @@ static enum mor_status add_gone(struct attempt *attempt, uint32_t number,
     struct mor_position_set *now = mor_position_set_new(table->table.budget);
     struct mor_position_set *then = mor_position_set_new(table->table.budget);
     enum mor_status status =
-        iceberg_state_removed(table, attempt->state, live, table->table.budget, now, err);
+        iceberg_state_removed_by_place(table, attempt->state, live, table->table.budget, now, err);
     if (status == MOR_OK)
-        status =
-            iceberg_state_removed(table, rewrite->state, before, table->table.budget, then, err);
+        status = iceberg_state_removed_by_place(table, rewrite->state, before, table->table.budget,
+                                                then, err);
     if (status == MOR_OK) {
         mor_position_set_subtract(now, then);
         translate(runs, run_count, number, now, moved);
@@ -142,16 +143,41 @@ static bool fits(const struct attempt *attempt, const struct iceberg_rewrite_fil
     return true;
 }
 
-// Deletes that speak of one file alone, which left the table without them: other writers leave such
-// ones behind.
-static void remove_dangling(struct attempt *attempt)
+// Whether a delete of a source still has rows to remove from the file that takes its place: by
+// place it has none.
+static bool outlives(const struct iceberg_rewrite *rewrite, const struct iceberg_entry *delete)
+{
+    return delete->file.content == ICEBERG_EQUALITY_DELETES &&
+           delete->sequence_number > rewrite->state->snapshot.sequence_number;
+}
+
+// Marks the deletes of many files that some file still needs. `left`: sources that go.
+static void mark_needed(const struct attempt *attempt, const struct mor_map *left, bool *needed)
+{
+    const struct iceberg_rewrite *rewrite = attempt->rewrite;
+    const struct iceberg_state *state = attempt->state;
+    for (size_t i = 0; i < state->data_count; i++) {
+        const struct iceberg_live *live = &state->data[i];
+        bool goes = mor_map_find_text(left, live->key) != NULL;
+        for (uint32_t d = 0; d < live->delete_count; d++)
+            needed[live->deletes[d]] |=
+                !goes || outlives(rewrite, state->deletes[live->deletes[d]].entry);
+    }
+}
+
+// Deletes that have nothing to remove any more: those that speak of one file alone, which left the
+// table without them, as other writers leave them behind; and those of many files when no file is
+// older than they are.
+static void remove_dangling(struct attempt *attempt, const struct mor_map *left)
 {
     struct iceberg_state *state = attempt->state;
+    MOR_AUTO_FREE bool *needed = mor_calloc(state->delete_count + 1, sizeof *needed);
+    mark_needed(attempt, left, needed);
     for (size_t i = 0; i < state->delete_count; i++) {
         const char *target =
             iceberg_delete_target(&state->deletes[i].entry->file, &attempt->draft.arena);
         const char *key = target ? iceberg_key_of_uri(state->metadata, target) : NULL;
-        if (key && !iceberg_state_find(state, key))
+        if (target ? key && !iceberg_state_find(state, key) : !needed[i])
             iceberg_draft_remove(&attempt->draft, &state->deletes[i]);
     }
 }
@@ -172,8 +198,8 @@ static enum mor_status build(struct attempt *attempt, struct mor_error *err)
                               iceberg_state_find(attempt->state, file->sources[s]->base_key));
         }
     }
+    remove_dangling(attempt, &left);
     mor_map_done(&left);
-    remove_dangling(attempt);
     for (size_t i = 0; i < rewrite->finished_count; i++) {
         if (rewrite->finished[i]->fits)
             MOR_TRY(add_file(attempt, rewrite->finished[i], err));

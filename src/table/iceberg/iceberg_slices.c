@@ -16,37 +16,62 @@ const struct iceberg_live *iceberg_slice_file(const struct mor_slice *slice)
     return slice->snapshot->live;
 }
 
+static void *copy_bytes(struct mor_arena *arena, const void *bytes, size_t size_bytes)
+{
+    void *copy = mor_arena_alloc(arena, size_bytes + 1);
+    if (size_bytes > 0)
+        memcpy(copy, bytes, size_bytes);
+    return copy;
+}
+
 // States whose slices were given out: their arenas belong to callers, who do not tell when they are
-// done. So a slice has copies of all that it needs.
-static const struct mor_snapshot *copy_snapshot(const struct iceberg_state *state,
-                                                const struct iceberg_live *live,
+// done. So slices have copies of all that they need. What was removed is shared by those of a call,
+// since deletes may apply to many files.
+static const struct iceberg_state *copy_deletes(const struct iceberg_state *state,
                                                 struct mor_arena *arena)
 {
-    struct mor_snapshot *snapshot = mor_arena_calloc(arena, 1, sizeof *snapshot);
     struct iceberg_state *small = mor_arena_calloc(arena, 1, sizeof *small);
-    struct iceberg_live *file = mor_arena_calloc(arena, 1, sizeof *file);
-    struct iceberg_entry *entry = mor_arena_calloc(arena, 1, sizeof *entry);
-    uint32_t *deletes = mor_arena_alloc(arena, (live->delete_count + 1) * sizeof *deletes);
-    entry->file.file_path = mor_arena_strdup(arena, live->entry->file.file_path);
-    entry->file.record_count = live->entry->file.record_count;
-    small->deletes = mor_arena_calloc(arena, live->delete_count + 1, sizeof *small->deletes);
-    small->delete_count = live->delete_count;
-    for (uint32_t i = 0; i < live->delete_count; i++) {
-        const struct iceberg_live *delete = &state->deletes[live->deletes[i]];
+    small->deletes = mor_arena_calloc(arena, state->delete_count + 1, sizeof *small->deletes);
+    small->delete_count = state->delete_count;
+    for (size_t i = 0; i < state->delete_count; i++) {
+        const struct iceberg_live *delete = &state->deletes[i];
         struct iceberg_entry *copy = mor_arena_calloc(arena, 1, sizeof *copy);
+        copy->sequence_number = delete->entry->sequence_number;
         copy->file.content = delete->entry->file.content;
         copy->file.file_format = mor_arena_strdup(arena, delete->entry->file.file_format);
         copy->file.record_count = delete->entry->file.record_count;
         copy->file.content_offset = delete->entry->file.content_offset;
         copy->file.content_size_bytes = delete->entry->file.content_size_bytes;
-        small->deletes[i] =
-            (struct iceberg_live){.entry = copy, .key = mor_arena_strdup(arena, delete->key)};
-        deletes[i] = i;
+        small->deletes[i] = (struct iceberg_live){
+            .entry = copy, .key = mor_arena_strdup(arena, delete->key), .group = delete->group};
     }
-    *file = (struct iceberg_live){.entry = entry,
-                                  .key = mor_arena_strdup(arena, live->key),
-                                  .deletes = deletes,
-                                  .delete_count = live->delete_count};
+    small->groups = mor_arena_calloc(arena, state->group_count + 1, sizeof *small->groups);
+    small->group_count = state->group_count;
+    for (size_t i = 0; i < state->group_count; i++) {
+        const struct iceberg_equality_group *group = &state->groups[i];
+        small->groups[i] = *group;
+        small->groups[i].ids = copy_bytes(arena, group->ids, group->id_count * sizeof *group->ids);
+        small->groups[i].deletes =
+            copy_bytes(arena, group->deletes, group->count * sizeof *group->deletes);
+    }
+    return small;
+}
+
+static const struct mor_snapshot *copy_snapshot(const struct iceberg_state *small,
+                                                const struct iceberg_live *live,
+                                                struct mor_arena *arena)
+{
+    struct mor_snapshot *snapshot = mor_arena_calloc(arena, 1, sizeof *snapshot);
+    struct iceberg_live *file = mor_arena_calloc(arena, 1, sizeof *file);
+    struct iceberg_entry *entry = mor_arena_calloc(arena, 1, sizeof *entry);
+    entry->sequence_number = live->entry->sequence_number;
+    entry->file.file_path = mor_arena_strdup(arena, live->entry->file.file_path);
+    entry->file.record_count = live->entry->file.record_count;
+    *file = (struct iceberg_live){
+        .entry = entry,
+        .key = mor_arena_strdup(arena, live->key),
+        .deletes = copy_bytes(arena, live->deletes, live->delete_count * sizeof *live->deletes),
+        .delete_count = live->delete_count};
     *snapshot = (struct mor_snapshot){small, file};
     return snapshot;
 }
@@ -63,6 +88,7 @@ static void fill_deltas(const struct iceberg_state *state, const struct iceberg_
                         struct mor_arena *arena, struct mor_slice *slice)
 {
     const char **keys = mor_arena_alloc(arena, (live->delete_count + 1) * sizeof *keys);
+    bool by_key = false;
     // a delete file whose snapshot has expired is at least as old as the oldest one that has not
     struct iceberg_snapshot oldest = {0};
     if (iceberg_metadata_snapshot_count(state->metadata) > 0)
@@ -71,25 +97,33 @@ static void fill_deltas(const struct iceberg_state *state, const struct iceberg_
         const struct iceberg_live *delete = &state->deletes[live->deletes[i]];
         const struct iceberg_data_file *file = &delete->entry->file;
         int64_t time_ms = time_of(state->metadata, delete->entry->snapshot_id, oldest.timestamp_ms);
-        keys[i] = slice->snapshot->state->deletes[i].key;
+        keys[i] = slice->snapshot->state->deletes[live->deletes[i]].key;
         slice->delta_size_bytes +=
             iceberg_file_is_vector(file) ? file->content_size_bytes : file->file_size_bytes;
-        slice->delta_row_count += file->record_count;
+        if (file->content == ICEBERG_EQUALITY_DELETES)
+            by_key = true;
+        else
+            slice->delta_row_count += file->record_count;
         if (slice->oldest_delta_ms == 0 || time_ms < slice->oldest_delta_ms)
             slice->oldest_delta_ms = time_ms;
     }
+    // how many of its rows equality deletes name is not known: taken for half, at least one
+    if (by_key)
+        slice->delta_row_count += slice->base_row_count / 2 + 1;
     slice->delta_keys = keys;
     slice->delta_count = live->delete_count;
 }
 
-static void fill_slice(const struct iceberg_state *state, const struct iceberg_live *live,
-                       struct mor_arena *arena, struct mor_slice *slice)
+// `small`: of copy_deletes.
+static void fill_slice(const struct iceberg_state *state, const struct iceberg_state *small,
+                       const struct iceberg_live *live, struct mor_arena *arena,
+                       struct mor_slice *slice)
 {
     const struct iceberg_data_file *file = &live->entry->file;
     MOR_AUTO_BUFFER partition = {0};
     iceberg_partition_text(iceberg_state_spec(state, state->manifests[live->manifest].spec_id),
                            file->partition, &partition);
-    const struct mor_snapshot *snapshot = copy_snapshot(state, live, arena);
+    const struct mor_snapshot *snapshot = copy_snapshot(small, live, arena);
     const char *name = strrchr(snapshot->live->key, '/');
     *slice = (struct mor_slice){
         .partition = mor_arena_strdup(arena, mor_buffer_terminate(&partition)),
@@ -110,9 +144,10 @@ enum mor_status iceberg_slices_of(const struct iceberg_table *table, struct iceb
 {
     (void)table;
     MOR_TRY(iceberg_state_check_deletes(state, err));
+    const struct iceberg_state *small = copy_deletes(state, arena);
     struct mor_slice *slices = mor_arena_alloc(arena, (state->data_count + 1) * sizeof *slices);
     for (size_t i = 0; i < state->data_count; i++) {
-        fill_slice(state, &state->data[i], arena, &slices[i]);
+        fill_slice(state, small, &state->data[i], arena, &slices[i]);
         slices[i].number = (uint32_t)i;
     }
     *ret_slices = slices;
@@ -141,8 +176,12 @@ enum mor_status iceberg_removed_rows(struct mor_table *head, const struct mor_sl
                                      struct mor_position_set **ret_positions, struct mor_error *err)
 {
     struct mor_position_set *positions = mor_position_set_new(budget);
-    enum mor_status status = iceberg_state_removed(iceberg_of(head), slice->snapshot->state,
-                                                   slice->snapshot->live, budget, positions, err);
+    const struct mor_snapshot *of = slice->snapshot;
+    enum mor_status status = iceberg_state_removed_by_place(iceberg_of(head), of->state, of->live,
+                                                            budget, positions, err);
+    if (status == MOR_OK)
+        status =
+            iceberg_equality_removed(iceberg_of(head), of->state, of->live, budget, positions, err);
     if (status != MOR_OK || mor_position_set_count(positions) == 0) {
         mor_position_set_free(positions);
         positions = NULL;
@@ -163,7 +202,7 @@ static void add_file(const struct iceberg_state *state, const struct iceberg_liv
         return;
     struct iceberg_live alone = *live;
     alone.delete_count = 0;
-    fill_slice(state, &alone, arena, &files[*count]);
+    fill_slice(state, NULL, &alone, arena, &files[*count]);
     files[*count].number = (uint32_t)*count;
     *(const char **)(uintptr_t)files[*count].delta_keys = files[*count].base_key;
     ++*count;
@@ -263,14 +302,17 @@ enum mor_status iceberg_moved_files(struct mor_table *head, const char *after_ve
         if (status == MOR_OK)
             status = iceberg_state_load_files(table, state, err);
     }
+    if (status == MOR_OK && state)
+        status = iceberg_state_check_deletes(state, err);
     size_t count = status == MOR_OK && state ? state->data_count : 0, kept = 0;
+    const struct iceberg_state *small = count > 0 ? copy_deletes(state, arena) : NULL;
     struct mor_slice *slices = mor_arena_alloc(arena, (count + 1) * sizeof *slices);
     for (size_t i = 0; i < count; i++) {
         const struct iceberg_live *live = &state->data[i];
         int64_t id = live->entry->snapshot_id;
         if (!mor_map_find(&moving, &id, sizeof id))
             continue;
-        fill_slice(state, live, arena, &slices[kept]);
+        fill_slice(state, small, live, arena, &slices[kept]);
         slices[kept].number = (uint32_t)kept;
         kept++;
     }

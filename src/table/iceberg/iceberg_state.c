@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "iceberg/iceberg_equality.h"
 #include "iceberg/iceberg_position_delete.h"
 #include "iceberg/iceberg_puffin.h"
 #include "iceberg/iceberg_schema.h"
@@ -255,6 +256,8 @@ enum mor_status iceberg_state_open(struct iceberg_table *table, struct iceberg_m
 
 const char *iceberg_delete_target(const struct iceberg_data_file *file, struct mor_arena *arena)
 {
+    if (file->content != ICEBERG_POSITION_DELETES)
+        return NULL;
     if (file->referenced_data_file)
         return file->referenced_data_file;
     for (size_t i = 0; i < file->metric_count; i++) {
@@ -296,13 +299,15 @@ static void applying_done(struct mor_map *map)
     mor_map_done(map);
 }
 
-// Spec and tuple as bytes.
-static void tuple_name(const struct iceberg_state *state, int32_t spec_id,
-                       const struct iceberg_data_file *file, struct mor_buffer *name)
+// Spec and tuple of a file as bytes; `kind`: of the deletes that apply by it.
+static void tuple_name(const struct iceberg_state *state, const struct iceberg_live *live,
+                       uint8_t kind, struct mor_buffer *name)
 {
+    int32_t spec_id = state->manifests[live->manifest].spec_id;
+    const struct iceberg_data_file *file = &live->entry->file;
     const struct iceberg_spec *spec = iceberg_state_spec(state, spec_id);
     mor_buffer_reset(name);
-    mor_buffer_append_u8(name, 'p');
+    mor_buffer_append_u8(name, kind);
     mor_buffer_append_le32(name, (uint32_t)spec_id);
     for (size_t i = 0; i < spec->field_count; i++) {
         struct iceberg_value value = file->partition[i];
@@ -310,6 +315,22 @@ static void tuple_name(const struct iceberg_state *state, int32_t spec_id,
         if (value.bytes)
             mor_buffer_append(name, value.bytes, value.size_bytes);
     }
+}
+
+void iceberg_state_scope(const struct iceberg_state *state, const struct iceberg_live *live,
+                         struct mor_buffer *ret_name)
+{
+    const struct iceberg_spec *spec =
+        iceberg_state_spec(state, state->manifests[live->manifest].spec_id);
+    bool partitioned = false;
+    for (size_t i = 0; i < spec->field_count; i++)
+        partitioned |= spec->fields[i].transform.kind != ICEBERG_VOID;
+    if (partitioned) {
+        tuple_name(state, live, 'e', ret_name);
+        return;
+    }
+    mor_buffer_reset(ret_name);
+    mor_buffer_append_u8(ret_name, 'g');
 }
 
 static enum mor_status add_live(struct iceberg_state *state, uint32_t manifest,
@@ -360,29 +381,38 @@ static enum mor_status collect_live(struct iceberg_state *state, struct mor_erro
     return MOR_OK;
 }
 
-// Where each delete file applies: by data file ("f" and its key), or by partition.
+// Where each delete file applies: by data file ("f" and its key), or by partition; equality deletes
+// also in the whole table.
 static void sort_deletes(struct iceberg_state *state, struct mor_map *map)
 {
     MOR_AUTO_BUFFER name = {0};
     for (size_t i = 0; i < state->delete_count; i++) {
-        const struct iceberg_data_file *file = &state->deletes[i].entry->file;
-        const char *target = iceberg_delete_target(file, &state->arena);
-        if (file->content != ICEBERG_POSITION_DELETES)
-            continue;
-        if (target) {
+        const struct iceberg_live *live = &state->deletes[i];
+        const char *target = iceberg_delete_target(&live->entry->file, &state->arena);
+        if (live->entry->file.content == ICEBERG_EQUALITY_DELETES) {
+            iceberg_state_scope(state, live, &name);
+        } else if (target) {
             const char *key = iceberg_key_of_uri(state->metadata, target);
             mor_buffer_reset(&name);
             mor_buffer_append_u8(&name, 'f');
             mor_buffer_append_text(&name, key ? key : target);
         } else {
-            tuple_name(state, state->manifests[state->deletes[i].manifest].spec_id, file, &name);
+            tuple_name(state, live, 'p', &name);
         }
         applying_add(map, name.data, name.size_bytes, (uint32_t)i);
     }
 }
 
-// Adds to `found` the deletes of a list that are not older than the data file. A deletion vector
-// holds everything that was removed before it.
+// Position deletes remove rows of their own commit, too; equality deletes older ones only.
+static bool is_older(const struct iceberg_entry *delete, const struct iceberg_entry *data)
+{
+    return delete->file.content == ICEBERG_EQUALITY_DELETES
+               ? delete->sequence_number <= data->sequence_number
+               : delete->sequence_number < data->sequence_number;
+}
+
+// Adds to `found` the deletes of a list that are not too old for the data file. A deletion vector
+// holds everything that was removed by place before it.
 static size_t take_applying(const struct iceberg_state *state, const struct iceberg_live *live,
                             const struct mor_map *map, const struct mor_buffer *name,
                             uint32_t *found, size_t count, bool *has_vector)
@@ -391,7 +421,7 @@ static size_t take_applying(const struct iceberg_state *state, const struct iceb
     const struct applying *list = entry ? entry->value.pointer : NULL;
     for (size_t i = 0; list && i < list->count; i++) {
         const struct iceberg_entry *delete = state->deletes[list->indices[i]].entry;
-        if (delete->sequence_number < live->entry->sequence_number)
+        if (is_older(delete, live->entry))
             continue;
         if (iceberg_file_is_vector(&delete->file)) {
             *has_vector = true;
@@ -403,21 +433,35 @@ static size_t take_applying(const struct iceberg_state *state, const struct iceb
     return count;
 }
 
+// The deletes of one data file; `found` has room for all.
+static size_t find_deletes(const struct iceberg_state *state, const struct iceberg_live *live,
+                           const struct mor_map *map, struct mor_buffer *name, uint32_t *found)
+{
+    bool has_vector = false;
+    mor_buffer_reset(name);
+    mor_buffer_append_u8(name, 'f');
+    mor_buffer_append_text(name, live->key);
+    size_t count = take_applying(state, live, map, name, found, 0, &has_vector);
+    if (!has_vector) {
+        tuple_name(state, live, 'p', name);
+        count = take_applying(state, live, map, name, found, count, &has_vector);
+    }
+    if (state->equality_delete_count == 0)
+        return count;
+    tuple_name(state, live, 'e', name);
+    count = take_applying(state, live, map, name, found, count, &has_vector);
+    mor_buffer_reset(name);
+    mor_buffer_append_u8(name, 'g');
+    return take_applying(state, live, map, name, found, count, &has_vector);
+}
+
 static void apply_deletes(struct iceberg_state *state, const struct mor_map *map)
 {
     MOR_AUTO_BUFFER name = {0};
     MOR_AUTO_FREE uint32_t *found = mor_alloc((state->delete_count + 1) * sizeof *found);
     for (size_t i = 0; i < state->data_count && map->count > 0; i++) {
         struct iceberg_live *live = &state->data[i];
-        bool has_vector = false;
-        mor_buffer_reset(&name);
-        mor_buffer_append_u8(&name, 'f');
-        mor_buffer_append_text(&name, live->key);
-        size_t count = take_applying(state, live, map, &name, found, 0, &has_vector);
-        if (!has_vector) {
-            tuple_name(state, state->manifests[live->manifest].spec_id, &live->entry->file, &name);
-            count = take_applying(state, live, map, &name, found, count, &has_vector);
-        }
+        size_t count = find_deletes(state, live, map, &name, found);
         if (count == 0)
             continue;
         uint32_t *kept = mor_arena_alloc(&state->arena, count * sizeof *kept);
@@ -443,6 +487,7 @@ enum mor_status iceberg_state_load_files(struct iceberg_table *table, struct ice
     if (status == MOR_OK) {
         sort_deletes(state, &map);
         apply_deletes(state, &map);
+        iceberg_equality_group(state);
         state->has_files = true;
         keep_contents(table, state);
     }
@@ -459,24 +504,23 @@ const struct iceberg_live *iceberg_state_find(const struct iceberg_state *state,
 enum mor_status iceberg_state_check_deletes(const struct iceberg_state *state,
                                             struct mor_error *err)
 {
-    if (state->equality_delete_count == 0)
-        return MOR_OK;
-    return mor_error_set(err, MOR_FATAL,
-                         "%lld equality-delete files of another writer remove rows of this table; "
-                         "they cannot be applied here: rewrite the data files with that writer "
-                         "first (for example Spark's rewrite_data_files with "
-                         "'delete-file-threshold' 1)",
-                         (long long)state->equality_delete_count);
+    for (size_t i = 0; i < state->delete_count && state->equality_delete_count > 0; i++) {
+        if (state->deletes[i].entry->file.content == ICEBERG_EQUALITY_DELETES)
+            MOR_TRY(iceberg_equality_check(&state->deletes[i], err));
+    }
+    return MOR_OK;
 }
 
-enum mor_status iceberg_state_removed(struct iceberg_table *table,
-                                      const struct iceberg_state *state,
-                                      const struct iceberg_live *file, struct mor_budget *budget,
-                                      struct mor_position_set *positions, struct mor_error *err)
+enum mor_status
+iceberg_state_removed_by_place(struct iceberg_table *table, const struct iceberg_state *state,
+                               const struct iceberg_live *file, struct mor_budget *budget,
+                               struct mor_position_set *positions, struct mor_error *err)
 {
     for (size_t i = 0; i < file->delete_count; i++) {
         const struct iceberg_live *live = &state->deletes[file->deletes[i]];
         const struct iceberg_data_file *delete = &live->entry->file;
+        if (delete->content == ICEBERG_EQUALITY_DELETES)
+            continue;
         if (!iceberg_file_is_vector(delete)) {
             MOR_TRY(iceberg_delete_file_read(table->table.store, live->key,
                                              file->entry->file.file_path, budget, positions, err));

@@ -10,6 +10,7 @@
 #include "moraine/storage.h"
 
 struct iceberg_table;
+struct iceberg_equality_group;
 
 // Entries of one manifest, without column metrics in those of data files. Never changes; manifests
 // are kept while the newest snapshot has them.
@@ -28,6 +29,7 @@ struct iceberg_live {
     // data files: the deletes that apply to it, indices into the state's deletes
     const uint32_t *deletes;
     uint32_t delete_count;
+    uint32_t group; // equality deletes: index into the state's groups
 };
 
 struct iceberg_state {
@@ -46,6 +48,8 @@ struct iceberg_state {
     size_t data_count, delete_count;
     struct mor_map by_key; // key of a data file -> index in data
     int64_t equality_delete_count;
+    struct iceberg_equality_group *groups; // of equality deletes
+    size_t group_count;
 };
 
 // The manifests of a snapshot (-1: of the newest; NOT_FOUND when it is gone). Any thread. The
@@ -74,8 +78,7 @@ enum mor_status iceberg_state_load_files(struct iceberg_table *table, struct ice
 // The live data file `key`; NULL when the snapshot has none.
 const struct iceberg_live *iceberg_state_find(const struct iceberg_state *state, const char *key);
 const struct iceberg_spec *iceberg_state_spec(const struct iceberg_state *state, int32_t spec_id);
-// FATAL in words when rows are removed by equality deletes, which other writers made: they are not
-// applied here.
+// FATAL, in words, when other writers left equality deletes that cannot be applied here.
 enum mor_status iceberg_state_check_deletes(const struct iceberg_state *state,
                                             struct mor_error *err) MOR_CHECKED;
 // All entries of a manifest with their metrics, in the arena.
@@ -84,12 +87,18 @@ enum mor_status iceberg_state_read_manifest(struct iceberg_table *table,
                                             struct mor_arena *arena,
                                             struct iceberg_entry **ret_entries, size_t *ret_count,
                                             struct mor_error *err) MOR_CHECKED;
-// Adds the positions that the deletes of a data file remove.
-enum mor_status iceberg_state_removed(struct iceberg_table *table,
-                                      const struct iceberg_state *state,
-                                      const struct iceberg_live *file, struct mor_budget *budget,
-                                      struct mor_position_set *positions,
-                                      struct mor_error *err) MOR_CHECKED;
+// Adds the positions that the position deletes and the vector of a data file remove.
+enum mor_status iceberg_state_removed_by_place(struct iceberg_table *table,
+                                               const struct iceberg_state *state,
+                                               const struct iceberg_live *file,
+                                               struct mor_budget *budget,
+                                               struct mor_position_set *positions,
+                                               struct mor_error *err) MOR_CHECKED;
+// What the equality deletes of one scope have in common, as bytes: spec and partition tuple;
+// nothing of either when the spec has no partitions, since they remove rows of the whole table
+// then.
+void iceberg_state_scope(const struct iceberg_state *state, const struct iceberg_live *live,
+                         struct mor_buffer *ret_name);
 // A delete file that speaks of one data file alone: the URI of that, borrowed or in the arena; NULL
 // = it speaks of several.
 const char *iceberg_delete_target(const struct iceberg_data_file *file, struct mor_arena *arena);

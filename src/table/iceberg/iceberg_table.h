@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "iceberg/iceberg_catalog.h"
+#include "iceberg/iceberg_equality.h"
 #include "iceberg/iceberg_state.h"
 #include "table_format.h"
 #include "writer_turn.h"
@@ -51,6 +52,9 @@ struct iceberg_table {
     struct iceberg_metadata *metadata; // newest that was seen
     struct mor_map manifests;          // path -> struct iceberg_entries
     struct iceberg_state *state;       // of the newest snapshot that was looked at; may be NULL
+
+    pthread_mutex_t equality_mutex; // guards what follows; held while a group is read
+    struct iceberg_equality_cache equality;
 
     // Writers only; the committer's thread.
     struct mor_lock *lock; // of the instance
