@@ -184,6 +184,16 @@ enum mor_status mor_state_load_ids(struct mor_state *state, const struct mor_has
 enum mor_status mor_state_load_keys(struct mor_state *state, const struct mor_hash128 *keys,
                                     const struct mor_state_entry *entries, size_t count,
                                     struct mor_error *err) MOR_CHECKED;
+// Keys that were loaded with more than one location.
+struct mor_state_twice {
+    size_t count;           // of further locations
+    struct mor_hash128 key; // one of them, and two of its locations
+    uint64_t one, other;
+};
+// What is loaded between these two calls is each key's only location, or is counted. Committer.
+enum mor_status mor_state_load_watch(struct mor_state *state, struct mor_error *err) MOR_CHECKED;
+enum mor_status mor_state_load_watched(struct mor_state *state, struct mor_state_twice *ret_twice,
+                                       struct mor_error *err) MOR_CHECKED;
 enum mor_status mor_state_load_finish(struct mor_state *state, const struct mor_state_mark *mark,
                                       struct mor_error *err) MOR_CHECKED;
 

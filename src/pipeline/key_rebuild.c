@@ -268,13 +268,72 @@ enum mor_status mor_key_slices_visit(struct mor_state *state, const struct mor_k
                                              options->location);
 }
 
+// The key at a location as text: "a=1, b=x".
+static enum mor_status find_key(struct rebuild *work, const struct mor_slice *slice,
+                                uint64_t location, struct mor_buffer *ret_text,
+                                struct mor_error *err)
+{
+    struct mor_table *table = work->options->table;
+    struct mor_schema *wanted = mor_schema_new("key");
+    const char *name;
+    for (size_t i = 0; (name = mor_table_key_column(table, i)) != NULL; i++)
+        mor_schema_add_copy(wanted, NULL, mor_table_column(table, name));
+    int32_t place = (int32_t)wanted->root.child_count;
+    mor_schema_add_copy(wanted, NULL, mor_table_column(table, MOR_COLUMN_PLACE));
+    const struct mor_slice_options options = {.wanted = wanted, .budget = work->options->budget};
+    struct mor_batch *rows = mor_batch_new(wanted, work->options->budget);
+    struct mor_slice_reader *reader = NULL;
+    enum mor_status status = mor_slice_reader_open(table, slice, &options, &reader, err);
+    while (status == MOR_OK && ret_text->size_bytes == 0) {
+        status = mor_slice_reader_next(reader, rows, err);
+        if (status != MOR_OK || rows->row_count == 0)
+            break;
+        for (size_t row = 0; row < rows->row_count; row++) {
+            uint64_t at = (uint64_t)mor_vector_i64(&rows->columns[place], row);
+            for (int32_t i = 0; (at & UINT32_MAX) == (location & UINT32_MAX) && i < place; i++) {
+                mor_buffer_printf(ret_text, "%s%s=", i > 0 ? ", " : "",
+                                  rows->columns[i].field->name);
+                mor_vector_format_text(&rows->columns[i], row, ret_text);
+            }
+        }
+    }
+    mor_slice_reader_free(reader);
+    mor_batch_free(rows);
+    mor_schema_free(wanted);
+    return status;
+}
+
+// Which row of a key stands, nobody said: what others wrote is not decided here.
+static enum mor_status refuse_twice(struct rebuild *work, const struct mor_state_twice *twice,
+                                    const struct mor_slice *slices, size_t slice_count,
+                                    struct mor_error *err)
+{
+    const char *one = mor_state_name_text(work->state, (uint32_t)(twice->one >> 32));
+    const char *other = mor_state_name_text(work->state, (uint32_t)(twice->other >> 32));
+    MOR_AUTO_BUFFER key = {0};
+    for (size_t i = 0; i < slice_count && key.size_bytes == 0; i++)
+        if (one != NULL && strcmp(slices[i].base_key, one) == 0)
+            MOR_TRY(find_key(work, &slices[i], twice->one, &key, err));
+    return mor_error_set(err, MOR_FATAL,
+                         "%zu rows of the table have the key of another row, for example %s, in "
+                         "'%s' and '%s': somebody else wrote them, and which of them counts is not "
+                         "known here. Remove the superfluous ones ('moraine verify' finds them), "
+                         "then start the topic again",
+                         twice->count, mor_buffer_terminate(&key), one != NULL ? one : "",
+                         other != NULL ? other : "");
+}
+
 static enum mor_status rebuild_by_place(struct rebuild *work, struct mor_arena *arena,
                                         struct mor_error *err)
 {
     struct mor_slice *slices;
+    struct mor_state_twice twice;
     size_t count;
     MOR_TRY(mor_table_slices(work->options->table, NULL, arena, &slices, &count, err));
-    return take_slices(work, slices, count, err);
+    MOR_TRY(mor_state_load_watch(work->state, err));
+    MOR_TRY(take_slices(work, slices, count, err));
+    MOR_TRY(mor_state_load_watched(work->state, &twice, err));
+    return twice.count > 0 ? refuse_twice(work, &twice, slices, count, err) : MOR_OK;
 }
 
 enum mor_status mor_key_index_rebuild(struct mor_state *state,

@@ -99,6 +99,8 @@ struct mor_state {
     size_t loading_id_count;
     struct index_changes loading_keys;
     int64_t loading_watermark_ms;
+    bool loading_watched;
+    struct mor_state_twice loading_twice;
 
     atomic_uint last_number; // of runs
     pthread_mutex_t mutex;

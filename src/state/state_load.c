@@ -7,6 +7,8 @@
 
 #define LOAD_CHANGES_MAX ((size_t)1 << 20) // of a sorted run made while loading: 24 MiB
 
+#define TWICE_PIECE 4096 // keys looked up at once
+
 // ---- sorted runs --------------------------------------------------------------------------------
 
 // Asks for the slot, or the filters, of the entry that comes a little later.
@@ -236,6 +238,39 @@ static size_t keep_last(struct key_change *sorted, size_t count)
     return kept;
 }
 
+static void note_twice(struct mor_state *state, struct mor_hash128 key, uint64_t one,
+                       uint64_t other)
+{
+    if (one == MOR_STATE_NOWHERE || other == MOR_STATE_NOWHERE || one == other)
+        return;
+    struct mor_state_twice *twice = &state->loading_twice;
+    if (twice->count++ == 0)
+        *twice = (struct mor_state_twice){1, key, one, other};
+}
+
+// Looks for keys that have a location already, among the sorted changes and in the memory.
+static enum mor_status look_for_twice(struct mor_state *state, struct mor_error *err)
+{
+    const struct index_changes *changes = &state->loading_keys;
+    MOR_AUTO_FREE struct mor_hash128 *keys = mor_alloc(TWICE_PIECE * sizeof *keys);
+    MOR_AUTO_FREE struct mor_state_entry *known = mor_alloc(TWICE_PIECE * sizeof *known);
+    for (size_t done = 0, part; done < changes->count; done += part) {
+        part = changes->count - done < TWICE_PIECE ? changes->count - done : TWICE_PIECE;
+        for (size_t i = 0; i < part; i++)
+            keys[i] = changes->keys[done + i].hash;
+        MOR_TRY(mor_state_lookup(state, keys, part, known, err));
+        for (size_t i = 0; i < part; i++) {
+            const struct key_change *key = &changes->keys[done + i];
+            uint64_t location = changes->entries[key->value].location;
+            bool again = done + i > 0 && mor_run_compare(key[-1].hash, key->hash) == 0;
+            note_twice(state, key->hash,
+                       again ? changes->entries[key[-1].value].location : known[i].location,
+                       location);
+        }
+    }
+    return MOR_OK;
+}
+
 // Makes what was gathered durable and part of the memory.
 static enum mor_status flush_loading(struct mor_state *state, const struct mor_state_mark *mark,
                                      struct mor_error *err)
@@ -249,8 +284,8 @@ static enum mor_status flush_loading(struct mor_state *state, const struct mor_s
     mor_state_pack_ids(state->loading_ids, id_count, &change.runs, &change.run_count);
     mor_state_pack_keys(&state->loading_keys, state->loading_watermark_ms, &change.runs,
                         &change.run_count);
-    enum mor_status status = MOR_OK;
-    if (change.run_count > 0 || mark != NULL)
+    enum mor_status status = state->loading_watched ? look_for_twice(state, err) : MOR_OK;
+    if (status == MOR_OK && (change.run_count > 0 || mark != NULL))
         status = mor_state_disk_write(state, &change, err);
     if (status == MOR_OK) {
         take_in_loaded(state, state->loading_ids, id_count);
@@ -300,6 +335,23 @@ enum mor_status mor_state_load_keys(struct mor_state *state, const struct mor_ha
     return MOR_OK;
 }
 
+enum mor_status mor_state_load_watch(struct mor_state *state, struct mor_error *err)
+{
+    MOR_TRY(flush_loading(state, NULL, err));
+    state->loading_watched = true;
+    state->loading_twice = (struct mor_state_twice){0};
+    return MOR_OK;
+}
+
+enum mor_status mor_state_load_watched(struct mor_state *state, struct mor_state_twice *ret_twice,
+                                       struct mor_error *err)
+{
+    MOR_TRY(flush_loading(state, NULL, err));
+    state->loading_watched = false;
+    *ret_twice = state->loading_twice;
+    return MOR_OK;
+}
+
 enum mor_status mor_state_load_finish(struct mor_state *state, const struct mor_state_mark *mark,
                                       struct mor_error *err)
 {
@@ -319,5 +371,6 @@ void mor_state_loading_free(struct mor_state *state)
     free(state->loading_ids);
     state->loading_ids = NULL;
     state->loading_id_count = 0;
+    state->loading_watched = false;
     mor_index_changes_done(&state->loading_keys);
 }

@@ -269,12 +269,43 @@ static void a_state_that_knows_too_many_files_starts_anew(void **state)
     tear_down_states(&f);
 }
 
+static void a_key_of_two_rows_stops_a_rebuild_with_words(void **state)
+{
+    (void)state;
+    struct mor_error err = MOR_ERROR_INIT;
+    struct place_states f;
+    set_up_states(&f);
+    for (int64_t id = 0; id < 5; id++)
+        add_row(&f.base.batches[0], id, 1, "A", id, 0);
+    (void)commit(&f.base);
+    // somebody who does not know the keys adds some of them again
+    mor_state_free(f.base.state);
+    free(f.base.state_folder);
+    f.base.state_folder = check_folder();
+    open_state(&f.base);
+    add_row(&f.base.batches[0], 3, 2, "B", 5, 0);
+    add_row(&f.base.batches[0], 9, 2, "B", 6, 0);
+    add_row(&f.base.batches[0], 4, 2, "A", 7, 0);
+    (void)commit(&f.base);
+    assert_int_equal(catch_up(&f, &err), MOR_FATAL);
+    assert_non_null(strstr(err.message, "2 rows of the table have the key of another row"));
+    assert_true(strstr(err.message, "id=3,") != NULL || strstr(err.message, "id=4,") != NULL);
+    // and again, until they are gone
+    err = MOR_ERROR_INIT;
+    assert_int_equal(catch_up(&f, &err), MOR_NOT_FOUND);
+    err = MOR_ERROR_INIT;
+    assert_ok(mor_local_state_reset(f.other, &err));
+    assert_int_equal(catch_up(&f, &err), MOR_FATAL);
+    tear_down_states(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_state_follows_commits_and_rewrites_of_others),
         cmocka_unit_test(a_rewrite_between_commits_is_taken_in_after_them),
         cmocka_unit_test(a_state_that_knows_too_many_files_starts_anew),
+        cmocka_unit_test(a_key_of_two_rows_stops_a_rebuild_with_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -202,6 +202,50 @@ static void a_load_makes_a_fresh_state_usable(void **context)
     fixture_done(&f);
 }
 
+// Keys [0, count) at the places `first`, `first` + 1, ...
+static void load_places(struct fixture *f, uint64_t count, uint64_t first)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        struct mor_hash128 key = id_of(i);
+        struct mor_state_entry entry = {first + i, 1};
+        assert_ok(mor_state_load_keys(f->state, &key, &entry, 1, &err));
+    }
+}
+
+static void keys_that_are_loaded_at_two_places_are_counted_while_watched(void **context)
+{
+    (void)context;
+    struct fixture f;
+    struct mor_state_twice twice = {0};
+    fixture_init(&f);
+    assert_ok(mor_state_load_begin(f.state, 20 * HOUR_MS, &err));
+    struct mor_hash128 grave = id_of(999);
+    struct mor_state_entry gone = {MOR_STATE_NOWHERE, 7};
+    assert_ok(mor_state_load_keys(f.state, &grave, &gone, 1, &err));
+    assert_ok(mor_state_load_watch(f.state, &err));
+    load_places(&f, 1000, 5000);
+    load_places(&f, 10, 5000); // the same places
+    assert_ok(mor_state_load_watched(f.state, &twice, &err));
+    assert_int_equal(twice.count, 0);
+    // some known before, some for the first time
+    assert_ok(mor_state_load_watch(f.state, &err));
+    load_places(&f, 3, 9000);
+    for (uint64_t place = 0; place < 3; place++) {
+        struct mor_hash128 key = id_of(2000);
+        struct mor_state_entry entry = {place, 1};
+        assert_ok(mor_state_load_keys(f.state, &key, &entry, 1, &err));
+    }
+    assert_ok(mor_state_load_watched(f.state, &twice, &err));
+    assert_int_equal(twice.count, 5);
+    assert_true(twice.one != twice.other);
+    // and not when nobody watches
+    load_places(&f, 1000, 1);
+    struct mor_state_mark mark = mark_of(&f, 20 * HOUR_MS);
+    assert_ok(mor_state_load_finish(f.state, &mark, &err));
+    check_entry(&f, 500, 501, 1);
+    fixture_done(&f);
+}
+
 static void a_load_that_did_not_finish_is_not_trusted(void **context)
 {
     (void)context;
@@ -264,6 +308,7 @@ int main(void)
         cmocka_unit_test(impossible_options_are_refused),
         cmocka_unit_test(a_reset_starts_empty_and_keeps_what_was_there),
         cmocka_unit_test(a_load_makes_a_fresh_state_usable),
+        cmocka_unit_test(keys_that_are_loaded_at_two_places_are_counted_while_watched),
         cmocka_unit_test(a_load_that_did_not_finish_is_not_trusted),
         cmocka_unit_test(memory_is_counted_and_given_back),
     };
