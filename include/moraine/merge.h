@@ -36,6 +36,8 @@ struct mor_slice_options {
     const struct mor_schema *wanted; // columns of the rows; borrowed for the reader's life
     const struct mor_filter *filter; // only rows for which it is true; NULL = all; borrowed
     size_t index_bytes_max;          // memory for the keys of changed rows; 0 = 64 MiB
+    // Tables with places: the same file in another version; only rows that it has not. NULL = all.
+    const struct mor_slice *without;
     struct mor_budget *budget;
 };
 
@@ -100,8 +102,13 @@ struct mor_diff_options {
 // The rows by which two versions of a table differ: those that `to` has and `from` had not, those
 // that another commit wrote since, both as `to` has them, and those that are gone, as `from` had
 // them. What came and went in between is not seen. A row that moved to another table partition is
-// gone there and new here. Both versions must be in the table still (NOT_FOUND). One thread;
-// memory does not depend on the size of the table.
+// gone there and new here.
+//
+// Tables with places do not tell which commit wrote a row: its values do, so one that was written
+// again as it was is no change; and a key is one in the whole table, so one that moved to another
+// partition is an update. Without a key a row is its values, as often as it is there. Both versions
+// must be in the table still (NOT_FOUND). One thread; memory does not depend on the size of the
+// table.
 struct mor_diff;
 enum mor_status mor_diff_open(struct mor_table *table, const struct mor_diff_options *options,
                               struct mor_diff **ret_diff, struct mor_error *err) MOR_CHECKED;

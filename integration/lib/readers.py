@@ -121,6 +121,10 @@ class SparkSession:
         self.answer("ok")
         say(f"  Spark, {time.monotonic() - started:.1f} s: {' '.join(statement.split())[:110]}")
 
+    def upsert(self, table, staging, keys, **options):
+        """As Flink's sink in upsert mode: see spark_flink.py."""
+        self.sql(json.dumps({"table": table, "staging": staging, "keys": keys, **options}))
+
 
 def moraine(scenario, table, expected, *options):
     """`moraine scan --output json`, its values brought to the types of the Arrow schema `expected`."""

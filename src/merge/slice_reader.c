@@ -31,6 +31,7 @@ struct mor_slice_reader {
     uint64_t from; // least key hash of this pass
     struct mor_delta_index *index;
     struct mor_position_set *removed; // of the base file, by place; NULL = none
+    struct mor_position_set *only;    // of them these; NULL = all
     struct mor_reader *object;
     struct mor_parquet_reader *base;
     struct mor_delta *winners;
@@ -131,6 +132,7 @@ void mor_slice_reader_free(struct mor_slice_reader *reader)
     mor_delta_free(reader->winners);
     mor_delta_index_free(reader->index);
     mor_position_set_free(reader->removed);
+    mor_position_set_free(reader->only);
     mor_batch_free(reader->rows);
     mor_schema_free(reader->widened);
     mor_schema_free(reader->keys);
@@ -257,6 +259,13 @@ static size_t keep_standing(struct mor_slice_reader *reader, const struct mor_ba
                               reader->kept, &count);
         return count;
     }
+    if (reader->only) {
+        count = 0;
+        for (uint32_t i = 0; i < rows->row_count; i++)
+            if (mor_position_set_has(reader->only, (uint64_t)position + i))
+                reader->kept[count++] = i;
+        return count;
+    }
     if (reader->removed)
         return mor_position_set_leave_out(reader->removed, (uint64_t)position, (uint32_t)count,
                                           reader->kept);
@@ -290,6 +299,20 @@ static enum mor_status next_base(struct mor_slice_reader *reader, struct mor_bat
 
 // ---- passes -------------------------------------------------------------------------------------
 
+// The rows that the other version of the file removed and this one has.
+static enum mor_status leave_out_common(struct mor_slice_reader *reader, struct mor_error *err)
+{
+    if (!reader->options.without)
+        return MOR_OK;
+    MOR_TRY(mor_table_removed_rows(reader->table, reader->options.without, reader->options.budget,
+                                   &reader->only, err));
+    if (!reader->only)
+        reader->only = mor_position_set_new(reader->options.budget);
+    if (reader->removed)
+        mor_position_set_subtract(reader->only, reader->removed);
+    return MOR_OK;
+}
+
 static enum mor_status begin_pass(struct mor_slice_reader *reader, struct mor_error *err)
 {
     reader->counts.passes++;
@@ -306,6 +329,11 @@ static enum mor_status begin_pass(struct mor_slice_reader *reader, struct mor_er
                                        &reader->removed, err));
         if (reader->removed)
             reader->counts.delta_deletes = (int64_t)mor_position_set_count(reader->removed);
+        MOR_TRY(leave_out_common(reader, err));
+        if (reader->only && mor_position_set_count(reader->only) == 0) {
+            reader->phase = PHASE_END;
+            return MOR_OK;
+        }
     }
     reader->phase = PHASE_WINNERS;
     if (!reader->slice->base_key)

@@ -4,10 +4,14 @@
 // of the older snapshot are gathered, with the version that each row had; the rows of the newer one
 // are streamed past them; and what was met by none of those is read once more, as gone. When the
 // keys take more memory than they may, this is done several times, each time for a part of them.
+//
+// Of tables with places, all files that differ are one unit, since a key may be anywhere; of a file
+// that both snapshots have, only the rows count that one of them removed.
 #include <string.h>
 
 #include "filter.h"
 #include "moraine/base/map.h"
+#include "row_hash.h"
 #include "version_set.h"
 
 #define INDEX_BYTES_DEFAULT (64u << 20)
@@ -19,7 +23,10 @@ static const char *const kinds[] = {
 // File groups that are compared with each other: one that both snapshots have, or all those of a
 // table partition that only one of them has, since rows may have moved between them.
 struct unit {
-    const struct mor_slice **from, **to;
+    struct member {
+        const struct mor_slice *slice;
+        const struct mor_slice *without; // with places: the same file on the other side
+    } * from, *to;
     size_t from_count, to_count;
 };
 
@@ -35,6 +42,10 @@ struct mor_diff {
     struct mor_schema *merged; // the wanted columns, then keys and those of the condition
     struct mor_schema *keys;
     int32_t key_columns[KEY_COLUMNS]; // in merged
+    bool by_place;                    // then it is these, in merged too:
+    int32_t *keys_of_place, *values;  // key columns, and all columns of the table
+    size_t key_of_place_count, value_count;
+    struct mor_buffer scratch;
     struct unit *units;
     size_t unit_count, next_unit;
 
@@ -84,30 +95,55 @@ static enum mor_status build_merged(struct mor_diff *diff, const struct mor_diff
     return MOR_OK;
 }
 
+// Index of the column in the merged schema, added when it is not there.
+static enum mor_status need_column(const struct mor_diff *diff, const char *name,
+                                   int32_t *ret_index, struct mor_error *err)
+{
+    if (mor_schema_find(diff->merged, name) < 0)
+        MOR_TRY(add_column(diff, diff->merged, name, err));
+    *ret_index = mor_schema_find(diff->merged, name);
+    return MOR_OK;
+}
+
+// Rows are told apart by their values: all columns are read.
+static enum mor_status add_places(struct mor_diff *diff, struct mor_error *err)
+{
+    const struct mor_schema *all = mor_table_schema(diff->table);
+    const char *name;
+    diff->values = mor_arena_calloc(&diff->arena, all->root.child_count, sizeof *diff->values);
+    diff->keys_of_place =
+        mor_arena_calloc(&diff->arena, all->root.child_count, sizeof *diff->keys_of_place);
+    for (size_t i = 0; i < all->root.child_count; i++)
+        MOR_TRY(
+            need_column(diff, all->root.children[i].name, &diff->values[diff->value_count++], err));
+    while ((name = mor_table_key_column(diff->table, diff->key_of_place_count)) != NULL)
+        MOR_TRY(need_column(diff, name, &diff->keys_of_place[diff->key_of_place_count++], err));
+    return MOR_OK;
+}
+
 static enum mor_status build_schemas(struct mor_diff *diff, const struct mor_diff_options *options,
                                      struct mor_error *err)
 {
     struct mor_merge_rule rule;
     mor_table_merge_rule(diff->table, &rule);
+    MOR_TRY(build_merged(diff, options, err));
+    diff->by_place = rule.by_place;
+    if (rule.by_place)
+        return add_places(diff, err);
     if (!rule.key_column || !rule.commit_column || !rule.sequence_column)
         return mor_error_set(err, MOR_FATAL, "the table does not tell which commit wrote a row");
     const char *const names[KEY_COLUMNS] = {rule.key_column, rule.commit_column,
                                             rule.sequence_column};
-    MOR_TRY(build_merged(diff, options, err));
     diff->keys = mor_schema_new("keys");
     for (size_t i = 0; i < KEY_COLUMNS; i++) {
         MOR_TRY(add_column(diff, diff->keys, names[i], err));
-        if (mor_schema_find(diff->merged, names[i]) < 0)
-            MOR_TRY(add_column(diff, diff->merged, names[i], err));
-        diff->key_columns[i] = mor_schema_find(diff->merged, names[i]);
+        MOR_TRY(need_column(diff, names[i], &diff->key_columns[i], err));
     }
     const struct mor_filter *filter = diff->filter;
     for (size_t i = 0; filter && i < filter->columns->root.child_count; i++) {
-        const char *name = filter->columns->root.children[i].name;
-        if (mor_schema_find(diff->merged, name) < 0)
-            MOR_TRY(add_column(diff, diff->merged, name, err));
+        int32_t ignored;
+        MOR_TRY(need_column(diff, filter->columns->root.children[i].name, &ignored, err));
     }
-    diff->rows = mor_batch_new(diff->merged, diff->budget);
     return MOR_OK;
 }
 
@@ -139,8 +175,8 @@ static int compare_loners(const void *a, const void *b)
 static struct unit *add_unit(struct mor_diff *diff, size_t from_count, size_t to_count)
 {
     struct unit *unit = &diff->units[diff->unit_count++];
-    unit->from = mor_arena_alloc(&diff->arena, (from_count + 1) * sizeof *unit->from);
-    unit->to = mor_arena_alloc(&diff->arena, (to_count + 1) * sizeof *unit->to);
+    unit->from = mor_arena_calloc(&diff->arena, from_count + 1, sizeof *unit->from);
+    unit->to = mor_arena_calloc(&diff->arena, to_count + 1, sizeof *unit->to);
     return unit;
 }
 
@@ -156,9 +192,9 @@ static void pool_loners(struct mor_diff *diff, struct loner *loners, size_t coun
         struct unit *unit = add_unit(diff, next - first, next - first);
         for (size_t i = first; i < next; i++) {
             if (loners[i].is_new)
-                unit->to[unit->to_count++] = loners[i].slice;
+                unit->to[unit->to_count++].slice = loners[i].slice;
             else
-                unit->from[unit->from_count++] = loners[i].slice;
+                unit->from[unit->from_count++].slice = loners[i].slice;
         }
     }
 }
@@ -204,8 +240,8 @@ static void plan_units(struct mor_diff *diff, const struct mor_slice *from, size
         if (is_same(old, &to[i]))
             continue;
         struct unit *unit = add_unit(diff, 1, 1);
-        unit->from[unit->from_count++] = old;
-        unit->to[unit->to_count++] = &to[i];
+        unit->from[unit->from_count++].slice = old;
+        unit->to[unit->to_count++].slice = &to[i];
     }
     for (size_t i = 0; i < from_count; i++) {
         if (!met[i] && may_match(diff, &from[i]))
@@ -213,6 +249,32 @@ static void plan_units(struct mor_diff *diff, const struct mor_slice *from, size
     }
     pool_loners(diff, loners, loner_count);
     free(met);
+    mor_map_done(&olds);
+}
+
+static void plan_places(struct mor_diff *diff, const struct mor_slice *from, size_t from_count,
+                        const struct mor_slice *to, size_t to_count)
+{
+    struct mor_map olds = {0};
+    diff->units = mor_arena_calloc(&diff->arena, 1, sizeof *diff->units);
+    struct unit *unit = add_unit(diff, from_count, to_count);
+    for (size_t i = 0; i < from_count; i++)
+        mor_map_put_text(&olds, from[i].base_key, NULL)->value.pointer =
+            (void *)(uintptr_t)&from[i];
+    for (size_t i = 0; i < to_count; i++) {
+        struct mor_map_entry *entry = mor_map_find_text(&olds, to[i].base_key);
+        const struct mor_slice *old = entry ? entry->value.pointer : NULL;
+        if (entry)
+            entry->value.pointer = NULL;
+        if (old && is_same(old, &to[i]))
+            continue;
+        unit->to[unit->to_count++] = (struct member){&to[i], old};
+        if (old)
+            unit->from[unit->from_count++] = (struct member){old, &to[i]};
+    }
+    for (size_t i = 0; i < from_count; i++)
+        if (olds.entries[i].value.pointer)
+            unit->from[unit->from_count++] = (struct member){olds.entries[i].value.pointer, NULL};
     mor_map_done(&olds);
 }
 
@@ -238,7 +300,11 @@ enum mor_status mor_diff_open(struct mor_table *table, const struct mor_diff_opt
         mor_diff_free(diff);
         return status;
     }
-    plan_units(diff, from, from_count, to, to_count);
+    diff->rows = mor_batch_new(diff->merged, diff->budget);
+    if (diff->by_place)
+        plan_places(diff, from, from_count, to, to_count);
+    else
+        plan_units(diff, from, from_count, to, to_count);
     *ret_diff = diff;
     return MOR_OK;
 }
@@ -256,7 +322,9 @@ void mor_diff_free(struct mor_diff *diff)
         return;
     drop_set(diff);
     mor_slice_reader_free(diff->reader);
-    mor_batch_free(diff->rows);
+    if (diff->rows)
+        mor_batch_free(diff->rows);
+    mor_buffer_done(&diff->scratch);
     mor_schema_free(diff->schema);
     mor_schema_free(diff->merged);
     mor_schema_free(diff->keys);
@@ -279,12 +347,29 @@ static uint64_t hash_at(const struct mor_vector *vector, size_t row)
     return mor_hash64(bytes ? bytes : (const uint8_t *)"", size);
 }
 
+// By its values; rows without a key are counted: of the older snapshot each is one.
+static void identify_by_values(struct mor_diff *diff, const struct mor_batch *batch, size_t row,
+                               struct mor_hash128 *ret_key, uint64_t *ret_version)
+{
+    struct mor_hash128 values =
+        row_hash(batch, diff->values, diff->value_count, row, &diff->scratch);
+    *ret_key = values;
+    *ret_version = 1;
+    if (diff->key_of_place_count == 0)
+        return;
+    *ret_key = row_hash(batch, diff->keys_of_place, diff->key_of_place_count, row, &diff->scratch);
+    *ret_version = values.low;
+}
+
 // Which commit wrote the row, and which of its rows it is. Rows of a table without key are known by
 // nothing else.
-static void identify(const struct mor_diff *diff, const struct mor_batch *batch,
-                     const int32_t *columns, size_t row, struct mor_hash128 *ret_key,
-                     uint64_t *ret_version)
+static void identify(struct mor_diff *diff, const struct mor_batch *batch, const int32_t *columns,
+                     size_t row, struct mor_hash128 *ret_key, uint64_t *ret_version)
 {
+    if (diff->by_place) {
+        identify_by_values(diff, batch, row, ret_key, ret_version);
+        return;
+    }
     const struct mor_vector *keys = &batch->columns[columns[0]];
     uint64_t parts[2] = {hash_at(&batch->columns[columns[1]], row),
                          hash_at(&batch->columns[columns[2]], row)};
@@ -296,22 +381,32 @@ static void identify(const struct mor_diff *diff, const struct mor_batch *batch,
                                 mor_table_is_keyed(diff->table) ? 0 : *ret_version);
 }
 
-static enum mor_status gather_keys(struct mor_diff *diff, const struct mor_slice *slice,
+static bool counts_rows(const struct mor_diff *diff)
+{
+    return diff->by_place && diff->key_of_place_count == 0;
+}
+
+static enum mor_status gather_keys(struct mor_diff *diff, const struct member *member,
                                    struct mor_error *err)
 {
     static const int32_t columns[KEY_COLUMNS] = {0, 1, 2};
-    const struct mor_slice_options options = {
-        .wanted = diff->keys, .index_bytes_max = diff->index_bytes_max, .budget = diff->budget};
+    const struct mor_schema *wanted = diff->by_place ? diff->merged : diff->keys;
+    const struct mor_slice_options options = {.wanted = wanted,
+                                              .index_bytes_max = diff->index_bytes_max,
+                                              .without = member->without,
+                                              .budget = diff->budget};
     struct mor_slice_reader *reader = NULL;
-    MOR_TRY(mor_slice_reader_open(diff->table, slice, &options, &reader, err));
-    struct mor_batch *batch = mor_batch_new(diff->keys, diff->budget);
+    MOR_TRY(mor_slice_reader_open(diff->table, member->slice, &options, &reader, err));
+    struct mor_batch *batch = mor_batch_new(wanted, diff->budget);
     enum mor_status status;
     while ((status = mor_slice_reader_next(reader, batch, err)) == MOR_OK && batch->row_count > 0) {
         for (size_t i = 0; i < batch->row_count; i++) {
             struct mor_hash128 key;
             uint64_t version;
             identify(diff, batch, columns, i, &key, &version);
-            version_set_add(&diff->set, key, version);
+            bool added = version_set_add(&diff->set, key, version);
+            if (!added && counts_rows(diff) && version_set_covers(&diff->set, key))
+                version_set_find(&diff->set, key)->version++;
         }
     }
     mor_batch_free(batch);
@@ -328,7 +423,7 @@ static enum mor_status begin_pass(struct mor_diff *diff, const struct unit *unit
     version_set_init(&diff->set, diff->pass_from, diff->index_bytes_max, diff->budget);
     diff->has_set = true;
     for (size_t i = 0; i < unit->from_count; i++)
-        MOR_TRY(gather_keys(diff, unit->from[i], err));
+        MOR_TRY(gather_keys(diff, &unit->from[i], err));
     diff->next_slice = 0;
     diff->step = STEP_NEW;
     return MOR_OK;
@@ -343,18 +438,20 @@ static void end_pass(struct mor_diff *diff)
 }
 
 // The next rows of one side of the unit; none at its end.
-static enum mor_status read_side(struct mor_diff *diff, const struct mor_slice **slices,
-                                 size_t count, struct mor_error *err)
+static enum mor_status read_side(struct mor_diff *diff, const struct member *members, size_t count,
+                                 struct mor_error *err)
 {
-    const struct mor_slice_options options = {
+    struct mor_slice_options options = {
         .wanted = diff->merged, .index_bytes_max = diff->index_bytes_max, .budget = diff->budget};
     mor_batch_reset(diff->rows);
     for (;;) {
         if (!diff->reader) {
             if (diff->next_slice == count)
                 return MOR_OK;
-            MOR_TRY(mor_slice_reader_open(diff->table, slices[diff->next_slice++], &options,
-                                          &diff->reader, err));
+            const struct member *member = &members[diff->next_slice++];
+            options.without = member->without;
+            MOR_TRY(
+                mor_slice_reader_open(diff->table, member->slice, &options, &diff->reader, err));
         }
         MOR_TRY(mor_slice_reader_next(diff->reader, diff->rows, err));
         if (diff->rows->row_count > 0)
@@ -362,6 +459,16 @@ static enum mor_status read_side(struct mor_diff *diff, const struct mor_slice *
         mor_slice_reader_free(diff->reader);
         diff->reader = NULL;
     }
+}
+
+// Whether a row of a table without key is one more than the other side has.
+static bool is_one_more(struct mor_diff *diff, struct version_entry *entry, bool is_new)
+{
+    if (!entry || entry->version == 0)
+        return is_new;
+    if (--entry->version == 0)
+        version_set_see(&diff->set, entry);
+    return !is_new;
 }
 
 // Judges the rows of one batch; *ret_count of them, in `wanted`, are changes.
@@ -376,6 +483,12 @@ static void judge(struct mor_diff *diff, bool is_new, size_t *ret_count)
         if (!version_set_covers(&diff->set, key))
             continue;
         struct version_entry *entry = version_set_find(&diff->set, key);
+        if (counts_rows(diff)) {
+            diff->kinds_of_rows[i] = is_new ? MOR_CHANGE_INSERT : MOR_CHANGE_DELETE;
+            if (is_one_more(diff, entry, is_new))
+                diff->wanted[(*ret_count)++] = i;
+            continue;
+        }
         if (is_new && entry)
             version_set_see(&diff->set, entry);
         bool is_change = is_new ? !entry || entry->version != version : entry && !entry->seen;

@@ -74,20 +74,21 @@ static void make_room(struct version_set *set)
         rebuild(set, 2 * set->capacity);
 }
 
-void version_set_add(struct version_set *set, struct mor_hash128 key, uint64_t version)
+bool version_set_add(struct version_set *set, struct mor_hash128 key, uint64_t version)
 {
     if (!version_set_covers(set, key))
-        return;
+        return false;
     if ((set->count + 1) * 2 > set->capacity) {
         make_room(set);
         if (!version_set_covers(set, key))
-            return;
+            return false;
     }
     struct version_entry *entry = place_of(set->entries, set->capacity, key);
     if (entry->used)
-        return;
+        return false;
     *entry = (struct version_entry){.key = key, .version = version, .used = true};
     set->count++;
+    return true;
 }
 
 struct version_entry *version_set_find(const struct version_set *set, struct mor_hash128 key)

@@ -30,8 +30,9 @@ void version_set_init(struct version_set *set, uint64_t from, size_t bytes_max,
                       struct mor_budget *budget);
 void version_set_done(struct version_set *set);
 bool version_set_covers(const struct version_set *set, struct mor_hash128 key);
-// Adds the key when the set covers it; a key that is there keeps its first version.
-void version_set_add(struct version_set *set, struct mor_hash128 key, uint64_t version);
+// Adds the key when the set covers it, and returns whether it did; a key that is there keeps its
+// first version.
+bool version_set_add(struct version_set *set, struct mor_hash128 key, uint64_t version);
 // NULL when the key is not there.
 struct version_entry *version_set_find(const struct version_set *set, struct mor_hash128 key);
 // Notes that the key is there still.

@@ -193,7 +193,7 @@ static inline void write_changes(struct fixture *fixture, struct mor_changes *ch
         assert_ok(mor_write_group(write, &changes->set, i, &err));
     for (size_t i = 0; i < changes->set.removal_count; i++)
         assert_ok(mor_write_removal(write, &changes->set, i, &err));
-    bool by_place = mor_table_has_places(fixture->table);
+    bool by_place = fixture->state != NULL && mor_table_has_places(fixture->table);
     if (by_place) {
         MOR_AUTO_BUFFER resolved = {0};
         mor_changes_resolve(changes, write, fixture->state, &resolved);

@@ -79,7 +79,10 @@ static void look_at_schema(struct looking *l, const struct mor_schema *file)
 }
 
 // Null only where the manifest's counts allow it is checked by who reads the rows; here the footer.
-static enum mor_status look_at_data(struct looking *l, struct mor_error *err)
+static enum mor_status look_at_footer_of_parquet(struct looking *l,
+                                                 void (*look)(struct looking *l,
+                                                              const struct mor_schema *file),
+                                                 struct mor_error *err)
 {
     struct mor_reader *object = NULL;
     struct mor_parquet_reader *reader = NULL;
@@ -95,7 +98,7 @@ static enum mor_status look_at_data(struct looking *l, struct mor_error *err)
         if (rows != l->live->entry->file.record_count)
             BROKEN(l, "the manifest states %" PRId64 " rows, the file has %" PRId64,
                    l->live->entry->file.record_count, rows);
-        look_at_schema(l, mor_parquet_reader_schema(reader));
+        look(l, mor_parquet_reader_schema(reader));
         mor_parquet_reader_free(reader);
     }
     mor_reader_free(object);
@@ -304,6 +307,31 @@ static enum mor_status look_at_delete_file(struct looking *l, struct mor_error *
     return status;
 }
 
+// Those of others: the columns that tell its rows are in it.
+static void look_at_key_columns(struct looking *l, const struct mor_schema *file)
+{
+    const struct iceberg_data_file *deletes = &l->live->entry->file;
+    for (size_t i = 0; i < deletes->equality_id_count; i++) {
+        if (!has_column(file, deletes->equality_ids[i]))
+            BROKEN(l, "the file does not have the column with the id %d, by which it deletes rows",
+                   deletes->equality_ids[i]);
+    }
+}
+
+static enum mor_status look_at_equality_deletes(struct looking *l, struct mor_error *err)
+{
+    const struct iceberg_data_file *file = &l->live->entry->file;
+    struct iceberg_snapshot snapshot;
+    if (iceberg_metadata_snapshot(l->lint->metadata, l->snapshot_id, &snapshot) &&
+        iceberg_is_own(&snapshot))
+        BROKEN(l, "a commit of this program added equality deletes, which it never writes");
+    if (file->equality_id_count == 0)
+        BROKEN(l, "the equality deletes name no column");
+    return strcmp(file->file_format, "PARQUET") == 0
+               ? look_at_footer_of_parquet(l, look_at_key_columns, err)
+               : MOR_OK;
+}
+
 // ---- every file ---------------------------------------------------------------------------------
 
 static enum mor_status look_at_file(struct looking *l, struct mor_error *err)
@@ -323,10 +351,12 @@ static enum mor_status look_at_file(struct looking *l, struct mor_error *err)
                ": readers look for its end in the wrong place",
                file->file_size_bytes, info.size_bytes);
     if (file->content == ICEBERG_EQUALITY_DELETES)
-        return MOR_OK;
+        return look_at_equality_deletes(l, err);
     if (file->content == ICEBERG_POSITION_DELETES)
         return iceberg_file_is_vector(file) ? look_at_vector(l, err) : look_at_delete_file(l, err);
-    return strcmp(file->file_format, "PARQUET") == 0 ? look_at_data(l, err) : MOR_OK;
+    return strcmp(file->file_format, "PARQUET") == 0
+               ? look_at_footer_of_parquet(l, look_at_schema, err)
+               : MOR_OK;
 }
 
 static int compare_ids(const void *a, const void *b)

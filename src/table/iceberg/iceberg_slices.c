@@ -133,6 +133,7 @@ static void fill_slice(const struct iceberg_state *state, const struct iceberg_s
         .base_row_count = file->record_count,
         .base_row_id = file->first_row_id,
         .base_sequence = live->entry->sequence_number,
+        .sealed = true,
         .snapshot = snapshot,
     };
     fill_deltas(state, live, arena, slice);

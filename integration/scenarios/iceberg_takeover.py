@@ -1,0 +1,175 @@
+"""Tables that others wrote are taken over: Flink's upserts (equality deletes of its classes, by one column and by several, of a
+partition and of the whole table, of null, of a column that was dropped since), Spark's copy on write, its merge on read with
+position deletes of whole partitions, and its vectors. The service goes on where they are, compaction leaves no equality delete, and
+two rows of one key stop the topic with words."""
+
+import itertools
+
+import checks
+import iceberg_log
+import pyarrow
+import readers
+from broker import Broker
+from compare import compare
+from event_topic import ARROW, EventTopic
+from rig import Failure, Scenario, expect, run_moraine, say, wait_until
+from service import Service
+from verifying import expect_right
+
+COLUMNS = "id STRING NOT NULL, version BIGINT NOT NULL, region STRING NOT NULL, note STRING, op STRING NOT NULL"
+ROWS = 400
+REGIONS = ["east", "north", "south", "west"]
+STAGED = itertools.count(1)
+# what Spark writes, and how its rows are removed
+TABLES = {
+    "flink_plain": {"version": 2},
+    "flink_parts": {"version": 2, "by": "region"},
+    "flink_v3": {"version": 3, "by": "region"},
+    "spark_cow": {"version": 2, "by": "region", "mode": "copy-on-write"},
+    "spark_mor": {"version": 2, "by": "region", "mode": "merge-on-read"},
+    "spark_v3": {"version": 3, "mode": "merge-on-read"},
+}
+
+
+class OldTopic(EventTopic):
+    """Its table has rows that no record of the topic made."""
+
+    def put(self, row):
+        number = int(row["id"][2:])
+        self.rows[number] = {**row, "_kafka_partition": None, "_kafka_offset": None}
+        self.versions[number] = row["version"]
+
+    def remove(self, number):
+        del self.rows[number], self.versions[number]
+
+    def some(self, count):
+        return sorted(self.random.sample(sorted(self.rows), count))
+
+    def old_model(self):
+        """Before the service added its columns."""
+        return self.model().drop_columns(["_kafka_partition", "_kafka_offset"])
+
+
+def literal(value):
+    return "null" if value is None else f"{value}L" if isinstance(value, int) else f"'{value}'"
+
+
+def values(rows):
+    return ", ".join("(" + ", ".join(literal(row[name]) for name in ("id", "version", "region", "note", "op")) + ")" for row in rows)
+
+
+def row_of(number, version, region=None, note="old"):
+    return {"id": f"k-{number}", "version": version, "region": region or REGIONS[number % 4], "note": note, "op": "u"}
+
+
+class Writer:
+    """Spark, and what it makes of the tables."""
+
+    def __init__(self, spark):
+        self.spark = spark
+
+    def create(self, topic, settings):
+        by = f"PARTITIONED BY ({settings['by']})" if "by" in settings else ""
+        mode = settings.get("mode", "copy-on-write")
+        modes = "".join(f", 'write.{verb}.mode'='{mode}'" for verb in ("delete", "update", "merge"))
+        self.spark.sql(f"CREATE TABLE lake.ns.{topic.name} ({COLUMNS}) USING iceberg {by} TBLPROPERTIES ('format-version'="
+                       f"'{settings['version']}', 'write.delete.granularity'='partition' {modes})")
+        self.spark.sql(f"INSERT INTO lake.ns.{topic.name} SELECT concat('k-', id), 100 + id % 50, element_at(array("
+                       f"{', '.join(map(literal, REGIONS))}), int(id % 4) + 1), if(id % 10 = 0, null, 'old'), 'u' FROM range({ROWS})")
+        for number in range(ROWS):
+            topic.put(row_of(number, 100 + number % 50, note=None if number % 10 == 0 else "old"))
+
+    def stage(self, rows):
+        name = f"ns.staged_{next(STAGED)}"
+        self.spark.sql(f"CREATE TABLE lake.{name} USING iceberg AS SELECT id, version, region, string(note) AS note, op "
+                       f"FROM VALUES {values(rows)} AS t(id, version, region, note, op)")
+        return name
+
+    def upsert(self, topic, keys, rows, replace=True, **options):
+        """As Flink does in one checkpoint; the model is left to the caller when rows are only removed."""
+        parts = {"by": "region", "values": sorted({row["region"] for row in rows})} if TABLES[topic.name].get("by") else {}
+        self.spark.upsert(f"ns.{topic.name}", self.stage(rows), keys, replace=replace, **parts, **options)
+        for row in rows if replace else []:
+            topic.put(row)
+
+    def flink(self, topic, keys):
+        """Two checkpoints of upserts, the second of some of the first one's keys; then deletes."""
+        for version in (200, 300):
+            numbers = topic.some(60)
+            self.upsert(topic, keys, [row_of(n, version, note="flink") for n in numbers]
+                        + [row_of(1000 + version + n, version, note="new") for n in range(10)])
+        gone = [topic.rows[n] for n in topic.some(30)]
+        self.upsert(topic, keys, gone, replace=False)
+        for row in gone:
+            topic.remove(int(row["id"][2:]))
+
+    def by_note(self, topic):
+        """By a column that is null in some rows; by one that is dropped afterwards."""
+        self.upsert(topic, ["region", "note"], [row_of(0, 1, region="east", note=None)], replace=False)
+        for number in [n for n, row in topic.rows.items() if row["region"] == "east" and row["note"] is None]:
+            topic.remove(number)
+
+    def drop_column(self, topic):
+        name = f"lake.ns.{topic.name}"
+        self.spark.sql(f"ALTER TABLE {name} ADD COLUMN batch STRING")
+        self.spark.sql(f"UPDATE {name} SET batch = 'bad' WHERE id IN ('k-1001203', 'k-1') OR region = 'south'")
+        self.spark.sql(f"CREATE TABLE lake.ns.bad USING iceberg AS SELECT id, version, region, note, op, batch FROM {name} "
+                       "WHERE batch = 'bad' LIMIT 1")
+        self.spark.upsert(f"ns.{topic.name}", "ns.bad", ["batch"], replace=False)
+        self.spark.sql(f"ALTER TABLE {name} DROP COLUMN batch")
+        for number in [n for n, row in topic.rows.items() if row["region"] == "south" or n == 1]:
+            topic.remove(number)
+
+    def change(self, topic):
+        """Spark's own deletes, updates and merges."""
+        gone, updated, merged = topic.some(30), None, None
+        name = f"lake.ns.{topic.name}"
+        self.spark.sql(f"DELETE FROM {name} WHERE id IN ({', '.join(literal(f'k-{n}') for n in gone)})")
+        for number in gone:
+            topic.remove(number)
+        updated = topic.some(30)
+        self.spark.sql(f"UPDATE {name} SET note = 'spark' WHERE id IN ({', '.join(literal(f'k-{n}') for n in updated)})")
+        for number in updated:
+            topic.put({**topic.rows[number], "note": "spark"})
+        merged = [row_of(n, 400, region="north", note="merged") for n in [*topic.some(20), 5000, 5001]]
+        self.spark.sql(f"MERGE INTO {name} t USING (SELECT * FROM VALUES {values(merged)} AS v(id, version, region, note, op)) s "
+                       "ON t.id = s.id WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *")
+        for row in merged:
+            topic.put(row)
+
+
+def stopped(service, topic, words, position):
+    line = service.wait_for_words(position, words, 30)
+    say(f"  {line[:300]}")
+
+
+with Scenario("iceberg_takeover") as scenario:
+    broker = Broker(scenario)
+    warehouse = scenario.folder / "warehouse"
+    service = Service(scenario, broker)
+    service.allow_posts()
+    spark = readers.SparkSession(scenario, warehouse)
+    writer = Writer(spark)
+    topics = {name: OldTopic(broker, name, seed, keys=ROWS + 100) for seed, name in enumerate(TABLES)}
+    for name, topic in topics.items():
+        partitioned = {"partition_by": ["region"]} if "by" in TABLES[name] else {}
+        topic.add_to(service, {"format": "iceberg", "format_version": TABLES[name]["version"], **partitioned}, lake=warehouse / "ns",
+                     compaction={"max_delta_ratio": 0.05})
+        writer.create(topic, TABLES[name])
+    writer.flink(topics["flink_plain"], ["id"])
+    writer.drop_column(topics["flink_plain"])
+    writer.flink(topics["flink_parts"], ["id", "region"])
+    writer.by_note(topics["flink_parts"])
+    writer.flink(topics["flink_v3"], ["region", "id"])
+    for name in ("spark_cow", "spark_mor", "spark_v3"):
+        writer.change(topics[name])
+
+    def has_equality_deletes(topic):
+        return iceberg_log.total(topic.table, "equality-deletes") > 0
+
+    for name, topic in topics.items():
+        for reader in ("moraine",):
+            found = readers.moraine(scenario, topic.table, topic.old_model().schema)
+            compare(f"moraine scan of {name} as it was", topic.old_model(), found, topic.key)
+        expect(has_equality_deletes(topic) == name.startswith("flink"), f"{name}: {iceberg_log.snapshots(topic.table)[-1]}")
+        expect_right(topic.table)
