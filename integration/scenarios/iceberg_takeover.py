@@ -4,15 +4,15 @@ position deletes of whole partitions, and its vectors. The service goes on where
 two rows of one key stop the topic with words."""
 
 import itertools
+import signal
 
 import checks
 import iceberg_log
-import pyarrow
 import readers
 from broker import Broker
 from compare import compare
-from event_topic import ARROW, EventTopic
-from rig import Failure, Scenario, expect, run_moraine, say, wait_until
+from event_topic import EventTopic
+from rig import Scenario, expect, run_moraine, say
 from service import Service
 from verifying import expect_right
 
@@ -28,6 +28,7 @@ TABLES = {
     "spark_cow": {"version": 2, "by": "region", "mode": "copy-on-write"},
     "spark_mor": {"version": 2, "by": "region", "mode": "merge-on-read"},
     "spark_v3": {"version": 3, "mode": "merge-on-read"},
+    "twice": {"version": 2},
 }
 
 
@@ -78,6 +79,11 @@ class Writer:
                        f"{', '.join(map(literal, REGIONS))}), int(id % 4) + 1), if(id % 10 = 0, null, 'old'), 'u' FROM range({ROWS})")
         for number in range(ROWS):
             topic.put(row_of(number, 100 + number % 50, note=None if number % 10 == 0 else "old"))
+
+    def insert(self, topic, rows):
+        self.spark.sql(f"INSERT INTO lake.ns.{topic.name} VALUES {values(rows)}")
+        for row in rows:
+            topic.put(row)
 
     def stage(self, rows):
         name = f"ns.staged_{next(STAGED)}"
@@ -138,11 +144,6 @@ class Writer:
             topic.put(row)
 
 
-def stopped(service, topic, words, position):
-    line = service.wait_for_words(position, words, 30)
-    say(f"  {line[:300]}")
-
-
 with Scenario("iceberg_takeover") as scenario:
     broker = Broker(scenario)
     warehouse = scenario.folder / "warehouse"
@@ -154,7 +155,7 @@ with Scenario("iceberg_takeover") as scenario:
     for name, topic in topics.items():
         partitioned = {"partition_by": ["region"]} if "by" in TABLES[name] else {}
         topic.add_to(service, {"format": "iceberg", "format_version": TABLES[name]["version"], **partitioned}, lake=warehouse / "ns",
-                     compaction={"max_delta_ratio": 0.05})
+                     compaction={"mode": "external"})
         writer.create(topic, TABLES[name])
     writer.flink(topics["flink_plain"], ["id"])
     writer.drop_column(topics["flink_plain"])
@@ -163,13 +164,59 @@ with Scenario("iceberg_takeover") as scenario:
     writer.flink(topics["flink_v3"], ["region", "id"])
     for name in ("spark_cow", "spark_mor", "spark_v3"):
         writer.change(topics[name])
+    # two rows of one key
+    twice = topics["twice"]
+    writer.insert(twice, [row_of(7, 1000, note="second")])
 
     def has_equality_deletes(topic):
         return iceberg_log.total(topic.table, "equality-deletes") > 0
 
     for name, topic in topics.items():
-        for reader in ("moraine",):
-            found = readers.moraine(scenario, topic.table, topic.old_model().schema)
-            compare(f"moraine scan of {name} as it was", topic.old_model(), found, topic.key)
         expect(has_equality_deletes(topic) == name.startswith("flink"), f"{name}: {iceberg_log.snapshots(topic.table)[-1]}")
+        expect_right(topic.table, what=" as it was found")
+    del topics["twice"]
+    for name, topic in topics.items():
+        model = topic.old_model()
+        for reader in ("moraine", "duckdb"):
+            found = readers.moraine(scenario, topic.table, model.schema) if reader == "moraine" else readers.iceberg(
+                scenario, reader, topic.table, model.schema)
+            compare(f"{reader} of {name} as it was found", model, found, topic.key)
+    for (name, topic), found in zip(topics.items(), readers.spark_iceberg(scenario, [t.table for t in topics.values()])):
+        compare(f"Spark of {name} as it was found", topic.old_model(), found, topic.key)
+
+    def ingest(count, chosen):
+        for topic in chosen:
+            topic.produce(count)
+        for topic in chosen:
+            service.wait_for(topic.table, topic.offsets, 60)
+
+    def check(what):
+        for topic in topics.values():
+            # PyIceberg refuses tables with equality deletes
+            checks.quick_iceberg(scenario, topic.table, topic.model(), topic.key, f" {what}",
+                                 () if has_equality_deletes(topic) else ("pyiceberg",))
+
+    service.start()
+    line = service.wait_for_words(0, ["twice", "1 rows of the table have the key of another row", "id=k-7"], 60)
+    say(f"  {line[:400]}")
+    ingest(400, topics.values())
+    check("when it was taken over")
+    spark.sql("DELETE FROM lake.ns.twice WHERE id = 'k-7' AND version < 1000")
+    service.process.child.send_signal(signal.SIGHUP)
+    ingest(200, [twice])
+    checks.quick_iceberg(scenario, twice.table, twice.model(), twice.key, " when one row was removed")
+
+    # Flink again, beside us
+    for name in ("flink_parts", "flink_v3"):
+        service.post(f"/topics/{name}/pause")
+        numbers = topics[name].some(40)
+        writer.upsert(topics[name], ["id", "region"], [{**topics[name].rows[n], "note": "flink again"} for n in numbers])
+        service.post(f"/topics/{name}/resume")
+    ingest(200, topics.values())
+    check("after Flink wrote again")
+    service.stop()
+    for name, topic in topics.items():
+        say("  " + run_moraine("compact", topic.table, "--all")[1].strip().replace("\n", "; ")[:200])
+        expect(not has_equality_deletes(topic), f"{name} has equality deletes after compaction: {iceberg_log.snapshots(topic.table)[-1]}")
         expect_right(topic.table)
+    checks.thorough_iceberg(scenario, [(topic.table, topic.model(), topic.key) for topic in [*topics.values(), twice]])

@@ -109,8 +109,15 @@ static inline struct mor_batch *table_batch(const struct mor_schema *schema,
         else
             mor_vector_append_fixed(&batch->columns[2], &us);
         mor_vector_append_fixed(&batch->columns[3], &rows[i].updated);
-        for (size_t c = 4; c < batch->column_count; c++)
-            mor_vector_append_null(&batch->columns[c]);
+        for (size_t c = 4; c < batch->column_count; c++) {
+            struct mor_vector *column = &batch->columns[c];
+            if (column->field->type != MOR_TYPE_LIST || !rows[i].id) {
+                mor_vector_append_null(column);
+                continue;
+            }
+            mor_vector_append_bytes(&column->children[0], rows[i].id, strlen(rows[i].id));
+            mor_vector_append_end(column);
+        }
         batch->row_count++;
     }
     return batch;

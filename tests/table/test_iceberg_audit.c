@@ -242,6 +242,14 @@ static void plant_list(struct iceberg_fixture *fixture, struct newest_list *list
     mor_buffer_done(&file);
 }
 
+// Order 0 and another one.
+static json_t *sort_orders(int id, int source, const char *transform, const char *direction)
+{
+    return json_pack("[{s:i,s:[]},{s:i,s:[{s:s,s:i,s:s,s:s}]}]", "order-id", 0, "fields",
+                     "order-id", id, "fields", "transform", transform, "source-id", source,
+                     "direction", direction, "null-order", "nulls-last");
+}
+
 // ---- tests --------------------------------------------------------------------------------------
 
 static void tables_of_ours_are_faultless(void **state)
@@ -278,6 +286,12 @@ static void defects_of_the_document_are_found(void **state)
     plant_in_document(fixture, "last-column-id", json_integer(1), "last-column-id is 1");
     plant_in_document(fixture, "last-partition-id", json_integer(999), "last-partition-id is 999");
     plant_in_document(fixture, "default-sort-order-id", json_integer(7), "default sort order 7");
+    plant_in_document(fixture, "sort-orders", sort_orders(1, 99, "identity", "asc"), "by field 99");
+    plant_in_document(fixture, "sort-orders", sort_orders(1, 1, "sideways", "asc"), "'sideways'");
+    plant_in_document(fixture, "sort-orders", sort_orders(1, 1, "identity", "up"), "no direction");
+    plant_in_document(fixture, "sort-orders", sort_orders(0, 1, "identity", "asc"), "there twice");
+    plant_in_document(fixture, "sort-orders", sort_orders(0, 1, "identity", "asc"),
+                      "sort order 0 has 1 fields");
     plant_in_document(fixture, "next-row-id", json_integer(next + 5), "next-row-id");
     plant_in_document(fixture, "properties/x", json_integer(1), "'x' is no text");
     plant_in_document(fixture, "schemas/0/identifier-field-ids", json_pack("[i]", 2), "identifier");
@@ -467,6 +481,134 @@ static void wrong_nulls(struct iceberg_entry *entry)
     planted[1].null_count = 7;
 }
 
+static void sorted_by_5(struct iceberg_entry *entry)
+{
+    entry->file.sort_order_id = 5;
+}
+static void sorted_by_1(struct iceberg_entry *entry)
+{
+    entry->file.sort_order_id = 1;
+}
+
+static void rows_that_are_not_in_the_stated_order_are_found(void **state)
+{
+    struct iceberg_fixture *fixture = *state;
+    static const struct table_row rows[] = {{"a", 1, 0, 1, false}, {"b", 2, 0, 1, false}};
+    open_version(fixture, 2);
+    iceberg_must_commit(fixture, rows, 2);
+    table_close(&fixture->base);
+    plant_manifest(fixture, ICEBERG_MANIFEST_DATA, sorted_by_5, MOR_AUDIT_BROKEN, "sort order 5");
+    struct iceberg_metadata *metadata = newest(fixture);
+    json_t *document = json_deep_copy(metadata->document);
+    struct value_faults faults = {0};
+    // the files hold their rows by id, ascending
+    json_object_set_new(document, "sort-orders", sort_orders(1, 1, "identity", "desc"));
+    put_document(fixture, metadata, document);
+    assert_faultless(fixture);
+    check_values(fixture, &faults);
+    assert_int_equal(faults.count, 0); // they say nothing of it
+    plant_manifest(fixture, ICEBERG_MANIFEST_DATA, sorted_by_1, BY_VALUES, "not in sort order 1");
+    json_decref(document);
+    iceberg_metadata_unref(metadata);
+}
+
+static void take_element(struct iceberg_entry *entry, struct iceberg_column_metrics element)
+{
+    size_t count = entry->file.metric_count;
+    assert_true(count > 1 && count < 64);
+    memcpy(planted, entry->file.metrics, count * sizeof *planted);
+    planted[count] = element;
+    entry->file.metrics = planted;
+    entry->file.metric_count++;
+}
+static void low_element(struct iceberg_entry *entry)
+{
+    take_element(entry, (struct iceberg_column_metrics){.field_id = 6,
+                                                        .size_bytes = -1,
+                                                        .value_count = 99,
+                                                        .null_count = 99,
+                                                        .nan_count = -1,
+                                                        .upper = {(const uint8_t *)"A", 1}});
+}
+static void few_elements(struct iceberg_entry *entry)
+{
+    take_element(
+        entry,
+        (struct iceberg_column_metrics){
+            .field_id = 6, .size_bytes = -1, .value_count = 0, .null_count = -1, .nan_count = -1});
+}
+
+static void what_is_stated_of_values_in_lists_is_compared(void **state)
+{
+    struct iceberg_fixture *fixture = *state;
+    struct mor_field *tags =
+        mor_schema_add(fixture->base.schema, NULL, "tags", MOR_TYPE_LIST, true);
+    mor_schema_add(fixture->base.schema, tags, "element", MOR_TYPE_STRING, true);
+    open_version(fixture, 2);
+    fill(fixture);
+    table_close(&fixture->base);
+    struct value_faults faults = {0};
+    check_values(fixture, &faults);
+    assert_int_equal(faults.count, 0);
+    plant_manifest(fixture, ICEBERG_MANIFEST_DATA, low_element, BY_VALUES,
+                   "'element' has values above the bound");
+    plant_manifest(fixture, ICEBERG_MANIFEST_DATA, few_elements, BY_VALUES,
+                   "0 values of column 'element'");
+}
+
+// The first vector of the newest snapshot.
+static struct iceberg_data_file old_vector;
+static char old_vector_path[300];
+
+static void note_vector(struct iceberg_fixture *fixture)
+{
+    struct mor_table *head = NULL;
+    struct mor_error err = MOR_ERROR_INIT;
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    ICEBERG_AUTO_STATE *now = NULL;
+    assert_int_equal(mor_table_open_read(fixture->base.location, NULL, &head, &err), MOR_OK);
+    assert_int_equal(iceberg_load(iceberg_of(head), &metadata, &err), MOR_OK);
+    assert_int_equal(iceberg_state_open(iceberg_of(head), metadata, -1, &now, &err), MOR_OK);
+    assert_int_equal(iceberg_state_load_files(iceberg_of(head), now, &err), MOR_OK);
+    assert_int_equal(now->delete_count, 1);
+    old_vector = now->deletes[0].entry->file;
+    snprintf(old_vector_path, sizeof old_vector_path, "%s", old_vector.file_path);
+    iceberg_state_unref(now);
+    now = NULL;
+    mor_table_free(head);
+}
+static void back_to_old_vector(struct iceberg_entry *entry)
+{
+    entry->file.file_path = old_vector_path;
+    entry->file.content_offset = old_vector.content_offset;
+    entry->file.content_size_bytes = old_vector.content_size_bytes;
+    entry->file.record_count = old_vector.record_count;
+    entry->file.file_size_bytes = old_vector.file_size_bytes;
+}
+
+// Between any two snapshots that are there, not only at the end.
+static void rows_that_come_back_in_some_snapshot_are_found(void **state)
+{
+    static const struct table_row rows[] = {
+        {"a", 1, 0, 1, false}, {"b", 2, 0, 1, false}, {"c", 3, 0, 1, false}, {"d", 4, 0, 1, false}};
+    struct iceberg_fixture *fixture = *state;
+    open_version(fixture, 3);
+    iceberg_must_commit(fixture, rows, 4);
+    for (int i = 0; i < 3; i++) {
+        const struct table_row gone = {rows[i].id, 0, 0, 2 + i, true};
+        iceberg_must_commit(fixture, &gone, 1);
+        if (i == 0)
+            note_vector(fixture);
+    }
+    const struct table_row other = {"x", 9, 1, 9, false};
+    iceberg_must_commit(fixture, &other, 1);
+    iceberg_must_commit(fixture, &(const struct table_row){"y", 9, 1, 9, false}, 1);
+    table_close(&fixture->base);
+    assert_faultless(fixture);
+    plant_manifest(fixture, ICEBERG_MANIFEST_DELETES, back_to_old_vector, MOR_AUDIT_BROKEN,
+                   "row 1 of it was deleted before and is back");
+}
+
 static void bounds_and_counts_that_do_not_hold_are_found(void **state)
 {
     struct iceberg_fixture *fixture = *state;
@@ -554,6 +696,9 @@ int main(void)
         TEST(defects_of_the_list_are_found),
         TEST(defects_of_manifests_are_found),
         TEST(bounds_and_counts_that_do_not_hold_are_found),
+        TEST(rows_that_are_not_in_the_stated_order_are_found),
+        TEST(what_is_stated_of_values_in_lists_is_compared),
+        TEST(rows_that_come_back_in_some_snapshot_are_found),
         TEST(defects_of_position_deletes_are_found),
         TEST(files_that_are_lost_or_left_over_are_found),
     };

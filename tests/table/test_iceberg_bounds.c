@@ -245,6 +245,38 @@ static void metrics_count_values_and_bound_them(void **state)
     mor_schema_free(schema);
 }
 
+static void values_in_lists_are_counted_when_everything_is_wanted(void **state)
+{
+    (void)state;
+    struct mor_schema *schema = metric_schema();
+    struct mor_batch *batch = mor_batch_new(schema, NULL);
+    struct mor_vector *elements = &batch->columns[4].children[0];
+    mor_vector_append_fixed(elements, &(int32_t){5});
+    mor_vector_append_null(elements);
+    add_row(batch, NULL, "0123456789abcdefghij", 0.0, 1);
+    add_row(batch, NULL, "x", 0.0, 1); // an empty list
+    mor_vector_append_fixed(elements, &(int32_t){-2});
+    add_row(batch, NULL, "x", 0.0, 1);
+    struct iceberg_metrics *metrics = iceberg_metrics_new_whole(schema);
+    iceberg_metrics_add(metrics, batch, 0, batch->row_count);
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    struct iceberg_column_metrics *columns = NULL;
+    size_t count = 0;
+    iceberg_metrics_finish(metrics, &arena, &columns, &count);
+    assert_int_equal(count, 5);
+    assert_int_equal(columns[0].lower.size_bytes, 20); // not cut
+    assert_int_equal(columns[4].field_id, 8);
+    assert_int_equal(columns[4].value_count, 3);
+    assert_int_equal(columns[4].null_count, 1);
+    assert_memory_equal(columns[4].lower.bytes, "\xfe\xff\xff\xff", 4);
+    assert_memory_equal(columns[4].upper.bytes, "\x05\0\0\0", 4);
+    mor_arena_done(&arena);
+    iceberg_metrics_free(metrics);
+    mor_batch_free(batch);
+    mor_schema_free(schema);
+}
+
 static void columns_without_values_have_no_bounds(void **state)
 {
     (void)state;
@@ -279,6 +311,7 @@ int main(void)
         cmocka_unit_test(upper_bounds_are_raised_when_they_are_cut),
         cmocka_unit_test(lower_bounds_are_cut_at_code_points),
         cmocka_unit_test(metrics_count_values_and_bound_them),
+        cmocka_unit_test(values_in_lists_are_counted_when_everything_is_wanted),
         cmocka_unit_test(columns_without_values_have_no_bounds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

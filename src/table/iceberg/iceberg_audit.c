@@ -87,8 +87,10 @@ static enum mor_status lint_snapshots(struct lint *lint, struct mor_error *err)
         bool follows = before.whole && snapshot.parent_id == before.snapshot_id;
         if (now.whole)
             lint_summary(lint, &snapshot, &now, follows ? &before : NULL);
+        if (now.whole && follows)
+            lint_vectors(lint, &now, &before);
         if (snapshot.snapshot_id == lint->metadata->current_snapshot_id)
-            status = lint_files(lint, &now, follows ? &before : NULL, err);
+            status = lint_files(lint, &now, err);
     }
     lint_contents_done(&before);
     lint_contents_done(&now);

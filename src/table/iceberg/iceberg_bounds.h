@@ -68,8 +68,9 @@ struct iceberg_metrics;
 // metrics (0 = ICEBERG_METRIC_COLUMNS). Columns inside lists and maps get none.
 struct iceberg_metrics *iceberg_metrics_new(const struct mor_schema *schema, size_t column_max);
 void iceberg_metrics_free(struct iceberg_metrics *metrics);
-// Bounds come out whole, not cut: for comparing them with stated ones.
-void iceberg_metrics_keep_whole(struct iceberg_metrics *metrics);
+// For comparing them with stated ones: of all leaf columns, those inside lists and maps too, bounds
+// whole and not cut. Batches must be added as a whole then.
+struct iceberg_metrics *iceberg_metrics_new_whole(const struct mor_schema *schema);
 // Rows [first, first + count) of a batch of the schema.
 void iceberg_metrics_add(struct iceberg_metrics *metrics, const struct mor_batch *batch,
                          size_t first, size_t count);

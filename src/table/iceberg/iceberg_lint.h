@@ -68,8 +68,14 @@ void lint_summary(struct lint *lint, const struct iceberg_snapshot *snapshot,
 // ---- iceberg_lint_files.c -----------------------------------------------------------------------
 
 // The files of the newest snapshot: there, of the stated size, footers and deletes as the manifests
-// say. `parent` may be NULL.
+// say.
 enum mor_status lint_files(struct lint *lint, const struct lint_contents *contents,
-                           const struct lint_contents *parent, struct mor_error *err) MOR_CHECKED;
+                           struct mor_error *err) MOR_CHECKED;
+
+// ---- iceberg_lint_vectors.c ---------------------------------------------------------------------
+
+// The vectors of a snapshot hold what those of its parent did, for the data files that both have.
+void lint_vectors(struct lint *lint, const struct lint_contents *contents,
+                  const struct lint_contents *parent);
 
 #endif

@@ -10,9 +10,9 @@
 
 struct looking {
     struct lint *lint;
-    const struct lint_contents *contents, *parent; // parent may be NULL
-    const struct mor_schema *schema;               // current one of the table
-    struct mor_map vectors;                        // URI of a data file with one -> 1
+    const struct lint_contents *contents;
+    const struct mor_schema *schema; // current one of the table
+    struct mor_map vectors;          // URI of a data file with one -> 1
     const struct lint_live *live;
     const char *key;
     int64_t snapshot_id; // that added the file
@@ -154,32 +154,6 @@ static struct iceberg_blob blob_of(const struct iceberg_data_file *file)
                                  file->record_count};
 }
 
-// Rows that were gone before are gone still: the parent's vector of the same data file is a part of
-// this one.
-static void look_at_parent(struct looking *l, const struct mor_position_set *positions)
-{
-    const char *uri = l->live->entry->file.referenced_data_file;
-    for (size_t i = 0; l->parent && i < l->parent->live.count; i++) {
-        const struct lint_live *old = l->parent->live.entries[i].value.pointer;
-        const struct iceberg_data_file *file = &old->entry->file;
-        if (!iceberg_file_is_vector(file) || strcmp(file->referenced_data_file, uri) != 0)
-            continue;
-        struct mor_position_set *before = NULL;
-        struct mor_error err = MOR_ERROR_INIT;
-        const struct iceberg_blob blob = blob_of(file);
-        const char *key = iceberg_key_of_uri(l->lint->metadata, file->file_path);
-        if (!key || iceberg_puffin_read_vector(l->lint->table->table.store, key, &blob, NULL,
-                                               &before, &err) != MOR_OK)
-            return; // gone with its snapshot, as may be
-        mor_position_set_subtract(before, positions);
-        if (mor_position_set_count(before) > 0)
-            BROKEN(l, "row %" PRIu64 " of '%s' was deleted before and is back",
-                   mor_position_set_first(before), uri);
-        mor_position_set_free(before);
-        return;
-    }
-}
-
 // What the Puffin's footer says of the vector.
 static void look_at_footer(struct looking *l, const struct mor_buffer *bytes)
 {
@@ -235,7 +209,6 @@ static enum mor_status look_at_vector(struct looking *l, struct mor_error *err)
     }
     if (target)
         look_at_positions(l, positions, target);
-    look_at_parent(l, positions);
     mor_position_set_free(positions);
     return MOR_OK;
 }
@@ -332,6 +305,18 @@ static enum mor_status look_at_equality_deletes(struct looking *l, struct mor_er
                : MOR_OK;
 }
 
+// Unsorted (0, or not stated), or sorted as the table knows.
+static void look_at_sort_order(struct looking *l)
+{
+    const json_t *orders = json_object_get(l->lint->metadata->document, "sort-orders");
+    int32_t stated = l->live->entry->file.sort_order_id;
+    bool known = stated <= 0;
+    for (size_t i = 0; i < json_array_size(orders); i++)
+        known |= iceberg_json_int(json_array_get(orders, i), "order-id", -1) == stated;
+    if (!known)
+        BROKEN(l, "the manifest states sort order %d, which the table does not have", stated);
+}
+
 // ---- every file ---------------------------------------------------------------------------------
 
 static enum mor_status look_at_file(struct looking *l, struct mor_error *err)
@@ -350,6 +335,7 @@ static enum mor_status look_at_file(struct looking *l, struct mor_error *err)
                "the manifest states %" PRId64 " bytes, the file has %" PRId64
                ": readers look for its end in the wrong place",
                file->file_size_bytes, info.size_bytes);
+    look_at_sort_order(l);
     if (file->content == ICEBERG_EQUALITY_DELETES)
         return look_at_equality_deletes(l, err);
     if (file->content == ICEBERG_POSITION_DELETES)
@@ -389,7 +375,7 @@ static void look_at_row_ids(struct looking *l)
 }
 
 enum mor_status lint_files(struct lint *lint, const struct lint_contents *contents,
-                           const struct lint_contents *parent, struct mor_error *err)
+                           struct mor_error *err)
 {
     struct mor_schema *schema = NULL;
     struct mor_error wrong = MOR_ERROR_INIT;
@@ -397,7 +383,7 @@ enum mor_status lint_files(struct lint *lint, const struct lint_contents *conten
     if (iceberg_schema_from_json(iceberg_metadata_schema(metadata, metadata->current_schema_id),
                                  &schema, &wrong) != MOR_OK)
         return MOR_OK; // told with the schemas
-    struct looking l = {.lint = lint, .contents = contents, .parent = parent, .schema = schema};
+    struct looking l = {.lint = lint, .contents = contents, .schema = schema};
     enum mor_status status = MOR_OK;
     for (size_t i = 0; i < contents->live.count && status == MOR_OK; i++) {
         l.live = contents->live.entries[i].value.pointer;

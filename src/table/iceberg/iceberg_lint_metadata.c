@@ -75,19 +75,79 @@ static void lint_specs(struct lint *lint)
     mor_schema_free(schema);
 }
 
+static bool is_one_of(const json_t *object, const char *key, const char *one, const char *other)
+{
+    const char *text = iceberg_json_text(object, key);
+    return text && (strcmp(text, one) == 0 || strcmp(text, other) == 0);
+}
+
+// Whether some schema of the table has the field: `current`, or any of them.
+static bool has_field(const struct lint *lint, int64_t field_id, bool current)
+{
+    const struct iceberg_metadata *metadata = lint->metadata;
+    const json_t *schemas = json_object_get(metadata->document, "schemas");
+    bool found = false;
+    for (size_t i = 0; i < json_array_size(schemas) && !found; i++) {
+        const json_t *json = json_array_get(schemas, i);
+        struct mor_schema *schema = NULL;
+        struct mor_error ignored = MOR_ERROR_INIT; // told with the schemas
+        if ((current && iceberg_json_int(json, "schema-id", -1) != metadata->current_schema_id) ||
+            iceberg_schema_from_json(json, &schema, &ignored) != MOR_OK)
+            continue;
+        found = iceberg_schema_field(schema, (int32_t)field_id) != NULL;
+        mor_schema_free(schema);
+    }
+    return found;
+}
+
+static void lint_order(struct lint *lint, const json_t *order, bool is_default)
+{
+    int64_t id = iceberg_json_int(order, "order-id", -1);
+    const json_t *fields = json_object_get(order, "fields");
+    if (id < 0)
+        LINT_BROKEN(lint, -1, NULL, "a sort order has no id");
+    if ((id == 0) != (json_array_size(fields) == 0))
+        LINT_BROKEN(lint, -1, NULL, "sort order %lld has %zu fields: 0 is the order without",
+                    (long long)id, json_array_size(fields));
+    for (size_t i = 0; i < json_array_size(fields); i++) {
+        const json_t *field = json_array_get(fields, i);
+        const char *transform = iceberg_json_text(field, "transform");
+        int64_t source = iceberg_json_int(field, "source-id", -1);
+        struct iceberg_transform parsed;
+        struct mor_error err = MOR_ERROR_INIT;
+        if (!has_field(lint, source, is_default))
+            LINT_BROKEN(lint, -1, NULL, "sort order %lld is by field %lld, which is in no schema",
+                        (long long)id, (long long)source);
+        if (!transform || iceberg_transform_parse(transform, &parsed, &err) != MOR_OK ||
+            parsed.kind == ICEBERG_TRANSFORM_UNKNOWN)
+            LINT_BROKEN(lint, -1, NULL, "sort order %lld has the transform '%s'", (long long)id,
+                        transform ? transform : "");
+        if (!is_one_of(field, "direction", "asc", "desc") ||
+            !is_one_of(field, "null-order", "nulls-first", "nulls-last"))
+            LINT_BROKEN(lint, -1, NULL, "sort order %lld has no direction or no place for nulls",
+                        (long long)id);
+    }
+}
+
 static void lint_orders(struct lint *lint)
 {
     const json_t *document = lint->metadata->document;
+    const json_t *orders = json_object_get(document, "sort-orders");
     int64_t wanted = iceberg_json_int(document, "default-sort-order-id", -1);
-    size_t index;
-    json_t *json;
-    json_array_foreach(json_object_get(document, "sort-orders"), index, json)
-    {
-        if (iceberg_json_int(json, "order-id", -1) == wanted)
-            return;
+    bool found = false;
+    for (size_t i = 0; i < json_array_size(orders); i++) {
+        const json_t *order = json_array_get(orders, i);
+        int64_t id = iceberg_json_int(order, "order-id", -1);
+        lint_order(lint, order, id == wanted);
+        found |= id == wanted;
+        for (size_t k = 0; k < i; k++) {
+            if (iceberg_json_int(json_array_get(orders, k), "order-id", -1) == id)
+                LINT_BROKEN(lint, -1, NULL, "sort order %lld is there twice", (long long)id);
+        }
     }
-    LINT_BROKEN(lint, -1, NULL, "the default sort order %lld is not among the sort orders",
-                (long long)wanted);
+    if (!found)
+        LINT_BROKEN(lint, -1, NULL, "the default sort order %lld is not among the sort orders",
+                    (long long)wanted);
 }
 
 static void lint_properties(struct lint *lint)

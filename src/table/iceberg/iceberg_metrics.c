@@ -24,6 +24,7 @@ struct iceberg_metrics {
     struct column *columns;
     size_t column_count, column_max;
     size_t bound_length;
+    bool whole; // lists and maps too
 };
 
 static bool is_nested(const struct mor_field *field)
@@ -37,7 +38,7 @@ static void add_columns(struct iceberg_metrics *metrics, const struct mor_field 
     for (size_t i = 0; i < parent->child_count && depth < MOR_SCHEMA_DEPTH_MAX; i++) {
         const struct mor_field *field = &parent->children[i];
         path[depth] = (uint32_t)i;
-        if (field->type == MOR_TYPE_STRUCT) {
+        if (field->type == MOR_TYPE_STRUCT || (metrics->whole && is_nested(field))) {
             add_columns(metrics, field, path, depth + 1);
         } else if (!is_nested(field) && metrics->column_count < metrics->column_max) {
             struct column *column = &metrics->columns[metrics->column_count++];
@@ -48,20 +49,27 @@ static void add_columns(struct iceberg_metrics *metrics, const struct mor_field 
     }
 }
 
-struct iceberg_metrics *iceberg_metrics_new(const struct mor_schema *schema, size_t column_max)
+static struct iceberg_metrics *metrics_new(const struct mor_schema *schema, size_t column_max,
+                                           bool whole)
 {
     struct iceberg_metrics *metrics = mor_calloc(1, sizeof *metrics);
-    metrics->column_max = column_max > 0 ? column_max : ICEBERG_METRIC_COLUMNS;
-    metrics->bound_length = ICEBERG_BOUND_LENGTH;
+    metrics->column_max = column_max;
+    metrics->bound_length = whole ? SIZE_MAX : ICEBERG_BOUND_LENGTH;
+    metrics->whole = whole;
     metrics->columns = mor_calloc(metrics->column_max, sizeof *metrics->columns);
     uint32_t path[MOR_SCHEMA_DEPTH_MAX] = {0};
     add_columns(metrics, &schema->root, path, 0);
     return metrics;
 }
 
-void iceberg_metrics_keep_whole(struct iceberg_metrics *metrics)
+struct iceberg_metrics *iceberg_metrics_new(const struct mor_schema *schema, size_t column_max)
 {
-    metrics->bound_length = SIZE_MAX;
+    return metrics_new(schema, column_max > 0 ? column_max : ICEBERG_METRIC_COLUMNS, false);
+}
+
+struct iceberg_metrics *iceberg_metrics_new_whole(const struct mor_schema *schema)
+{
+    return metrics_new(schema, MOR_SCHEMA_FIELDS_MAX, true);
 }
 
 void iceberg_metrics_free(struct iceberg_metrics *metrics)
@@ -198,14 +206,22 @@ static void collect(struct iceberg_metrics *metrics, const struct mor_batch *bat
     for (size_t c = 0; c < metrics->column_count; c++) {
         struct column *column = &metrics->columns[c];
         const struct mor_vector *vector = &batch->columns[column->path[0]];
-        for (size_t level = 1; level < column->depth; level++)
+        const struct rows *slots = rows;
+        struct rows elements;
+        for (size_t level = 1; level < column->depth; level++) {
+            bool nested = is_nested(vector->field);
             vector = &vector->children[column->path[level]];
-        column->value_count += (int64_t)rows->count;
-        if (vector->null_count > 0) {
-            for (size_t i = 0; i < rows->count; i++)
-                column->null_count += mor_vector_is_null(vector, row_at(rows, i)) ? 1 : 0;
+            if (nested) { // all of the batch
+                elements = (struct rows){.count = vector->length};
+                slots = &elements;
+            }
         }
-        collect_values(column, vector, rows);
+        column->value_count += (int64_t)slots->count;
+        if (vector->null_count > 0) {
+            for (size_t i = 0; i < slots->count; i++)
+                column->null_count += mor_vector_is_null(vector, row_at(slots, i)) ? 1 : 0;
+        }
+        collect_values(column, vector, slots);
     }
 }
 
