@@ -4,15 +4,17 @@ position deletes of whole partitions, and its vectors. The service goes on where
 two rows of one key stop the topic with words."""
 
 import itertools
+import json
 import signal
 
 import checks
 import iceberg_log
+import pyarrow.parquet
 import readers
 from broker import Broker
 from compare import compare
 from event_topic import EventTopic
-from rig import Scenario, expect, run_moraine, say
+from rig import Failure, Scenario, expect, run_moraine, say
 from service import Service
 from verifying import expect_right
 
@@ -25,9 +27,9 @@ TABLES = {
     "flink_plain": {"version": 2},
     "flink_parts": {"version": 2, "by": "region"},
     "flink_v3": {"version": 3, "by": "region"},
-    "spark_cow": {"version": 2, "by": "region", "mode": "copy-on-write"},
-    "spark_mor": {"version": 2, "by": "region", "mode": "merge-on-read"},
-    "spark_v3": {"version": 3, "mode": "merge-on-read"},
+    "spark_cow": {"version": 2, "by": "region", "mode": "copy-on-write", "steps": ("delete", "merge")},
+    "spark_mor": {"version": 2, "by": "region", "mode": "merge-on-read", "steps": ("delete", "update")},
+    "spark_v3": {"version": 3, "mode": "merge-on-read", "steps": ("update", "merge")},
     "twice": {"version": 2},
 }
 
@@ -99,8 +101,8 @@ class Writer:
             topic.put(row)
 
     def flink(self, topic, keys):
-        """Two checkpoints of upserts, the second of some of the first one's keys; then deletes."""
-        for version in (200, 300):
+        """Checkpoints of upserts, the later ones of some of the first one's keys; then deletes."""
+        for version in (200, 300) if topic.name == "flink_plain" else (200,):
             numbers = topic.some(60)
             self.upsert(topic, keys, [row_of(n, version, note="flink") for n in numbers]
                         + [row_of(1000 + version + n, version, note="new") for n in range(10)])
@@ -126,22 +128,73 @@ class Writer:
         for number in [n for n, row in topic.rows.items() if row["region"] == "south" or n == 1]:
             topic.remove(number)
 
-    def change(self, topic):
-        """Spark's own deletes, updates and merges."""
-        gone, updated, merged = topic.some(30), None, None
-        name = f"lake.ns.{topic.name}"
+    def delete(self, topic, name):
+        gone = topic.some(30)
         self.spark.sql(f"DELETE FROM {name} WHERE id IN ({', '.join(literal(f'k-{n}') for n in gone)})")
         for number in gone:
             topic.remove(number)
+
+    def update(self, topic, name):
         updated = topic.some(30)
         self.spark.sql(f"UPDATE {name} SET note = 'spark' WHERE id IN ({', '.join(literal(f'k-{n}') for n in updated)})")
         for number in updated:
             topic.put({**topic.rows[number], "note": "spark"})
+
+    def merge(self, topic, name):
         merged = [row_of(n, 400, region="north", note="merged") for n in [*topic.some(20), 5000, 5001]]
         self.spark.sql(f"MERGE INTO {name} t USING (SELECT * FROM VALUES {values(merged)} AS v(id, version, region, note, op)) s "
                        "ON t.id = s.id WHEN MATCHED THEN UPDATE SET * WHEN NOT MATCHED THEN INSERT *")
         for row in merged:
             topic.put(row)
+
+
+PLAIN = ["id", "version", "region", "note", "op"]
+
+
+def versions(topic):
+    return [snapshot["snapshot-id"] for snapshot in iceberg_log.snapshots(topic.table)]
+
+
+def changes(topic, since, until, columns=PLAIN):
+    """{change: {id: row}} of our own."""
+    status, out, errors = run_moraine("scan", topic.table, "--changes-since", since, "--version", until, "--columns", ",".join(columns))
+    expect(status == 0, f"--changes-since of {topic.name}: {errors}")
+    found = {"insert": {}, "update": {}, "delete": {}}
+    for line in out.splitlines():
+        row = json.loads(line)
+        kind = row.pop("_change")
+        expect(row["id"] not in found[kind], f"{topic.name}: {kind} of {row['id']} twice")
+        found[kind][row["id"]] = row
+    return found
+
+
+def check_changes(topic, before, since):
+    """Between a version and the newest one, against the model then and now."""
+    after = {row["id"]: dict(row) for row in topic.rows.values()}
+    wanted = {"insert": {k: r for k, r in after.items() if k not in before}, "delete": {k: r for k, r in before.items() if k not in after},
+              "update": {k: r for k, r in after.items() if k in before and before[k] != r}}
+    found = changes(topic, since, versions(topic)[-1], [*PLAIN, "_kafka_partition", "_kafka_offset"])
+    for kind, rows in wanted.items():
+        expect(found[kind] == rows, f"{topic.name}: {len(found[kind])} rows are {kind}s, the model has {len(rows)}: "
+               f"{[(k, found[kind].get(k), rows.get(k)) for k in sorted(set(found[kind]) ^ set(rows))[:3]]}")
+    say(f"  {topic.name}: changes since {since}: { {kind: len(rows) for kind, rows in wanted.items()} }")
+
+
+def compare_changelog(scenario, spark, topic):
+    """Spark's net changes between the first and the last of its own commits."""
+    since, until = versions(topic)[0], versions(topic)[-1]
+    target = scenario.folder / f"changelog-{topic.name}"
+    spark.sql(f"CALL lake.system.create_changelog_view(table => 'ns.{topic.name}', changelog_view => 'changes', net_changes => true, "
+              f"options => map('start-snapshot-id', '{since}', 'end-snapshot-id', '{until}'))")
+    spark.sql(f"INSERT OVERWRITE DIRECTORY '{target}' USING parquet SELECT {', '.join(PLAIN)}, _change_type FROM changes")
+    theirs = {"INSERT": {}, "DELETE": {}}
+    for row in pyarrow.parquet.read_table(target).to_pylist():
+        theirs[row.pop("_change_type")][row["id"]] = row
+    ours = changes(topic, since, until)
+    expect(ours["insert"] | ours["update"] == theirs["INSERT"], f"{topic.name}: new rows are others than in Spark's changelog")
+    expect(ours["delete"] == {k: r for k, r in theirs["DELETE"].items() if k not in theirs["INSERT"]},
+           f"{topic.name}: deleted rows are others than in Spark's changelog")
+    say(f"  {topic.name}: Spark's changelog has the same changes: { {kind: len(rows) for kind, rows in ours.items()} }")
 
 
 with Scenario("iceberg_takeover") as scenario:
@@ -162,8 +215,9 @@ with Scenario("iceberg_takeover") as scenario:
     writer.flink(topics["flink_parts"], ["id", "region"])
     writer.by_note(topics["flink_parts"])
     writer.flink(topics["flink_v3"], ["region", "id"])
-    for name in ("spark_cow", "spark_mor", "spark_v3"):
-        writer.change(topics[name])
+    for name, settings in TABLES.items():
+        for step in settings.get("steps", ()):
+            getattr(writer, step)(topics[name], f"lake.ns.{name}")
     # two rows of one key
     twice = topics["twice"]
     writer.insert(twice, [row_of(7, 1000, note="second")])
@@ -175,9 +229,16 @@ with Scenario("iceberg_takeover") as scenario:
         expect(has_equality_deletes(topic) == name.startswith("flink"), f"{name}: {iceberg_log.snapshots(topic.table)[-1]}")
         expect_right(topic.table, what=" as it was found")
     del topics["twice"]
+    compare_changelog(scenario, spark, topics["spark_cow"])
+    try:
+        compare_changelog(scenario, spark, topics["spark_mor"])
+        raise AssertionError("Spark's changelog takes delete files now: compare it")
+    except Failure as error:
+        expect("Delete files are currently not supported" in str(error), f"Spark's changelog of delete files: {error}")
     for name, topic in topics.items():
         model = topic.old_model()
-        for reader in ("moraine", "duckdb"):
+        # of rows that were deleted by a column that is gone now, DuckDB and chDB make an empty table
+        for reader in ("moraine", "duckdb") if name != "flink_plain" else ("moraine",):
             found = readers.moraine(scenario, topic.table, model.schema) if reader == "moraine" else readers.iceberg(
                 scenario, reader, topic.table, model.schema)
             compare(f"{reader} of {name} as it was found", model, found, topic.key)
@@ -196,6 +257,8 @@ with Scenario("iceberg_takeover") as scenario:
             checks.quick_iceberg(scenario, topic.table, topic.model(), topic.key, f" {what}",
                                  () if has_equality_deletes(topic) else ("pyiceberg",))
 
+    before = {name: {row["id"]: dict(row) for row in topic.rows.values()} for name, topic in topics.items()}
+    found_at = {name: versions(topic)[-1] for name, topic in topics.items()}
     service.start()
     line = service.wait_for_words(0, ["twice", "1 rows of the table have the key of another row", "id=k-7"], 60)
     say(f"  {line[:400]}")
@@ -216,7 +279,9 @@ with Scenario("iceberg_takeover") as scenario:
     check("after Flink wrote again")
     service.stop()
     for name, topic in topics.items():
+        check_changes(topic, before[name], found_at[name])
         say("  " + run_moraine("compact", topic.table, "--all")[1].strip().replace("\n", "; ")[:200])
         expect(not has_equality_deletes(topic), f"{name} has equality deletes after compaction: {iceberg_log.snapshots(topic.table)[-1]}")
+        check_changes(topic, before[name], found_at[name])
         expect_right(topic.table)
     checks.thorough_iceberg(scenario, [(topic.table, topic.model(), topic.key) for topic in [*topics.values(), twice]])
