@@ -55,12 +55,13 @@ class OrderTopic:
         self.sent = last
         return self.offsets()
 
-    def produce_slowly(self, rate):
-        """Sends the rest in the background; returns the process."""
+    def produce_slowly(self, rate, last=None):
+        """Sends the log up to record `last` in the background; returns the process."""
+        last = len(self.orders.log) if last is None else last
         path = self.scenario.folder / f"{self.name}.frames"
         with path.open("wb") as frames:
-            frames.writelines(self.orders.frames(self.encoder, self.sent))
-        self.sent = len(self.orders.log)
+            frames.writelines(self.orders.frames(self.encoder, self.sent, last))
+        self.sent = last
         return self.broker.start_producer(self.name, path, rate)
 
     def offsets(self):
@@ -80,7 +81,10 @@ class OrderTopic:
         """What a reader sees now must be the model at the offsets of some commit that was the newest one
         between the start and the end of the reading. Returns the records that commit covers."""
         before = table_log.progress(self.table)
-        found = read()
+        return self.compare_seen(before, read(), what, derived)
+
+    def compare_seen(self, before, found, what, derived=None):
+        """The same of rows that were read since the progress was `before`."""
         after = table_log.progress(self.table)
         # commits may have been archived meanwhile, even the one that was the newest before
         newer = [commit for commit in after if commit[0] > before[-1][0]]

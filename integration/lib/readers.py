@@ -93,15 +93,15 @@ def spark_iceberg(scenario, tables):
     return [pyarrow.parquet.read_table(folder) for folder in folders]
 
 
-class SparkSession:
-    """A running Spark that executes SQL; its catalog `lake` has the tables below `warehouse`, or those of a REST catalog."""
+class LineSession:
+    """A script of lib/ that answers lines with "ok", or "error: ..."."""
 
-    def __init__(self, scenario, warehouse, catalog_uri=None):
+    def __init__(self, scenario, name, script, arguments):
         python = CACHE / "venv-main" / "bin" / "python"
-        arguments = [ICEBERG_JAR, warehouse, *([catalog_uri] if catalog_uri else [])]
-        log = scenario.folder / "spark.log"
+        log = scenario.folder / f"{name}.log"
         scenario.logs.append(log)
-        self.child = subprocess.Popen([str(python), str(HERE / "lib" / "spark_session.py"), *map(str, arguments)], text=True,
+        self.name = name
+        self.child = subprocess.Popen([str(python), str(HERE / "lib" / script), *map(str, arguments)], text=True,
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log.open("ab"), cwd=HERE / "lib",
                                       preexec_fn=rig.end_with_parent)
         scenario.stack.callback(self.child.kill)
@@ -110,16 +110,26 @@ class SparkSession:
     def answer(self, wanted):
         for line in self.child.stdout:
             if line.startswith(("ready", "ok", "error")):
-                rig.expect(line.strip() == wanted, f"Spark: {line.strip()}")
+                rig.expect(line.strip() == wanted, f"{self.name}: {line.strip()}")
                 return
-        raise Failure("Spark ended")
+        raise Failure(f"{self.name} ended")
 
-    def sql(self, statement):
+    def ask(self, line):
         started = time.monotonic()
-        self.child.stdin.write(" ".join(statement.split()) + "\n")
+        self.child.stdin.write(line + "\n")
         self.child.stdin.flush()
         self.answer("ok")
-        say(f"  Spark, {time.monotonic() - started:.1f} s: {' '.join(statement.split())[:110]}")
+        say(f"  {self.name}, {time.monotonic() - started:.1f} s: {line[:110]}")
+
+
+class SparkSession(LineSession):
+    """A running Spark that executes SQL; its catalog `lake` has the tables below `warehouse`, or those of a REST catalog."""
+
+    def __init__(self, scenario, warehouse, catalog_uri=None):
+        super().__init__(scenario, "spark", "spark_session.py", [ICEBERG_JAR, warehouse, *([catalog_uri] if catalog_uri else [])])
+
+    def sql(self, statement):
+        self.ask(" ".join(statement.split()))
 
     def upsert(self, table, staging, keys, **options):
         """As Flink's sink in upsert mode: see spark_flink.py."""

@@ -102,6 +102,7 @@ class Process:
         """Ends the process and returns its exit status; kills it when it does not listen."""
         if self.running:
             self.child.send_signal(signal_number)
+            self.child.send_signal(signal.SIGCONT)  # it may be stopped
             try:
                 self.child.wait(seconds)
             except subprocess.TimeoutExpired:

@@ -1,7 +1,11 @@
-"""Incremental queries of Spark have every row that `moraine scan --changes-since` gives, with the commit that wrote it, before and
-after file groups were merged and old files were removed; ours stay the same, also while orders arrive."""
+"""Snapshots and incremental queries while file groups are merged and old files removed. The merging is held at
+work, while the service goes on writing, and where its plan and its new files are there and the completed instant is not; the
+cleaning where it is decided and nothing is removed yet. In each of these every reader sees the model at a commit, and every row
+that `moraine scan --changes-since` gives with the commit that wrote it."""
 
 import json
+import pathlib
+import signal
 import subprocess
 import time
 
@@ -9,7 +13,8 @@ import hudi_timeline
 import readers
 from broker import Broker
 from order_scenario import OrderTopic
-from rig import BINARY, CACHE, VERSIONS, Scenario, expect, say
+from pyarrow import parquet
+from rig import BINARY, CACHE, VERSIONS, Scenario, expect, say, wait_until
 from service import Service
 
 BUNDLES = {6: ("HUDI_BUNDLE_OLD", "HUDI_BUNDLE_NEW"), 9: ("HUDI_BUNDLE_NEW",)}
@@ -29,13 +34,11 @@ def begin_of(table, instant):
     return next((table / ".hoodie/timeline").glob(f"{instant}_*.deltacommit")).name.split("_")[1].split(".")[0]
 
 
-def spark(scenario, bundle, tables, since):
-    """{table: {key: [commit, sequence]}} of an incremental query."""
-    jar = CACHE / "jars" / f"hudi-spark3.5-bundle_2.12-{VERSIONS[bundle]}.jar"
-    targets = {t: scenario.folder / f"incremental-{next(readers.COUNTER)}.json" for t in tables}
-    readers.run_reader(f"Spark with Hudi {VERSIONS[bundle]}, incremental,", "main", "read_incremental.py",
-                       [jar, *(f"{t}={begin_of(t, since[t])}={path}" for t, path in targets.items())])
-    return {t: json.loads(path.read_text()) for t, path in targets.items()}
+def ask(scenario, session, table, since):
+    """{key: [commit, sequence]} of Spark's incremental query, and all rows."""
+    target, folder = (scenario.folder / f"{what}-{next(readers.COUNTER)}" for what in ("incremental", "snapshot"))
+    session.ask("=".join(map(str, (table, begin_of(table, since), target, folder))))
+    return json.loads(target.read_text()), parquet.read_table(folder)
 
 
 def changes(table, version, until):
@@ -47,62 +50,128 @@ def changes(table, version, until):
     return found
 
 
-def look(scenario, topics, since, until):
-    """What we say of the rows since a commit. Spark's queries must have each of them, with the same commit. (They merge only what
-    the commits since then wrote, and so also give late records that lost against older ones.)"""
+def look(scenario, sessions, topics, since, until):
+    """All rows, of every reader, are the model's at a commit, and what we say of those between two commits, which is returned, is
+    what Spark's queries say, by the same commit or a later one. (They merge only what the commits since then wrote, and so also give
+    late records that lost against older ones.)"""
     seen = {}
     for topic in topics:
         table = topic.table
         seen[table] = ours = changes(table, since[table], until[table])
         expect(ours["insert"] and ours["update"] and ours["delete"], f"{table.name}: {[len(v) for v in ours.values()]} changes")
-    for bundle in ("HUDI_BUNDLE_OLD", "HUDI_BUNDLE_NEW"):
-        tables = [t.table for t in topics if bundle in BUNDLES[hudi_timeline.table_version(t.table)]]
-        for table, rows in spark(scenario, bundle, tables, since).items():
+        topic.compare_while_running(lambda: readers.hudi_rs(scenario, table), "hudi-rs", topic.derived)
+        topic.compare_while_running(lambda: readers.moraine(scenario, table, topic.model().schema), "scan")
+        for bundle in BUNDLES[hudi_timeline.table_version(table)]:
+            before = hudi_timeline.progress(table)
+            commits, rows = ask(scenario, sessions[bundle], table, since[table])
+            topic.compare_seen(before, rows, f"Hudi {VERSIONS[bundle]}", topic.derived)
             ours = seen[table]["insert"] | seen[table]["update"]
-            differ = [key for key, commit in ours.items() if rows.get(key) != commit]
+            # what was deleted since is in no query
+            gone = changes(table, until[table], hudi_timeline.progress(table)[-1][0])["delete"]
+            differ = [k for k, commit in ours.items() if k not in gone and
+                      (k not in commits or commits[k] != commit and commits[k][0] <= until[table])]
             expect(not differ, f"{table.name}: of {len(ours)} rows since {since[table]} Hudi {VERSIONS[bundle]} has {len(differ)} "
-                   f"not, or by another commit: {[(k, ours[k], rows.get(k)) for k in differ[:3]]}")
-            say(f"  {table.name}: Hudi {VERSIONS[bundle]} has all {len(ours)} rows with the commits that wrote them, "
-                f"{len(rows) - len(ours)} more")
+                   f"not, or by another commit: {[(k, ours[k], commits.get(k)) for k in differ[:3]]}")
+            say(f"  {table.name}: Hudi {VERSIONS[bundle]} has {rows.num_rows} rows; of {len(commits)} new ones all {len(ours)} of ours with "
+                "the commits that wrote them")
     return seen
+
+
+class Held:
+    """`moraine` at work on a table, stopped where it passes a failpoint until it is told to go on."""
+
+    def __init__(self, scenario, points, command, topic, *options):
+        self.name = f"{command} of {topic.name}"
+        self.process = scenario.process(f"{command}-{topic.name}", [BINARY, command, topic.table, *options],
+                                        env={"MORAINE_FAILPOINTS": ";".join(f"{point}=stop@1" for point in points)})
+        self.wait()
+
+    def wait(self):
+        def is_stopped():
+            self.process.expect_running()
+            return pathlib.Path(f"/proc/{self.process.child.pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "T"
+        wait_until(is_stopped, 60, f"{self.name} to come to its failpoint", pause=0.05)
+
+    def go_on(self, ends=False):
+        self.process.child.send_signal(signal.SIGCONT)
+        if ends:
+            expect(self.process.child.wait(60) == 0, f"{self.name} failed")
+        else:
+            self.wait()
+
+
+def pending(table):
+    """Instants of compactions and cleanings that are announced and not completed."""
+    root = table / ".hoodie" / ("timeline" if hudi_timeline.table_version(table) >= 8 else "")
+    names = {path.name for path in root.iterdir()}
+    begun = {(n.split(".")[0], n.split(".")[1]) for n in names if n.endswith(".inflight")}
+    done = {(n.split(".")[0].split("_")[0], n.split(".")[1]) for n in names if n.count(".") == 1}
+    ends = {"compaction": "commit"}
+    return [(instant, action) for instant, action in begun if (instant, ends.get(action, action)) not in done]
 
 
 with Scenario("incremental") as scenario:
     broker = Broker(scenario)
     service = Service(scenario, broker)
     options = {"commit": {"interval": "500ms", "max_rows": 3000}, "compaction": {"mode": "off"}}
-    topics = [OrderTopic(scenario, broker, service, name, 60_000, table_version=version, seed=version, **options)
+    topics = [OrderTopic(scenario, broker, service, name, 80_000, table_version=version, seed=version, **options)
               for name, version in (("six", 6), ("nine", 9))]
     for topic in topics:
-        topic.produce(20_000)
+        topic.produce(15_000)
     service.start()
     for topic in topics:
+        service.wait_for(topic.table, topic.offsets(), 120)
+        moraine("compact", topic.table, "--all")  # what is merged here is cleaned in the end
+        topic.produce(20_000)
         service.wait_for(topic.table, topic.offsets(), 120)
     since = {t.table: hudi_timeline.progress(t.table)[-1][0] for t in topics}
     for topic in topics:
-        topic.produce(40_000)
+        topic.produce(60_000)
+    for topic in topics:
         service.wait_for(topic.table, topic.offsets(), 120)
-    service.stop()
     until = {t.table: hudi_timeline.progress(t.table)[-1][0] for t in topics}
-    before = look(scenario, topics, since, until)
-    for topic in topics:
-        moraine("compact", topic.table, "--all")
-    # what is older than a second goes, but for the commits since then
-    time.sleep(1.5)
-    for topic in topics:
-        kept = sum(1 for i, *_ in hudi_timeline.commits(topic.table) if i >= since[topic.table])
-        say("  " + moraine("clean", topic.table, "--retain", "1s", "--min-snapshots", kept).replace("\n", "; "))
-    expect(look(scenario, topics, since, until) == before, "merging and cleaning changed what is new")
-    # with writers on top of the merged files
-    service.start()
-    producers = [topic.produce_slowly(1000) for topic in topics]
-    for topic in topics:
-        expect(changes(topic.table, since[topic.table], until[topic.table]) == before[topic.table],
-               f"{topic.name}: changes differ while orders arrive")
+
+    sessions = {bundle: readers.LineSession(scenario, f"Spark with Hudi {VERSIONS[bundle]}", "read_incremental.py",
+                                            [CACHE / "jars" / f"hudi-spark3.5-bundle_2.12-{VERSIONS[bundle]}.jar"]) for bundle in BUNDLES[6]}
+    say("file groups are being merged, nothing is published, and orders arrive")
+    merging = [Held(scenario, ("maintain.merged", "hudi.announced"), "compact", topic, "--all", "--threads", "1") for topic in topics]
+    producers = [topic.produce_slowly(400, 70_000) for topic in topics]
+    before = look(scenario, sessions, topics, since, until)
     for producer in producers:
         expect(producer.child.wait(120) == 0, "a producer failed")
     for topic in topics:
         service.wait_for(topic.table, topic.offsets(), 120)
+
+    say("the compaction is inflight, its files are there")
+    service.process.child.send_signal(signal.SIGSTOP)  # or its next commit would complete what was decided
+    for held, topic in zip(merging, topics):
+        held.go_on()
+        expect([action for _, action in pending(topic.table)] == ["compaction"], f"{topic.name}: pending are {pending(topic.table)}")
+    expect(look(scenario, sessions, topics, since, until) == before, "a compaction that is inflight changed what is new")
+    service.process.child.send_signal(signal.SIGCONT)
+    for held in merging:
+        held.go_on(ends=True)
+
+    say("a cleaning is decided, nothing is removed yet, and orders arrive")
+    # what is older than a second goes, but for the commits since then
+    time.sleep(1.5)
+    cleaning = []
+    for topic in topics:
+        kept = sum(1 for i, *_ in hudi_timeline.commits(topic.table) if i >= since[topic.table])
+        cleaning.append(Held(scenario, ("hudi.renamed",), "clean", topic, "--retain", "1s", "--min-snapshots", kept))
+    producers = [topic.produce_slowly(1000) for topic in topics]
+    for topic in topics:
+        expect(changes(topic.table, since[topic.table], until[topic.table]) == before[topic.table],
+               f"{topic.name}: changes differ while files are removed")
+        topic.compare_while_running(lambda t=topic: readers.hudi_rs(scenario, t.table), "hudi-rs", topic.derived)
+    for held in cleaning:
+        held.go_on(ends=True)
+        say("  " + held.process.log.read_text().strip().replace("\n", "; "))
+    for producer in producers:
+        expect(producer.child.wait(120) == 0, "a producer failed")
+    for topic in topics:
+        service.wait_for(topic.table, topic.offsets(), 120)
+    expect(look(scenario, sessions, topics, since, until) == before, "merging and cleaning changed what is new")
     service.stop()
     for topic in topics:
         topic.check_quick()

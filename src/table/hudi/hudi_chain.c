@@ -534,6 +534,7 @@ enum mor_status hudi_chain_help(struct mor_store *store, const struct hudi_slot 
         MOR_TRY(mor_store_delete(store, slot->deletes[i], false, err));
     for (size_t i = tail; i + 1 < slot->move_count; i++)
         MOR_TRY(move_one(store, slot, &slot->moves[i], err));
+    MOR_TRY(mor_fault("hudi.announced", err));
     MOR_TRY(publish(store, slot, err));
     return mor_fault("hudi.published", err);
 }
