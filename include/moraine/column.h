@@ -135,9 +135,6 @@ void mor_vector_append_bool(struct mor_vector *vector, bool value);
 // Fixed-width value, mor_type_width bytes.
 void mor_vector_append_fixed(struct mor_vector *vector, const void *value);
 void mor_vector_append_bytes(struct mor_vector *vector, const void *bytes, size_t size_bytes);
-// `count` slots with the same bytes.
-void mor_vector_append_repeated(struct mor_vector *vector, const void *bytes, size_t size_bytes,
-                                size_t count);
 // Ends a LIST/MAP slot whose elements were appended to the children, or a STRUCT slot whose
 // children each got one slot.
 void mor_vector_append_end(struct mor_vector *vector);

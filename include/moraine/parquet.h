@@ -76,6 +76,16 @@ struct mor_parquet_column_options {
     enum mor_parquet_encoding encoding;
     bool bloom_filter;
     double bloom_filter_fpp; // 0 = 0.01
+    // The column, a text or bytes at the top of the schema, holds this in every row; its vectors
+    // are not looked at. Borrowed for open; NULL = the column comes with the rows.
+    const void *constant;
+    size_t constant_size_bytes;
+};
+
+// Rows of one top-level column: slots [first, first + as many as are appended) of a vector.
+struct mor_parquet_column_rows {
+    const struct mor_vector *vector; // borrowed; NULL for a constant column
+    size_t first;
 };
 
 struct mor_parquet_sorting_column {
@@ -129,6 +139,11 @@ void mor_parquet_writer_add_metadata(struct mor_parquet_writer *writer, const ch
 enum mor_status mor_parquet_writer_append(struct mor_parquet_writer *writer,
                                           const struct mor_batch *batch, size_t first, size_t count,
                                           struct mor_error *err) MOR_CHECKED;
+// The same for columns that come from several batches: one entry for each field of the schema,
+// their vectors of its types.
+enum mor_status mor_parquet_writer_append_columns(struct mor_parquet_writer *writer,
+                                                  const struct mor_parquet_column_rows *columns,
+                                                  size_t count, struct mor_error *err) MOR_CHECKED;
 // Writes what is buffered and the footer. Making the bytes durable is the sink's business.
 enum mor_status mor_parquet_writer_finish(struct mor_parquet_writer *writer,
                                           struct mor_error *err) MOR_CHECKED;

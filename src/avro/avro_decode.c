@@ -101,9 +101,51 @@ static HOT const char *get_bytes(struct mor_avro_input *in, const uint8_t **ret_
 
 // ---- values of variable width -------------------------------------------------------------------
 
+// Text of up to 16 bytes as two words, which overlap when it is shorter: no byte before or behind
+// it is touched. The last texts of a record are of this kind. False: it is not ASCII.
+static bool append_few_ascii(struct mor_vector *vector, bool nullable, const uint8_t *bytes,
+                             size_t size_bytes)
+{
+    uint64_t first = 0, last = 0;
+    size_t width = size_bytes >= 8 ? 8 : size_bytes >= 4 ? 4 : size_bytes >= 2 ? 2 : size_bytes;
+    mor_buffer_reserve(&vector->data, 16);
+    uint8_t *to = vector->data.data + vector->data.size_bytes;
+    switch (width) {
+    case 8:
+        memcpy(&first, bytes, 8);
+        memcpy(&last, bytes + size_bytes - 8, 8);
+        break;
+    case 4:
+        memcpy(&first, bytes, 4);
+        memcpy(&last, bytes + size_bytes - 4, 4);
+        break;
+    case 2:
+        memcpy(&first, bytes, 2);
+        memcpy(&last, bytes + size_bytes - 2, 2);
+        break;
+    case 1:
+        first = last = bytes[0];
+        break;
+    default:
+        break;
+    }
+    if ((first | last) & 0x8080808080808080u)
+        return false;
+    // little-endian: the bytes above those of the first word are overwritten by the last, or lie
+    // behind the text
+    memcpy(to, &first, 8);
+    if (width > 0)
+        memcpy(to + size_bytes - width, &last, 8);
+    vector->data.size_bytes += size_bytes;
+    mor_avro_append_offset(vector, nullable);
+    return true;
+}
+
 bool mor_avro_append_checked(struct mor_vector *vector, bool nullable, const uint8_t *bytes,
                              size_t size_bytes)
 {
+    if (size_bytes <= 16 && append_few_ascii(vector, nullable, bytes, size_bytes))
+        return true;
     if (!mor_avro_utf8_valid(bytes, size_bytes))
         return false;
     mor_avro_append_bytes(vector, nullable, bytes, size_bytes);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "block.h"
+
 static void out_of_memory(size_t size_bytes) __attribute__((noreturn));
 
 static void out_of_memory(size_t size_bytes)
@@ -229,6 +231,11 @@ char *mor_arena_printf(struct mor_arena *arena, const char *format, ...)
 
 #define BUFFER_CAPACITY_MIN 64
 
+static bool is_block(const struct mor_buffer *buffer)
+{
+    return buffer->capacity_bytes >= MOR_BLOCK_BYTES_MIN;
+}
+
 void mor_buffer_init(struct mor_buffer *buffer, struct mor_budget *budget)
 {
     *buffer = (struct mor_buffer){.budget = budget};
@@ -237,8 +244,32 @@ void mor_buffer_init(struct mor_buffer *buffer, struct mor_budget *budget)
 void mor_buffer_done(struct mor_buffer *buffer)
 {
     mor_budget_give(buffer->budget, buffer->capacity_bytes);
-    free(buffer->data);
+    if (is_block(buffer))
+        mor_block_free(buffer->data, buffer->capacity_bytes);
+    else
+        free(buffer->data);
     *buffer = (struct mor_buffer){.budget = buffer->budget};
+}
+
+// Gives the buffer a block with room for `wanted_bytes`; returns what that has. All bytes stay, as
+// realloc would have it: some are written before size_bytes says so.
+static size_t grow_block(struct mor_buffer *buffer, size_t wanted_bytes)
+{
+    size_t size = 0;
+    void *block;
+    if (is_block(buffer)) {
+        block = mor_block_grow(buffer->data, buffer->capacity_bytes, wanted_bytes, &size);
+    } else {
+        block = mor_block_new(wanted_bytes, &size);
+        if (block != NULL && buffer->capacity_bytes > 0)
+            memcpy(block, buffer->data, buffer->capacity_bytes);
+        if (block != NULL)
+            free(buffer->data);
+    }
+    if (block == NULL)
+        out_of_memory(wanted_bytes);
+    buffer->data = block;
+    return size;
 }
 
 void mor_buffer_grow(struct mor_buffer *buffer, size_t more_bytes)
@@ -252,15 +283,24 @@ void mor_buffer_grow(struct mor_buffer *buffer, size_t more_bytes)
         capacity = BUFFER_CAPACITY_MIN;
     if (capacity < needed)
         capacity = needed;
-    buffer->data = mor_realloc(buffer->data, capacity);
+    if (capacity >= MOR_BLOCK_BYTES_MIN)
+        capacity = grow_block(buffer, capacity);
+    else
+        buffer->data = mor_realloc(buffer->data, capacity);
     mor_budget_take(buffer->budget, capacity - buffer->capacity_bytes);
     buffer->capacity_bytes = capacity;
 }
 
 void mor_buffer_move(struct mor_buffer *buffer, uint8_t **ret_data, size_t *ret_size_bytes)
 {
-    *ret_data = buffer->data != NULL ? buffer->data : mor_alloc(1);
     *ret_size_bytes = buffer->size_bytes;
+    if (is_block(buffer)) {
+        *ret_data = mor_alloc(buffer->size_bytes);
+        memcpy(*ret_data, buffer->data, buffer->size_bytes);
+        mor_buffer_done(buffer);
+        return;
+    }
+    *ret_data = buffer->data != NULL ? buffer->data : mor_alloc(1);
     mor_budget_give(buffer->budget, buffer->capacity_bytes);
     *buffer = (struct mor_buffer){.budget = buffer->budget};
 }

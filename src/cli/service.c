@@ -11,8 +11,8 @@
 #include "moraine/source.h"
 #include "service_notify.h"
 
-#define MMAP_THRESHOLD_BYTES (128 << 10)
-#define TRIM_THRESHOLD_BYTES (1 << 20)
+#define MMAP_THRESHOLD_BYTES (4 << 20)
+#define TRIM_THRESHOLD_BYTES (8 << 20)
 #define MALLOC_ARENAS        2
 #define STOP_MARGIN_MS       30000 // beyond shutdown_timeout: leaving the groups, joining threads
 
@@ -48,11 +48,13 @@ enum mor_status cli_open_registry(const struct mor_config *config,
     return mor_registry_open(&options, ret_registry, err);
 }
 
-// Large buffers come from mmap and go back to the system when they are freed, so that resident
-// memory follows the budget; few malloc arenas, so that threads do not each keep a heap of their
-// own.
-static void tune_malloc(void)
+// Our large buffers are blocks of their own (base/block.h). What is left to malloc beside small
+// pieces is librdkafka's, a mebibyte or two for each fetched batch: mapped one by one they would
+// cost as many page faults as all the rest, so they stay in the heap. Few arenas, so that threads
+// do not each keep a heap of their own.
+static void tune_malloc(const struct mor_config *config)
 {
+    mor_memory_keep(cli_memory_kept(config));
     (void)mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD_BYTES);
     (void)mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD_BYTES);
     (void)mallopt(M_ARENA_MAX, MALLOC_ARENAS);
@@ -97,7 +99,7 @@ enum mor_status cli_service_start(struct cli_service *service, const char *confi
                                     .started_ms = mor_clock_wall_ms(),
                                     .watchdog_ms = cli_watchdog_ms()};
     pthread_mutex_init(&service->mutex, NULL);
-    tune_malloc();
+    tune_malloc(take_config);
     forbid_core();
     cli_configure_log(take_config);
     mor_budget_init(&service->budget, cli_memory_for_records(take_config));

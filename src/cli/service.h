@@ -104,6 +104,8 @@ enum mor_status cli_generation_new(struct mor_config *take_config,
 void cli_generation_unref(struct cli_generation *generation); // NULL is fine
 // What is left of the configured memory for records and files in the making.
 size_t cli_memory_for_records(const struct mor_config *config);
+// What of it large buffers may hold that nobody uses at the moment.
+size_t cli_memory_kept(const struct mor_config *config);
 // References to every topic of the moment, in an array that the caller frees. Any thread.
 struct cli_topic **cli_topics_ref(struct cli_service *service, size_t *ret_count);
 void cli_topics_unref(struct cli_topic **topics, size_t count); // and frees the array

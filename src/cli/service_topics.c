@@ -8,11 +8,17 @@
 
 // What the process needs before it holds a record: code, libraries, threads, librdkafka's own.
 #define FIXED_BYTES (32u << 20)
+#define KEPT_SHARE  16 // of the memory: buffers that wait for their next use
+
+size_t cli_memory_kept(const struct mor_config *config)
+{
+    return (size_t)config->memory_bytes / KEPT_SHARE;
+}
 
 size_t cli_memory_for_records(const struct mor_config *config)
 {
-    size_t memory = (size_t)config->memory_bytes;
-    return memory > 2 * FIXED_BYTES ? memory - FIXED_BYTES : memory / 2;
+    size_t memory = (size_t)config->memory_bytes, fixed = FIXED_BYTES + cli_memory_kept(config);
+    return memory > 2 * fixed ? memory - fixed : memory / 2;
 }
 
 // ---- generations --------------------------------------------------------------------------------

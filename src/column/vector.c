@@ -241,31 +241,6 @@ static void append_validity_of(struct mor_vector *vector, const struct mor_vecto
     vector->length += count;
 }
 
-void mor_vector_append_repeated(struct mor_vector *vector, const void *bytes, size_t size_bytes,
-                                size_t count)
-{
-    size_t start = vector->data.size_bytes;
-    assert(start + count * size_bytes <= INT32_MAX);
-    mor_buffer_reserve(&vector->data, count * size_bytes + 1);
-    mor_buffer_reserve(&vector->offsets, (count + 1) * sizeof(int32_t));
-    if (vector->offsets.size_bytes == 0)
-        mor_buffer_append_le32(&vector->offsets, 0);
-    uint8_t *data = vector->data.data + start, *offsets = vector->offsets.data;
-    size_t offset = vector->offsets.size_bytes;
-    for (size_t i = 0; i < count; i++, offset += sizeof(int32_t)) {
-        memcpy(data + i * size_bytes, bytes, size_bytes);
-        int32_t end = (int32_t)(start + (i + 1) * size_bytes);
-        memcpy(offsets + offset, &end, sizeof end);
-    }
-    vector->data.size_bytes += count * size_bytes;
-    vector->offsets.size_bytes = offset;
-    if (vector->field->nullable) {
-        grow_validity(vector, count);
-        set_valid(vector, count);
-    }
-    vector->length += count;
-}
-
 static void gather_fixed(struct mor_vector *vector, const struct mor_vector *from,
                          const uint32_t *indices, size_t count, size_t width)
 {

@@ -84,7 +84,8 @@ void mor_pq_column_reset(struct mor_pq_column_writer *c)
     mor_buffer_reset(&c->pages);
     mor_buffer_reset(&c->infos);
     mor_buffer_reset(&c->hashes);
-    mor_pq_dict_reset(&c->dict);
+    if (!c->constant)
+        mor_pq_dict_reset(&c->dict);
     mor_arena_reset(&c->arena);
     mor_pq_bounds_reset(&c->chunk_bounds);
     c->dict_open = true;
@@ -93,6 +94,16 @@ void mor_pq_column_reset(struct mor_pq_column_writer *c)
     c->chunk_values = c->chunk_nulls = c->chunk_rows = c->chunk_unencoded_bytes = 0;
     c->uncompressed_bytes = 0;
     make_histograms(c);
+}
+
+void mor_pq_column_set_constant(struct mor_pq_column_writer *c, const void *bytes,
+                                size_t size_bytes)
+{
+    c->constant = true;
+    c->choice = MOR_PQ_CHOSE_DICTIONARY;
+    mor_buffer_append(&c->dict.values.data, bytes, size_bytes);
+    mor_buffer_append_le32(&c->dict.values.offsets, (uint32_t)size_bytes);
+    c->dict.values.count = 1;
 }
 
 // ---- staging ------------------------------------------------------------------------------------
@@ -140,10 +151,26 @@ static enum mor_status append_rows(struct mor_pq_column_writer *c, const struct 
     return MOR_OK;
 }
 
+static enum mor_status append_constant(struct mor_pq_column_writer *c, size_t count,
+                                       struct mor_error *err)
+{
+    while (count > 0) {
+        size_t room = c->config->page_rows_max - c->row_count, part = count < room ? count : room;
+        c->entry_count += part;
+        c->row_count += part;
+        count -= part;
+        if (c->row_count >= c->config->page_rows_max)
+            MOR_TRY(mor_pq_column_flush_page(c, err));
+    }
+    return MOR_OK;
+}
+
 enum mor_status mor_pq_column_append(struct mor_pq_column_writer *c, const struct mor_vector *top,
                                      size_t first, size_t count, struct mor_error *err)
 {
     const struct mor_pq_writer_config *config = c->config;
+    if (c->constant)
+        return append_constant(c, count, err);
     while (count > 0) {
         size_t part = count;
         if (c->row_count + part > config->page_rows_max)
@@ -260,7 +287,9 @@ static void record_page(struct mor_pq_column_writer *c, size_t offset)
                                     .value_count = (int64_t)c->entry_count,
                                     .null_count = (int64_t)c->null_count};
     if (c->values.type == MOR_PQ_BYTE_ARRAY)
-        info.unencoded_bytes = (int64_t)c->values.data.size_bytes;
+        info.unencoded_bytes =
+            (int64_t)(c->constant ? c->dict.values.data.size_bytes * c->entry_count
+                                  : c->values.data.size_bytes);
     // Spark holds NaN to be greater than everything, so bounds that leave it out would hide rows.
     if (c->page_bounds.any && !c->page_bounds.nan) {
         size_t bytes_max =
@@ -313,8 +342,20 @@ static enum mor_status write_page(struct mor_pq_column_writer *c, struct mor_pq_
     return MOR_OK;
 }
 
+// The one index, as often as there are rows.
+static int32_t encode_constant(struct mor_pq_column_writer *c)
+{
+    mor_pq_bounds_add(&c->page_bounds, &c->dict.values);
+    mor_buffer_append_u8(&c->work->body, 0); // bits of an index
+    mor_pq_rle_write_run(&c->work->body, 0, c->entry_count, 0);
+    c->dict_page_count++;
+    return MOR_PQ_RLE_DICTIONARY;
+}
+
 static int32_t encode_values(struct mor_pq_column_writer *c)
 {
+    if (c->constant)
+        return encode_constant(c);
     if (c->choice == MOR_PQ_CHOSE_DICTIONARY && c->dict_open) {
         if (index_values(c)) {
             add_dictionary_bounds(c);
@@ -331,14 +372,15 @@ static int32_t encode_values(struct mor_pq_column_writer *c)
 
 static void collect_hashes(struct mor_pq_column_writer *c)
 {
-    mor_buffer_reserve(&c->hashes, c->values.count * sizeof(uint64_t));
+    const struct mor_pq_values *values = c->constant ? &c->dict.values : &c->values;
+    mor_buffer_reserve(&c->hashes, values->count * sizeof(uint64_t));
     uint64_t *to = (uint64_t *)(void *)(c->hashes.data + c->hashes.size_bytes);
-    for (size_t i = 0; i < c->values.count; i++) {
+    for (size_t i = 0; i < values->count; i++) {
         size_t size;
-        const uint8_t *at = mor_pq_values_at(&c->values, i, &size);
+        const uint8_t *at = mor_pq_values_at(values, i, &size);
         to[i] = mor_pq_bloom_hash(at, size);
     }
-    c->hashes.size_bytes += c->values.count * sizeof(uint64_t);
+    c->hashes.size_bytes += values->count * sizeof(uint64_t);
 }
 
 enum mor_status mor_pq_column_flush_page(struct mor_pq_column_writer *c, struct mor_error *err)

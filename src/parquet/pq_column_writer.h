@@ -48,6 +48,7 @@ struct mor_pq_column_writer {
     const struct mor_pq_path *path;            // borrowed
     const struct mor_pq_element *element;      // borrowed
     bool text;
+    bool constant; // every row holds the dictionary's only value; nothing is staged
     // choice, kept from row group to row group
     enum mor_pq_choice choice;
     int32_t direct_encoding; // used without or beyond the dictionary
@@ -82,6 +83,9 @@ void mor_pq_column_writer_init(struct mor_pq_column_writer *column,
                                const struct mor_pq_path *path,
                                const struct mor_pq_element *element);
 void mor_pq_column_writer_done(struct mor_pq_column_writer *column);
+// Of a flat byte array, before its first row: all rows hold these bytes, which are copied.
+void mor_pq_column_set_constant(struct mor_pq_column_writer *column, const void *bytes,
+                                size_t size_bytes);
 
 // Adds rows [first, first + count) of the top-level vector the path begins in.
 enum mor_status mor_pq_column_append(struct mor_pq_column_writer *column,

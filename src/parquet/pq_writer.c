@@ -146,6 +146,17 @@ static int32_t find_leaf(const struct mor_parquet_writer *w, const char *path)
     return -1;
 }
 
+static enum mor_status take_constant(struct mor_pq_column_writer *c,
+                                     const struct mor_parquet_column_options *o,
+                                     struct mor_error *err)
+{
+    if (c->element->type != MOR_PQ_BYTE_ARRAY || c->path->step_count > 1)
+        return mor_error_set(err, MOR_FATAL, "column '%s' cannot be a constant: it is no text",
+                             o->path);
+    mor_pq_column_set_constant(c, o->constant, o->constant_size_bytes);
+    return MOR_OK;
+}
+
 static enum mor_status take_column_options(struct mor_parquet_writer *w,
                                            const struct mor_parquet_column_options *o,
                                            struct mor_error *err)
@@ -173,6 +184,8 @@ static enum mor_status take_column_options(struct mor_parquet_writer *w,
         c->choice = dictionary ? MOR_PQ_CHOSE_DICTIONARY : MOR_PQ_CHOSE_DIRECT;
         c->direct_encoding = dictionary ? MOR_PQ_PLAIN : encoding;
     }
+    if (o->constant)
+        MOR_TRY(take_constant(c, o, err));
     c->bloom = o->bloom_filter && c->element->type != MOR_PQ_BOOLEAN;
     c->bloom_fpp = o->bloom_filter_fpp > 0 && o->bloom_filter_fpp < 1 ? o->bloom_filter_fpp : 0.01;
     return MOR_OK;
@@ -206,6 +219,7 @@ static enum mor_status open_columns(struct mor_parquet_writer *w,
     mor_pq_paths_make(w->schema, &w->arena, &w->paths, &w->leaf_count);
     assert(w->leaf_count == w->tree.leaf_count);
     w->columns = mor_calloc(w->leaf_count + 1, sizeof *w->columns);
+    w->rows = mor_arena_calloc(&w->arena, w->schema->root.child_count, sizeof *w->rows);
     for (size_t i = 0; i < w->leaf_count; i++) {
         assert(w->paths[i].def_max == w->tree.leaves[i]->def &&
                w->paths[i].rep_max == w->tree.leaves[i]->rep);
@@ -294,25 +308,24 @@ void mor_parquet_writer_add_metadata(struct mor_parquet_writer *w, const char *k
 
 struct stride {
     struct mor_parquet_writer *writer;
-    const struct mor_batch *batch;
-    size_t first, count;
+    const struct mor_parquet_column_rows *columns;
+    size_t done, count; // rows of `columns` before this stride, rows of this stride
 };
 
 static void append_column(void *context, size_t index)
 {
     const struct stride *s = context;
     struct mor_pq_column_writer *c = &s->writer->columns[index];
+    const struct mor_parquet_column_rows *rows = &s->columns[c->path->top];
     mor_pq_writer_lend(s->writer, c);
-    c->status =
-        mor_pq_column_append(c, &s->batch->columns[c->path->top], s->first, s->count, &c->error);
+    c->status = mor_pq_column_append(c, rows->vector, rows->first + s->done, s->count, &c->error);
     mor_pq_writer_take_back(s->writer, c);
 }
 
-static enum mor_status append_stride(struct mor_parquet_writer *w, const struct mor_batch *batch,
-                                     size_t first, size_t count, struct mor_error *err)
+static enum mor_status append_stride(struct mor_parquet_writer *w, struct stride *stride,
+                                     struct mor_error *err)
 {
-    struct stride stride = {.writer = w, .batch = batch, .first = first, .count = count};
-    mor_pq_pool_run(w->pool, w->leaf_count, append_column, &stride);
+    mor_pq_pool_run(w->pool, w->leaf_count, append_column, stride);
     size_t bytes = 0;
     for (size_t i = 0; i < w->leaf_count; i++) {
         if (w->columns[i].status != MOR_OK) {
@@ -323,11 +336,48 @@ static enum mor_status append_stride(struct mor_parquet_writer *w, const struct 
         }
         bytes += mor_pq_column_bytes(&w->columns[i]);
     }
-    w->group_rows += count;
-    w->row_count += (int64_t)count;
+    w->group_rows += stride->count;
+    w->row_count += (int64_t)stride->count;
     if (w->group_rows >= w->row_group_rows_max || bytes >= w->row_group_bytes_max) {
         MOR_TRY(start_file(w, err));
         return mor_pq_writer_flush_row_group(w, err);
+    }
+    return MOR_OK;
+}
+
+// Rows that are taken at a time: as many as have STRIDE_BYTES.
+static size_t stride_rows(const struct mor_parquet_writer *w,
+                          const struct mor_parquet_column_rows *columns)
+{
+    size_t row_bytes = 1;
+    for (size_t i = 0; i < w->schema->root.child_count; i++) {
+        const struct mor_vector *vector = columns[i].vector;
+        row_bytes += vector ? mor_vector_bytes(vector) / (vector->length + 1) : 0;
+    }
+    size_t rows = STRIDE_BYTES / row_bytes + 1;
+    return rows < STRIDE_ROWS ? rows : STRIDE_ROWS;
+}
+
+enum mor_status mor_parquet_writer_append_columns(struct mor_parquet_writer *w,
+                                                  const struct mor_parquet_column_rows *columns,
+                                                  size_t count, struct mor_error *err)
+{
+    assert(!w->finished);
+    if (w->broken)
+        return mor_error_set(err, MOR_FATAL, "the Parquet writer failed before");
+    struct stride stride = {.writer = w, .columns = columns};
+    size_t stride_max = stride_rows(w, columns);
+    while (stride.done < count) {
+        size_t left = count - stride.done, room = w->row_group_rows_max - w->group_rows;
+        stride.count = left < stride_max ? left : stride_max;
+        stride.count = stride.count < room ? stride.count : room;
+        enum mor_status status = append_stride(w, &stride, err);
+        if (status != MOR_OK) {
+            // Columns may hold different numbers of rows now.
+            w->broken = true;
+            return status;
+        }
+        stride.done += stride.count;
     }
     return MOR_OK;
 }
@@ -336,29 +386,13 @@ enum mor_status mor_parquet_writer_append(struct mor_parquet_writer *w,
                                           const struct mor_batch *batch, size_t first, size_t count,
                                           struct mor_error *err)
 {
-    assert(!w->finished && first + count <= batch->row_count);
-    if (w->broken)
-        return mor_error_set(err, MOR_FATAL, "the Parquet writer failed before");
+    assert(first + count <= batch->row_count);
     if (!mor_schema_equal(batch->schema, w->schema))
         return mor_error_set(err, MOR_FATAL,
                              "the batch has another schema than the Parquet writer");
-    size_t row_bytes = mor_batch_bytes(batch) / (batch->row_count + 1) + 1;
-    size_t stride_max = STRIDE_BYTES / row_bytes + 1;
-    stride_max = stride_max < STRIDE_ROWS ? stride_max : STRIDE_ROWS;
-    while (count > 0) {
-        size_t part = count < stride_max ? count : stride_max;
-        size_t room = w->row_group_rows_max - w->group_rows;
-        part = part < room ? part : room;
-        enum mor_status status = append_stride(w, batch, first, part, err);
-        if (status != MOR_OK) {
-            // Columns may hold different numbers of rows now.
-            w->broken = true;
-            return status;
-        }
-        first += part;
-        count -= part;
-    }
-    return MOR_OK;
+    for (size_t i = 0; i < batch->column_count; i++)
+        w->rows[i] = (struct mor_parquet_column_rows){&batch->columns[i], first};
+    return mor_parquet_writer_append_columns(w, w->rows, count, err);
 }
 
 // ---- finishing ----------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ struct mor_parquet_writer {
     struct mor_pq_path *paths;
     struct mor_pq_column_writer *columns; // one per leaf
     size_t leaf_count;
+    struct mor_parquet_column_rows *rows; // scratch, one per field of the schema
     struct mor_pq_tree tree;
     struct mor_pq_file file;      // filled as row groups are written
     struct mor_buffer row_groups; // struct mor_pq_row_group[]

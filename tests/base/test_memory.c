@@ -66,6 +66,49 @@ static void buffer_move_hands_the_bytes_over(void **state)
     free(data);
 }
 
+static void large_buffers_are_kept_for_the_next_up_to_a_limit(void **state)
+{
+    (void)state;
+    enum { MIB = 1 << 20 };
+    mor_memory_keep(8 * MIB);
+    struct mor_budget budget;
+    mor_budget_init(&budget, 0);
+    struct mor_buffer buffers[8];
+    for (size_t i = 0; i < 8; i++) {
+        mor_buffer_init(&buffers[i], &budget);
+        for (size_t byte = 0; byte < MIB; byte += 1000) // through every way of growing
+            mor_buffer_append(&buffers[i], memset((uint8_t[1000]){0}, (int)i + 1, 1000), 1000);
+    }
+    size_t capacity = 0;
+    for (size_t i = 0; i < 8; i++) {
+        for (size_t byte = 0; byte < buffers[i].size_bytes; byte++)
+            assert_int_equal(buffers[i].data[byte], i + 1);
+        capacity += buffers[i].capacity_bytes;
+    }
+    assert_int_equal(mor_budget_used(&budget), capacity);
+    for (size_t i = 0; i < 8; i++)
+        mor_buffer_done(&buffers[i]);
+    assert_int_equal(mor_budget_used(&budget), 0);
+    size_t kept = mor_memory_kept();
+    assert_true(kept <= 8 * MIB);
+#ifndef __SANITIZE_ADDRESS__ // which has every buffer from malloc
+    assert_true(kept >= MIB);
+    mor_buffer_reserve(&buffers[0], MIB); // one of those
+    assert_true(mor_memory_kept() < kept);
+#endif
+    uint8_t *data;
+    size_t size;
+    mor_buffer_reserve(&buffers[0], MIB);
+    memset(buffers[0].data, 7, MIB / 2);
+    buffers[0].size_bytes = MIB / 2;
+    mor_buffer_move(&buffers[0], &data, &size); // to somebody who calls free()
+    assert_int_equal(size, MIB / 2);
+    assert_int_equal(data[size - 1], 7);
+    free(data);
+    mor_memory_keep(0);
+    assert_int_equal(mor_memory_kept(), 0);
+}
+
 static void buffer_writes_integers_in_the_order_asked(void **state)
 {
     (void)state;
@@ -86,6 +129,7 @@ int main(void)
         cmocka_unit_test(arena_takes_allocations_larger_than_a_chunk),
         cmocka_unit_test(buffer_grows_and_counts_capacity),
         cmocka_unit_test(buffer_move_hands_the_bytes_over),
+        cmocka_unit_test(large_buffers_are_kept_for_the_next_up_to_a_limit),
         cmocka_unit_test(buffer_writes_integers_in_the_order_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -142,50 +142,6 @@ static void ranges_are_copied_with_their_children(void **state)
     mor_schema_free(schema);
 }
 
-static void repeated_texts_are_those_appended_one_by_one(void **state)
-{
-    (void)state;
-    struct mor_error err = MOR_ERROR_INIT;
-    struct mor_schema *schema = mor_schema_new("texts");
-    mor_schema_add(schema, NULL, "nullable", MOR_TYPE_STRING, true);
-    mor_schema_add(schema, NULL, "required", MOR_TYPE_STRING, false);
-    struct mor_batch *fast = mor_batch_new(schema, NULL), *slow = mor_batch_new(schema, NULL);
-    static const size_t counts[] = {1, 7, 8, 0, 9, 64, 3, 1000};
-    static const char *const texts[] = {"", "a", "twelve bytes"};
-    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
-        const char *text = texts[i % 3];
-        for (size_t column = 0; column < 2; column++)
-            mor_vector_append_repeated(&fast->columns[column], text, strlen(text), counts[i]);
-        for (size_t row = 0; row < counts[i]; row++)
-            for (size_t column = 0; column < 2; column++)
-                mor_vector_append_bytes(&slow->columns[column], text, strlen(text));
-        // nulls and cut bits between them
-        mor_vector_append_null(&fast->columns[0]);
-        mor_vector_append_null(&slow->columns[0]);
-        mor_vector_append_bytes(&fast->columns[1], "x", 1);
-        mor_vector_append_bytes(&slow->columns[1], "x", 1);
-        fast->row_count = slow->row_count += counts[i] + 1;
-        if (i == 4) {
-            fast->row_count = slow->row_count -= 4;
-            mor_batch_truncate(fast, fast->row_count);
-            mor_batch_truncate(slow, slow->row_count);
-        }
-        assert_ok(mor_batch_validate(fast, &err));
-        for (size_t column = 0; column < 2; column++) {
-            const struct mor_vector *a = &fast->columns[column], *b = &slow->columns[column];
-            assert_int_equal(a->null_count, b->null_count);
-            assert_int_equal(a->data.size_bytes, b->data.size_bytes);
-            assert_memory_equal(a->data.data, b->data.data, a->data.size_bytes);
-            assert_memory_equal(a->offsets.data, b->offsets.data, a->offsets.size_bytes);
-            for (size_t row = 0; row < fast->row_count; row++)
-                assert_int_equal(mor_vector_is_null(a, row), mor_vector_is_null(b, row));
-        }
-    }
-    mor_batch_free(fast);
-    mor_batch_free(slow);
-    mor_schema_free(schema);
-}
-
 static void truncated_batches_go_on_as_if_the_rows_had_never_been(void **state)
 {
     (void)state;
@@ -249,7 +205,6 @@ int main(void)
         cmocka_unit_test(appended_rows_keep_the_arrow_layout),
         cmocka_unit_test(gathered_rows_are_the_rows_named),
         cmocka_unit_test(ranges_are_copied_with_their_children),
-        cmocka_unit_test(repeated_texts_are_those_appended_one_by_one),
         cmocka_unit_test(truncated_batches_go_on_as_if_the_rows_had_never_been),
         cmocka_unit_test(reset_keeps_memory_and_free_gives_it_back),
         cmocka_unit_test(validation_finds_broken_offsets),

@@ -4,7 +4,8 @@ static void describe(const struct mor_batch *batch, bool json, struct mor_buffer
 {
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
-    const struct mor_parquet_column_options column = {"i64", MOR_PARQUET_PLAIN, true, 0};
+    const struct mor_parquet_column_options column = {
+        .path = "i64", .encoding = MOR_PARQUET_PLAIN, .bloom_filter = true};
     options.columns = &column;
     options.column_count = 1;
     struct memory_file file = {0};

@@ -36,8 +36,14 @@ static void make_file(struct fixture *f, bool page_index, bool bloom)
     }
     batch->row_count = 10000;
     struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
-    const struct mor_parquet_column_options columns[] = {{"noise", MOR_PARQUET_AUTO, bloom, 0.001},
-                                                         {"part", MOR_PARQUET_AUTO, bloom, 0.001}};
+    const struct mor_parquet_column_options columns[] = {{.path = "noise",
+                                                          .encoding = MOR_PARQUET_AUTO,
+                                                          .bloom_filter = bloom,
+                                                          .bloom_filter_fpp = 0.001},
+                                                         {.path = "part",
+                                                          .encoding = MOR_PARQUET_AUTO,
+                                                          .bloom_filter = bloom,
+                                                          .bloom_filter_fpp = 0.001}};
     options.columns = columns;
     options.column_count = 2;
     options.row_group_rows_max = 2500;

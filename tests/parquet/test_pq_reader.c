@@ -310,7 +310,8 @@ static void batch_ends_early_when_a_column_has_too_many_bytes(void **state)
     struct memory_file file = {0};
     struct mor_byte_sink sink = memory_sink(&file);
     struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
-    const struct mor_parquet_column_options column = {"text", MOR_PARQUET_DICTIONARY, false, 0};
+    const struct mor_parquet_column_options column = {
+        .path = "text", .encoding = MOR_PARQUET_DICTIONARY, .bloom_filter = false};
     options.columns = &column;
     options.column_count = 1;
     options.dictionary_bytes_max = 4 << 20;

@@ -88,8 +88,14 @@ static void what_was_checked_is_counted(void **state)
     (void)state;
     struct memory_file file = {0};
     struct mor_parquet_writer_options options = small_pages();
-    const struct mor_parquet_column_options columns[] = {{"i64", MOR_PARQUET_AUTO, true, 0.01},
-                                                         {"text", MOR_PARQUET_AUTO, true, 0.01}};
+    const struct mor_parquet_column_options columns[] = {{.path = "i64",
+                                                          .encoding = MOR_PARQUET_AUTO,
+                                                          .bloom_filter = true,
+                                                          .bloom_filter_fpp = 0.01},
+                                                         {.path = "text",
+                                                          .encoding = MOR_PARQUET_AUTO,
+                                                          .bloom_filter = true,
+                                                          .bloom_filter_fpp = 0.01}};
     options.columns = columns;
     options.column_count = 2;
     make_file(&file, false, &options);
@@ -227,7 +233,10 @@ static void a_bloom_filter_that_lost_bits_is_named(void **state)
     (void)state;
     struct memory_file file = {0};
     struct mor_parquet_writer_options options = small_pages();
-    const struct mor_parquet_column_options column = {"i64", MOR_PARQUET_AUTO, true, 0.01};
+    const struct mor_parquet_column_options column = {.path = "i64",
+                                                      .encoding = MOR_PARQUET_AUTO,
+                                                      .bloom_filter = true,
+                                                      .bloom_filter_fpp = 0.01};
     options.columns = &column;
     options.column_count = 1;
     make_file(&file, false, &options);

@@ -81,16 +81,19 @@ static void every_profile_and_forced_encoding_round_trips(void **state)
         check_round_trip(batch, &options, 600);
     }
     const struct mor_parquet_column_options forced[][5] = {
-        {{"i32", MOR_PARQUET_DELTA_BINARY_PACKED, false, 0},
-         {"text", MOR_PARQUET_DELTA_BYTE_ARRAY, false, 0},
-         {"f64", MOR_PARQUET_BYTE_STREAM_SPLIT, false, 0},
-         {"fixed", MOR_PARQUET_DELTA_BYTE_ARRAY, false, 0},
-         {"flag", MOR_PARQUET_RLE, false, 0}},
-        {{"i64", MOR_PARQUET_BYTE_STREAM_SPLIT, false, 0},
-         {"bytes", MOR_PARQUET_DELTA_LENGTH_BYTE_ARRAY, true, 0},
-         {"uuid", MOR_PARQUET_BYTE_STREAM_SPLIT, false, 0},
-         {"amount", MOR_PARQUET_DICTIONARY, true, 0.1},
-         {"f32", MOR_PARQUET_DICTIONARY, false, 0}},
+        {{.path = "i32", .encoding = MOR_PARQUET_DELTA_BINARY_PACKED},
+         {.path = "text", .encoding = MOR_PARQUET_DELTA_BYTE_ARRAY},
+         {.path = "f64", .encoding = MOR_PARQUET_BYTE_STREAM_SPLIT},
+         {.path = "fixed", .encoding = MOR_PARQUET_DELTA_BYTE_ARRAY},
+         {.path = "flag", .encoding = MOR_PARQUET_RLE}},
+        {{.path = "i64", .encoding = MOR_PARQUET_BYTE_STREAM_SPLIT},
+         {.path = "bytes", .encoding = MOR_PARQUET_DELTA_LENGTH_BYTE_ARRAY, .bloom_filter = true},
+         {.path = "uuid", .encoding = MOR_PARQUET_BYTE_STREAM_SPLIT},
+         {.path = "amount",
+          .encoding = MOR_PARQUET_DICTIONARY,
+          .bloom_filter = true,
+          .bloom_filter_fpp = 0.1},
+         {.path = "f32", .encoding = MOR_PARQUET_DICTIONARY}},
     };
     for (size_t i = 0; i < 2; i++) {
         struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
@@ -99,6 +102,77 @@ static void every_profile_and_forced_encoding_round_trips(void **state)
         check_round_trip(batch, &options, 600);
     }
     mor_batch_free(batch);
+    mor_schema_free(schema);
+}
+
+static void print_fault(void *context, const char *text)
+{
+    (void)context;
+    print_error("%s\n", text);
+}
+
+// Rows of two batches side by side, one column a constant: as if they had been one batch.
+static void constant_columns_and_columns_of_several_batches_are_those_of_one(void **state)
+{
+    (void)state;
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_schema *schema = mor_schema_new("constants");
+    mor_schema_add(schema, NULL, "same", MOR_TYPE_STRING, true);
+    mor_schema_add(schema, NULL, "number", MOR_TYPE_INT64, false);
+    mor_schema_add(schema, NULL, "empty", MOR_TYPE_BYTES, false);
+    mor_schema_add(schema, NULL, "text", MOR_TYPE_STRING, true);
+    const struct mor_parquet_column_options columns[] = {
+        {.path = "same", .bloom_filter = true, .constant = "grüße", .constant_size_bytes = 7},
+        {.path = "empty", .constant = "", .constant_size_bytes = 0}};
+    struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
+    options.page_rows_max = 100;
+    options.row_group_rows_max = 350;
+    options.columns = columns;
+    options.column_count = 2;
+    struct mor_batch *numbers = random_batch(schema, 1000, 3, 0),
+                     *texts = random_batch(schema, 1000, 4, 30),
+                     *want = mor_batch_new(schema, NULL);
+    for (uint32_t row = 0; row < 900; row++) {
+        const uint32_t shifted = row + 7;
+        mor_vector_append_bytes(&want->columns[0], "grüße", 7);
+        mor_vector_append_slots(&want->columns[1], &numbers->columns[1], &row, 1);
+        mor_vector_append_bytes(&want->columns[2], "", 0);
+        mor_vector_append_slots(&want->columns[3], &texts->columns[3], &shifted, 1);
+    }
+    want->row_count = 900;
+    for (int32_t version = 1; version <= 2; version++) {
+        struct memory_file file = {0};
+        struct mor_byte_sink sink = memory_sink(&file);
+        struct mor_parquet_writer *writer = NULL;
+        options.data_page_version = version;
+        assert_ok(mor_parquet_writer_open(schema, &sink, &options, &writer, &err));
+        for (size_t first = 0; first < 900; first += 450) {
+            const struct mor_parquet_column_rows rows[] = {{NULL, 0},
+                                                           {&numbers->columns[1], first},
+                                                           {NULL, 0},
+                                                           {&texts->columns[3], first + 7}};
+            assert_ok(mor_parquet_writer_append_columns(writer, rows, 450, &err));
+        }
+        assert_ok(mor_parquet_writer_finish(writer, &err));
+        mor_parquet_writer_free(writer);
+        struct mor_byte_source source = memory_source(&file);
+        struct mor_parquet_reader *reader = NULL;
+        MOR_AUTO_BUFFER got = {0}, expected = {0};
+        assert_ok(mor_parquet_reader_open(&source, NULL, &reader, &err));
+        assert_int_equal(read_rows_json(reader, schema, 77, &got), 900);
+        append_rows_json(want, 0, 900, &expected);
+        assert_same_text(&expected, &got);
+        mor_parquet_reader_free(reader);
+        // statistics, page indexes and bloom filters are those of the values
+        struct mor_parquet_verified counts = {0};
+        assert_ok(mor_parquet_verify(
+            &source, &(struct mor_parquet_verify_options){.report = print_fault}, &counts, &err));
+        assert_int_equal(counts.fault_count, 0);
+        memory_done(&file);
+    }
+    mor_batch_free(numbers);
+    mor_batch_free(texts);
+    mor_batch_free(want);
     mor_schema_free(schema);
 }
 
@@ -511,12 +585,13 @@ static void options_that_cannot_be_met_are_refused_by_name(void **state)
     struct mor_byte_sink sink = memory_sink(&file);
     struct mor_parquet_writer *writer = NULL;
     struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
-    struct mor_parquet_column_options column = {"nowhere", MOR_PARQUET_PLAIN, false, 0};
+    struct mor_parquet_column_options column = {.path = "nowhere", .encoding = MOR_PARQUET_PLAIN};
     options.columns = &column;
     options.column_count = 1;
     assert_fails(mor_parquet_writer_open(schema, &sink, &options, &writer, &err), MOR_FATAL,
                  "nowhere");
-    column = (struct mor_parquet_column_options){"text", MOR_PARQUET_BYTE_STREAM_SPLIT, false, 0};
+    column = (struct mor_parquet_column_options){.path = "text",
+                                                 .encoding = MOR_PARQUET_BYTE_STREAM_SPLIT};
     assert_fails(mor_parquet_writer_open(schema, &sink, &options, &writer, &err), MOR_FATAL,
                  "BYTE_STREAM_SPLIT");
     options.column_count = 0;
@@ -533,6 +608,7 @@ int main(void)
         cmocka_unit_test(rows_of_all_types_round_trip_with_every_codec_and_page_version),
         cmocka_unit_test(nested_rows_round_trip_at_every_share_of_nulls),
         cmocka_unit_test(every_profile_and_forced_encoding_round_trips),
+        cmocka_unit_test(constant_columns_and_columns_of_several_batches_are_those_of_one),
         cmocka_unit_test(file_without_rows_keeps_schema_and_metadata),
         cmocka_unit_test(two_thousand_columns_round_trip),
         cmocka_unit_test(strings_of_a_mebibyte_fill_pages_of_their_own),

@@ -53,6 +53,12 @@ static inline size_t mor_budget_used(const struct mor_budget *budget)
                   : 0;
 }
 
+// Large buffers that are given back stay for the next ones, up to `bytes_max` in all (0, the
+// default: they go back to the system). Beside the budget, of the whole process. Any thread.
+void mor_memory_keep(size_t bytes_max);
+// What is kept now.
+size_t mor_memory_kept(void);
+
 // ---- arena --------------------------------------------------------------------------------------
 
 // Bump allocator: everything allocated from it lives until reset or done. One thread at a time.

@@ -29,11 +29,12 @@ static void keep(struct mor_buffer *buffer, const uint8_t *key, size_t size)
     mor_buffer_append(buffer, key, size);
 }
 
-static void add_keys(struct hudi_base_file *file, const struct mor_vector *keys)
+static void add_keys(struct hudi_base_file *file, const struct mor_parquet_column_rows *keys,
+                     size_t count)
 {
-    for (size_t i = 0; i < keys->length; i++) {
+    for (size_t i = 0; i < count; i++) {
         size_t size;
-        const uint8_t *key = mor_vector_bytes_at(keys, i, &size);
+        const uint8_t *key = mor_vector_bytes_at(keys->vector, keys->first + i, &size);
         if (!file->any_key ||
             compare_keys(key, size, file->least_key.data, file->least_key.size_bytes) < 0)
             keep(&file->least_key, key, size);
@@ -50,28 +51,46 @@ static enum mor_status write_to_sink(void *context, const void *bytes, size_t si
     return mor_sink_write(context, bytes, size_bytes, err);
 }
 
+static enum mor_status open_writer(struct hudi_base_file *file,
+                                   const struct hudi_base_file_options *base, struct mor_error *err)
+{
+    const struct hudi_table *table = file->table;
+    const struct mor_field *stored = &table->stored_schema->root;
+    struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
+    options.budget = table->table.budget;
+    if (base->row_group_bytes_max > 0)
+        options.row_group_bytes_max = base->row_group_bytes_max;
+    // Spark 3.5's vectorised reader takes DELTA_LENGTH_BYTE_ARRAY and gives wrong texts where a
+    // column holds nulls; older readers of Hudi tables refuse the delta encodings altogether.
+    options.profile = MOR_PARQUET_CONSERVATIVE;
+    MOR_AUTO_FREE struct mor_parquet_column_options *constants =
+        mor_calloc(stored->child_count, sizeof *constants);
+    for (size_t i = 0; base->constants && i < stored->child_count; i++)
+        if (base->constants[i])
+            constants[options.column_count++] = (struct mor_parquet_column_options){
+                .path = stored->children[i].name,
+                .constant = base->constants[i],
+                .constant_size_bytes = strlen(base->constants[i])};
+    options.columns = constants;
+    struct mor_byte_sink bytes = {.context = file->sink, .write = write_to_sink};
+    return mor_parquet_writer_open(table->stored_schema, &bytes, &options, &file->writer, err);
+}
+
 enum mor_status hudi_base_file_open(struct hudi_base_file *file, const struct hudi_table *table,
-                                    const char *key, size_t row_group_bytes_max,
+                                    const char *key, const struct hudi_base_file_options *options,
                                     struct mor_error *err)
 {
     *file = (struct hudi_base_file){.table = table};
     MOR_TRY(mor_store_create(table->table.store, key, &file->sink, err));
-    struct mor_byte_sink bytes = {.context = file->sink, .write = write_to_sink};
-    struct mor_parquet_writer_options options = MOR_PARQUET_WRITER_OPTIONS;
-    options.budget = table->table.budget;
-    if (row_group_bytes_max > 0)
-        options.row_group_bytes_max = row_group_bytes_max;
-    // Spark 3.5's vectorised reader takes DELTA_LENGTH_BYTE_ARRAY and gives wrong texts where a
-    // column holds nulls; older readers of Hudi tables refuse the delta encodings altogether.
-    options.profile = MOR_PARQUET_CONSERVATIVE;
-    return mor_parquet_writer_open(table->stored_schema, &bytes, &options, &file->writer, err);
+    return open_writer(file, options, err);
 }
 
-enum mor_status hudi_base_file_append(struct hudi_base_file *file, const struct mor_batch *batch,
+enum mor_status hudi_base_file_append(struct hudi_base_file *file,
+                                      const struct mor_parquet_column_rows *columns, size_t count,
                                       struct mor_error *err)
 {
-    add_keys(file, &batch->columns[KEY_COLUMN]);
-    return mor_parquet_writer_append(file->writer, batch, 0, batch->row_count, err);
+    add_keys(file, &columns[KEY_COLUMN], count);
+    return mor_parquet_writer_append_columns(file->writer, columns, count, err);
 }
 
 enum mor_status hudi_base_file_finish(struct hudi_base_file *file, int64_t *ret_size_bytes,

@@ -15,11 +15,20 @@ struct hudi_base_file {
     bool any_key;
 };
 
-// One thread per file. row_group_bytes_max 0 = the default.
+struct hudi_base_file_options {
+    size_t row_group_bytes_max; // 0 = the default
+    // By stored column: the text that it holds in every row, NULL = it comes with the rows.
+    // Borrowed for open; NULL = no column is so.
+    const char *const *constants;
+};
+
+// One thread per file.
 enum mor_status hudi_base_file_open(struct hudi_base_file *file, const struct hudi_table *table,
-                                    const char *key, size_t row_group_bytes_max,
+                                    const char *key, const struct hudi_base_file_options *options,
                                     struct mor_error *err) MOR_CHECKED;
-enum mor_status hudi_base_file_append(struct hudi_base_file *file, const struct mor_batch *batch,
+// One entry for each stored column.
+enum mor_status hudi_base_file_append(struct hudi_base_file *file,
+                                      const struct mor_parquet_column_rows *columns, size_t count,
                                       struct mor_error *err) MOR_CHECKED;
 // The bytes are durable, the name with the next mor_store_sync.
 enum mor_status hudi_base_file_finish(struct hudi_base_file *file, int64_t *ret_size_bytes,

@@ -13,7 +13,8 @@
 
 // Rows are gathered in steps; a scratch batch is handed on when it has this much.
 #define STEP_ROWS            256
-#define PREFETCH_FAR         16 // rows ahead of the one that is written
+#define DIRECT_ROWS_MIN      1024 // rows that follow each other from here on are not gathered
+#define PREFETCH_FAR         16   // rows ahead of the one that is written
 #define PREFETCH_NEAR        8
 #define PARTITION_PREFIX     "_kafka_partition:"
 #define OFFSET_PREFIX        ",_kafka_offset:"
@@ -21,6 +22,9 @@
 #define SCRATCH_BYTES_MAX    (8u << 20)
 #define DELETES_PER_BLOCK    65536
 #define KEYS_PER_BLOCK_BYTES (8u << 20)
+
+// The meta columns; those of the data follow.
+enum { INSTANT_COLUMN, SEQUENCE_COLUMN, KEY_COLUMN, PARTITION_COLUMN, FILE_COLUMN };
 
 // Everything that stays the same for the rows of one file.
 struct gathering {
@@ -32,6 +36,7 @@ struct gathering {
     int32_t number;        // middle part of sequence numbers
     int64_t sequence;      // of the next row
     struct mor_batch *scratch;
+    struct mor_parquet_column_rows *rows; // base files: where the next rows lie, by stored column
     int32_t partition_column, offset_column; // of rows without keys, -1 = they do not say
     struct mor_buffer key;
     char *derived_values[64]; // NULL = null
@@ -90,6 +95,7 @@ static void gathering_init(struct gathering *gathering, struct hudi_write *write
 static void gathering_done(struct gathering *gathering)
 {
     mor_batch_free(gathering->scratch);
+    free(gathering->rows);
     mor_buffer_done(&gathering->key);
     for (size_t i = 0; i < 64; i++)
         free(gathering->derived_values[i]);
@@ -121,13 +127,6 @@ static enum mor_status row_key(struct gathering *gathering, const struct mor_bat
     mor_buffer_printf(&gathering->key, "%s-%d-%lld", uuid, gathering->number,
                       (long long)(gathering->sequence + ahead));
     return MOR_OK;
-}
-
-// Appends `count` slots with the same text: most meta columns of a file are one value, and row by
-// row they would cost more than the data.
-static void append_repeated(struct mor_vector *vector, const char *text, size_t count)
-{
-    mor_vector_append_repeated(vector, text, strlen(text), count);
 }
 
 // Puts the digits of `value` so that they end at `end`; returns where they begin.
@@ -200,61 +199,96 @@ static enum mor_status append_keys(struct gathering *gathering, const struct mor
     return MOR_OK;
 }
 
-// Appends at most STEP_ROWS of refs[0..count) that lie in one batch; *ret_taken of them.
-static enum mor_status gather_step(struct gathering *gathering, const struct mor_row_ref *refs,
+// Record keys and sequence numbers of at most STEP_ROWS rows of refs[0..count) that lie in one
+// batch, *ret_taken of them; gathering->indices are their rows.
+static enum mor_status append_meta(struct gathering *gathering, const struct mor_row_ref *refs,
                                    size_t count, size_t *ret_taken, struct mor_error *err)
 {
-    struct mor_batch *scratch = gathering->scratch;
-    struct mor_vector *columns = scratch->columns;
+    struct mor_vector *columns = gathering->scratch->columns;
     const struct mor_batch *batch = gathering->changes->batches[refs[0].batch];
-    size_t taken = 0, derived = gathering->table->derived_count;
-    bool neighbours = true; // the rows follow each other, as they do where there are no keys
-    while (taken < count && taken < STEP_ROWS && refs[taken].batch == refs[0].batch) {
-        neighbours &= refs[taken].row == refs[0].row + taken;
+    size_t taken = 0;
+    for (; taken < count && taken < STEP_ROWS && refs[taken].batch == refs[0].batch; taken++)
         gathering->indices[taken] = refs[taken].row;
-        taken++;
-    }
-    MOR_TRY(append_keys(gathering, batch, &columns[2], taken, err));
-    append_repeated(&columns[0], gathering->write->instant, taken);
-    append_sequence(gathering, &columns[1], taken);
-    append_repeated(&columns[3], gathering->partition, taken);
-    append_repeated(&columns[4], gathering->file_name, taken);
-    for (size_t i = 0; i < batch->column_count; i++) {
-        if (neighbours)
-            mor_vector_append_range(&columns[HUDI_META_COLUMNS + i], &batch->columns[i],
-                                    refs[0].row, taken);
-        else
-            mor_vector_append_slots(&columns[HUDI_META_COLUMNS + i], &batch->columns[i],
-                                    gathering->indices, taken);
-    }
-    for (size_t i = 0; i < derived; i++) {
-        struct mor_vector *vector = &columns[scratch->column_count - derived + i];
-        if (gathering->derived_values[i])
-            append_repeated(vector, gathering->derived_values[i], taken);
-        for (size_t row = 0; row < taken && !gathering->derived_values[i]; row++)
-            mor_vector_append_null(vector);
-    }
-    scratch->row_count += taken;
+    MOR_TRY(append_keys(gathering, batch, &columns[KEY_COLUMN], taken, err));
+    append_sequence(gathering, &columns[SEQUENCE_COLUMN], taken);
+    gathering->scratch->row_count += taken;
     *ret_taken = taken;
     return MOR_OK;
 }
 
-// Fills the scratch batch from refs[*next..count) and moves *next on.
-static enum mor_status gather(struct gathering *gathering, const struct mor_row_ref *refs,
-                              size_t count, size_t row_limit, size_t *next, struct mor_error *err)
+// ---- base file ----------------------------------------------------------------------------------
+
+// How many of refs[0..count) follow each other in one batch, as they do where there are no keys.
+static size_t neighbours(const struct mor_row_ref *refs, size_t count)
 {
-    mor_batch_reset(gathering->scratch);
-    while (*next < count && gathering->scratch->row_count + STEP_ROWS <= row_limit) {
+    size_t run = 1;
+    while (run < count && refs[run].batch == refs[0].batch && refs[run].row == refs[0].row + run)
+        run++;
+    return run;
+}
+
+// The next rows of refs[0..count), *ret_taken of them, gathered from wherever they lie.
+static enum mor_status gather(struct gathering *gathering, const struct mor_row_ref *refs,
+                              size_t count, size_t *ret_taken, struct mor_error *err)
+{
+    struct mor_batch *scratch = gathering->scratch;
+    *ret_taken = 0;
+    while (*ret_taken < count && scratch->row_count + STEP_ROWS <= SCRATCH_ROWS_MAX &&
+           mor_batch_bytes(scratch) < SCRATCH_BYTES_MAX) {
+        const struct mor_batch *batch = gathering->changes->batches[refs[*ret_taken].batch];
         size_t taken = 0;
-        MOR_TRY(gather_step(gathering, refs + *next, count - *next, &taken, err));
-        *next += taken;
-        if (mor_batch_bytes(gathering->scratch) >= SCRATCH_BYTES_MAX)
-            break;
+        MOR_TRY(append_meta(gathering, refs + *ret_taken, count - *ret_taken, &taken, err));
+        for (size_t i = 0; i < batch->column_count; i++)
+            mor_vector_append_slots(&scratch->columns[HUDI_META_COLUMNS + i], &batch->columns[i],
+                                    gathering->indices, taken);
+        *ret_taken += taken;
     }
+    for (size_t i = 0; i < scratch->column_count; i++)
+        gathering->rows[i] = (struct mor_parquet_column_rows){&scratch->columns[i], 0};
     return MOR_OK;
 }
 
-// ---- base file ----------------------------------------------------------------------------------
+// The next rows of refs[0..count), which follow each other in one batch: their columns are taken as
+// they lie there.
+static enum mor_status take(struct gathering *gathering, const struct mor_row_ref *refs,
+                            size_t count, size_t *ret_taken, struct mor_error *err)
+{
+    struct mor_batch *scratch = gathering->scratch;
+    const struct mor_batch *batch = gathering->changes->batches[refs[0].batch];
+    count = count < SCRATCH_ROWS_MAX ? count : SCRATCH_ROWS_MAX;
+    for (*ret_taken = 0; *ret_taken < count;) {
+        size_t taken = 0;
+        MOR_TRY(append_meta(gathering, refs + *ret_taken, count - *ret_taken, &taken, err));
+        *ret_taken += taken;
+    }
+    for (size_t i = 0; i < scratch->column_count; i++)
+        gathering->rows[i] = (struct mor_parquet_column_rows){&scratch->columns[i], 0};
+    for (size_t i = 0; i < batch->column_count; i++)
+        gathering->rows[HUDI_META_COLUMNS + i] =
+            (struct mor_parquet_column_rows){&batch->columns[i], refs[0].row};
+    return MOR_OK;
+}
+
+static enum mor_status write_rows(struct gathering *gathering, struct hudi_base_file *file,
+                                  const struct mor_row_ref *refs, size_t count,
+                                  struct mor_error *err)
+{
+    struct mor_batch *scratch = gathering->scratch;
+    size_t first_derived = scratch->column_count - gathering->table->derived_count;
+    for (size_t next = 0, taken = 0; next < count; next += taken) {
+        size_t run = neighbours(refs + next, count - next);
+        mor_batch_reset(scratch);
+        if (run >= DIRECT_ROWS_MIN)
+            MOR_TRY(take(gathering, refs + next, run, &taken, err));
+        else
+            MOR_TRY(gather(gathering, refs + next, count - next, &taken, err));
+        for (size_t i = 0; i < gathering->table->derived_count; i++)
+            for (size_t row = 0; row < taken && !gathering->derived_values[i]; row++)
+                mor_vector_append_null(&scratch->columns[first_derived + i]);
+        MOR_TRY(hudi_base_file_append(file, gathering->rows, taken, err));
+    }
+    return MOR_OK;
+}
 
 enum mor_status hudi_encode_base(struct hudi_write *write, const struct mor_change_set *changes,
                                  const struct mor_change_group *group, int32_t number,
@@ -263,13 +297,20 @@ enum mor_status hudi_encode_base(struct hudi_write *write, const struct mor_chan
     struct gathering gathering;
     struct hudi_base_file file;
     gathering_init(&gathering, write, changes, group, stat->name, number, 0);
-    enum mor_status status = hudi_base_file_open(&file, gathering.table, stat->staged, 0, err);
-    for (size_t next = 0; next < group->upsert_count && status == MOR_OK;) {
-        status =
-            gather(&gathering, group->upserts, group->upsert_count, SCRATCH_ROWS_MAX, &next, err);
-        if (status == MOR_OK)
-            status = hudi_base_file_append(&file, gathering.scratch, err);
-    }
+    size_t column_count = gathering.scratch->column_count,
+           derived_count = gathering.table->derived_count;
+    gathering.rows = mor_calloc(column_count, sizeof *gathering.rows);
+    MOR_AUTO_FREE const char **constants = mor_calloc(column_count, sizeof *constants);
+    constants[INSTANT_COLUMN] = write->instant;
+    constants[PARTITION_COLUMN] = group->partition;
+    constants[FILE_COLUMN] = stat->name;
+    for (size_t i = 0; i < derived_count; i++)
+        constants[column_count - derived_count + i] = gathering.derived_values[i];
+    enum mor_status status =
+        hudi_base_file_open(&file, gathering.table, stat->staged,
+                            &(struct hudi_base_file_options){.constants = constants}, err);
+    if (status == MOR_OK)
+        status = write_rows(&gathering, &file, group->upserts, group->upsert_count, err);
     if (status == MOR_OK)
         status = hudi_base_file_finish(&file, &stat->size_bytes, err);
     stat->rows = (int64_t)group->upsert_count;

@@ -251,10 +251,12 @@ enum mor_status hudi_rewrite_file_open(struct mor_rewrite *base,
     name_file(rewrite, file);
     file->staged = hudi_change_stage_key(&rewrite->change);
     file->columns = mor_calloc(table->stored_schema->root.child_count, sizeof *file->columns);
-    mor_vector_init(&file->names, &table->stored_schema->root.children[NAME_COLUMN],
-                    base->table->budget);
+    MOR_AUTO_FREE const char **constants =
+        mor_calloc(table->stored_schema->root.child_count, sizeof *constants);
+    constants[NAME_COLUMN] = file->name;
     enum mor_status status =
-        hudi_base_file_open(&file->base, table, file->staged, row_group_bytes_max, err);
+        hudi_base_file_open(&file->base, table, file->staged,
+                            &(struct hudi_base_file_options){row_group_bytes_max, constants}, err);
     if (status != MOR_OK) {
         hudi_rewrite_file_free(&file->file);
         return status;
@@ -267,22 +269,11 @@ enum mor_status hudi_rewrite_file_append(struct mor_rewrite_file *base,
                                          const struct mor_batch *batch, struct mor_error *err)
 {
     struct hudi_rewrite_file *file = (struct hudi_rewrite_file *)base;
-    const struct hudi_rewrite *rewrite = (const struct hudi_rewrite *)base->rewrite;
-    size_t length = strlen(file->name);
-    while (file->names.length < batch->row_count)
-        mor_vector_append_bytes(&file->names, file->name, length);
-    // the rows as they are, and the name of their file
-    const struct mor_batch renamed = {.schema = hudi_rewrite_table(rewrite)->stored_schema,
-                                      .column_count = batch->column_count + 1,
-                                      .columns = file->columns,
-                                      .row_count = batch->row_count};
-    memcpy(renamed.columns, batch->columns, NAME_COLUMN * sizeof *batch->columns);
-    memcpy(&renamed.columns[NAME_COLUMN + 1], &batch->columns[NAME_COLUMN],
-           (batch->column_count - NAME_COLUMN) * sizeof *batch->columns);
-    renamed.columns[NAME_COLUMN] = file->names;
-    renamed.columns[NAME_COLUMN].length = batch->row_count;
+    // the rows as they are; the name of their file lies between them
+    for (size_t i = 0; i < batch->column_count; i++)
+        file->columns[i < NAME_COLUMN ? i : i + 1].vector = &batch->columns[i];
     file->row_count += (int64_t)batch->row_count;
-    return hudi_base_file_append(&file->base, &renamed, err);
+    return hudi_base_file_append(&file->base, file->columns, batch->row_count, err);
 }
 
 int64_t hudi_rewrite_file_size_bytes(const struct mor_rewrite_file *base)
@@ -305,7 +296,6 @@ enum mor_status hudi_rewrite_file_finish(struct mor_rewrite_file *take_file,
         return status;
     }
     file->counts = *counts;
-    mor_vector_done(&file->names);
     MOR_LOCKED(&rewrite->mutex);
     if (rewrite->file_count == rewrite->file_capacity) {
         rewrite->file_capacity = rewrite->file_capacity ? rewrite->file_capacity * 2 : 16;
@@ -320,7 +310,6 @@ void hudi_rewrite_file_free(struct mor_rewrite_file *base)
 {
     struct hudi_rewrite_file *file = (struct hudi_rewrite_file *)base;
     hudi_base_file_done(&file->base);
-    mor_vector_done(&file->names);
     free(file->columns);
     json_decref(file->logs);
     free(file->sources);

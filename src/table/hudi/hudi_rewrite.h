@@ -12,8 +12,7 @@ struct hudi_rewrite_file {
     char *file_id, *name;
     const char *staged; // key; borrowed from the change
     struct hudi_base_file base;
-    struct mor_vector *columns; // room for those of a batch
-    struct mor_vector names;    // column of the file's name
+    struct mor_parquet_column_rows *columns; // one per stored column
     struct mor_rewrite_counts counts;
     int64_t row_count, size_bytes;
     bool fits;                   // what it was made of is still so
