@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "moraine/base/memory.h"
 #include "moraine/base/status.h"
 
 // The call must succeed; otherwise its message is shown.
@@ -42,6 +43,16 @@ static inline char *check_folder(void)
     free(path);
     assert_non_null(whole);
     return whole;
+}
+
+// The text of a buffer, which the caller frees.
+static inline char *taken_text(struct mor_buffer *text)
+{
+    uint8_t *bytes;
+    size_t size_bytes;
+    mor_buffer_append_u8(text, 0);
+    mor_buffer_move(text, &bytes, &size_bytes);
+    return (char *)bytes;
 }
 
 #endif

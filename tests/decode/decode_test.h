@@ -64,8 +64,7 @@ static inline char *row_text(const struct mor_batch *batch, size_t row)
         mor_vector_format_json(&batch->columns[i], row, &text);
     }
     mor_buffer_append_u8(&text, '}');
-    mor_buffer_append_u8(&text, 0);
-    return (char *)text.data;
+    return taken_text(&text);
 }
 
 // Decodes from a copy that ends where the value ends, so that a sanitizer sees an over-read.

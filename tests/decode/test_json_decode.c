@@ -31,8 +31,7 @@ static char *short_row_text(const struct mor_batch *batch, size_t row)
         mor_vector_format_json(&batch->columns[i], row, &text);
     }
     mor_buffer_append_text(&text, "}");
-    mor_buffer_append_u8(&text, 0);
-    return (char *)text.data;
+    return taken_text(&text);
 }
 
 static size_t run_corpus(const char *folder, bool valid)

@@ -187,7 +187,7 @@ static inline char *rig_receive(int connection)
     while ((size = recv(connection, piece, sizeof piece, 0)) > 0)
         mor_buffer_append(&text, piece, (size_t)size);
     close(connection);
-    return mor_buffer_terminate(&text);
+    return taken_text(&text);
 }
 
 // Sends bytes as they are and nothing more; what is answered within `patience_ms` of silence, the

@@ -27,7 +27,7 @@ static char *metrics_of(bool hostile, enum serve_metrics_format format)
     struct mor_buffer out = {0};
     serve_metrics_write(view, format, &out);
     serve_view_unref(view);
-    return mor_buffer_terminate(&out);
+    return taken_text(&out);
 }
 
 static void known_facts_have_type_unit_help_and_value(void **state)
