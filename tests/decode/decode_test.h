@@ -2,21 +2,8 @@
 #ifndef MORAINE_DECODE_TEST_H
 #define MORAINE_DECODE_TEST_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-
-#include <cmocka.h>
-
+#include "check.h"
 #include "moraine/decode.h"
-
-#define assert_ok(expr_)                                                                           \
-    do {                                                                                           \
-        if ((expr_) != MOR_OK)                                                                     \
-            fail_msg("%s: %s", mor_status_name(err.status), err.message);                          \
-    } while (0)
 
 // Adds a column of the type in the configuration's notation; a '!' behind the name makes it
 // required.
