@@ -65,7 +65,7 @@ static enum mor_status set(rd_kafka_conf_t *conf, const char *name, const char *
     return mor_error_set(err, MOR_FATAL, "kafka property '%s': %s", name, reason);
 }
 
-static bool user_sets(const struct mor_source_options *options, const char *name)
+bool mor_source_user_sets(const struct mor_source_options *options, const char *name)
 {
     for (size_t i = 0; i < options->property_count; i++) {
         if (strcmp(options->properties[i].name, name) == 0)
@@ -110,7 +110,7 @@ static enum mor_status set_defaults(rd_kafka_conf_t *conf, const struct mor_sour
     MOR_TRY(set(conf, "fetch.wait.max.ms", "100", err));
     MOR_TRY(set(conf, "topic.metadata.refresh.interval.ms", "30000", err));
     // A broker that comes back is found within so long; librdkafka would take up to ten seconds.
-    if (!user_sets(options, "reconnect.backoff.ms"))
+    if (!mor_source_user_sets(options, "reconnect.backoff.ms"))
         MOR_TRY(set(conf, "reconnect.backoff.max.ms", "2000", err));
     if (rd_kafka_version() >= MOR_RDKAFKA_2_2)
         MOR_TRY(set(conf, "fetch.queue.backoff.ms", "5", err));
@@ -119,20 +119,20 @@ static enum mor_status set_defaults(rd_kafka_conf_t *conf, const struct mor_sour
     // message.max.bytes, which means nothing else to a consumer, so that one is low.
     snprintf(number, sizeof number, "%zu", fetch_bytes);
     MOR_TRY(set(conf, "fetch.message.max.bytes", number, err));
-    if (!user_sets(options, "message.max.bytes") &&
-        !user_sets(options, "receive.message.max.bytes")) {
+    if (!mor_source_user_sets(options, "message.max.bytes") &&
+        !mor_source_user_sets(options, "receive.message.max.bytes")) {
         MOR_TRY(set(conf, "message.max.bytes", "65536", err));
         MOR_TRY(set(conf, "fetch.max.bytes", number, err));
     }
     // With group.protocol=consumer the broker assigns, and librdkafka refuses a strategy and a
     // session timeout.
-    if (user_sets(options, "group.protocol"))
+    if (mor_source_user_sets(options, "group.protocol"))
         return MOR_OK;
     MOR_TRY(set(conf, "partition.assignment.strategy", "cooperative-sticky", err));
     // So long a crashed process keeps its partitions from the one that follows it. Correctness does
     // not hang on it, so it may be short; heartbeats come from a thread that nothing of ours
     // blocks.
-    if (!user_sets(options, "session.timeout.ms")) {
+    if (!mor_source_user_sets(options, "session.timeout.ms")) {
         MOR_TRY(set(conf, "session.timeout.ms", "10000", err));
         MOR_TRY(set(conf, "heartbeat.interval.ms", "2000", err));
     }

@@ -348,7 +348,8 @@ static struct mor_source *new_source(const struct mor_source_options *options)
     source->options = *options;
     source->topic = mor_strdup(options->topic);
     source->options.topic = source->topic;
-    source->group.id = mor_strdup(options->group_id);
+    if (mor_source_user_sets(options, "group.instance.id"))
+        source->group.id = mor_strdup(options->group_id);
     // used up by mor_source_configure
     source->options.group_id = NULL;
     source->options.properties = NULL;

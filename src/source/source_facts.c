@@ -142,12 +142,12 @@ static void topic_missing(struct mor_source *source)
     mor_source_fail(source, &err);
 }
 
-void mor_source_send_admin(struct mor_source *source, rd_kafka_admin_op_t kind, int64_t limit_ms,
-                           void (*send)(struct mor_source *, const rd_kafka_AdminOptions_t *))
+static void send_admin(struct mor_source *source, rd_kafka_admin_op_t kind,
+                       void (*send)(struct mor_source *, const rd_kafka_AdminOptions_t *))
 {
     char reason[256];
     rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(source->kafka, kind);
-    rd_kafka_AdminOptions_set_request_timeout(options, (int)limit_ms, reason, sizeof reason);
+    rd_kafka_AdminOptions_set_request_timeout(options, ANSWER_LIMIT_MS, reason, sizeof reason);
     send(source, options);
     rd_kafka_AdminOptions_destroy(options);
 }
@@ -209,7 +209,7 @@ static void ask_identity(struct mor_source *source, int64_t now_ms)
     source->identity_at_ms = now_ms + (interval > 0 ? interval : IDENTITY_INTERVAL_MS);
 #if RD_KAFKA_VERSION >= MOR_RDKAFKA_2_3
     source->identity_asked = true;
-    mor_source_send_admin(source, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, ANSWER_LIMIT_MS, send_describe);
+    send_admin(source, RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, send_describe);
 #else
     tell_identity(source, "");
 #endif
@@ -305,8 +305,8 @@ static void ask_lag(struct mor_source *source, int64_t now_ms)
         return;
     source->lag_at_ms = now_ms + LAG_INTERVAL_MS;
     source->lag_asked[0] = source->lag_asked[1] = true;
-    mor_source_send_admin(source, RD_KAFKA_ADMIN_OP_LISTOFFSETS, ANSWER_LIMIT_MS, send_list_first);
-    mor_source_send_admin(source, RD_KAFKA_ADMIN_OP_LISTOFFSETS, ANSWER_LIMIT_MS, send_list_last);
+    send_admin(source, RD_KAFKA_ADMIN_OP_LISTOFFSETS, send_list_first);
+    send_admin(source, RD_KAFKA_ADMIN_OP_LISTOFFSETS, send_list_last);
 }
 #endif
 
@@ -356,8 +356,6 @@ void mor_source_facts(struct mor_source *source, int64_t now_ms)
             take_description(source, event);
         else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_LISTOFFSETS_RESULT)
             take_offsets(source, event);
-        else if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_DESCRIBECONSUMERGROUPS_RESULT)
-            mor_source_take_group(source, event);
 #endif
         rd_kafka_event_destroy(event);
     }

@@ -6,6 +6,11 @@
 // the topic grows while the leader is one that has come back like that, which the broker does not
 // ask for an assignment. Nothing passes it but another rebalance, and only a member that leaves
 // makes one for certain: a member that joins again with what it has changes nothing for the broker.
+//
+// Only static members can get there, so only they ask. They ask with rd_kafka_list_groups: the
+// admin client's DescribeConsumerGroups ends the process (librdkafka 2.15 and before) when the
+// connection to the coordinator breaks at the wrong moment.
+#include <endian.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,37 +19,65 @@
 #include "moraine/base/clock.h"
 
 #define ASK_INTERVAL_MS  10000
-#define ANSWER_LIMIT_MS  10000
+#define ASK_AGAIN_MS     60000 // after a question that was not answered: asking holds up the thread
+#define ANSWER_LIMIT_MS  2000
 #define UNREAD_LIMIT_MS  30000 // rebalances of healthy groups are over before
 #define AWAY_MS          1000  // until the leaving has reached the broker
 #define AWAY_LIMIT_MS    30000
 #define PARTITIONS_NAMED 8
 
-#if RD_KAFKA_VERSION >= MOR_RDKAFKA_2_3
+// A member's assignment as the consumers of the group have it among themselves (Kafka's
+// ConsumerProtocolAssignment): version, topics with their partitions, user data.
+struct assignment {
+    const uint8_t *at, *end;
+    bool broken;
+};
 
-// What one member of the group has of our topic.
-static const rd_kafka_topic_partition_list_t *
-partitions_of(const rd_kafka_ConsumerGroupDescription_t *group, size_t member)
+static int32_t get_number(struct assignment *in, size_t size_bytes)
 {
-    const rd_kafka_MemberDescription_t *description =
-        rd_kafka_ConsumerGroupDescription_member(group, member);
-    return rd_kafka_MemberAssignment_partitions(rd_kafka_MemberDescription_assignment(description));
+    uint16_t small;
+    uint32_t large;
+    if (in->broken || (size_t)(in->end - in->at) < size_bytes) {
+        in->broken = true;
+        return 0;
+    }
+    const uint8_t *from = in->at;
+    in->at += size_bytes;
+    if (size_bytes == sizeof small) {
+        memcpy(&small, from, sizeof small);
+        return (int16_t)be16toh(small);
+    }
+    memcpy(&large, from, sizeof large);
+    return (int32_t)be32toh(large);
 }
 
-// Marks the partitions of our topic that are in `list`; returns their number.
-static int mark_read(const struct mor_source *source, const rd_kafka_topic_partition_list_t *list,
-                     bool *read)
+// Marks the partitions of our topic that a member has; returns their number.
+static int mark_read(const struct mor_source *source,
+                     const struct rd_kafka_group_member_info *member, bool *read)
 {
-    int count = 0;
-    for (int i = 0; list && i < list->cnt; i++) {
-        int32_t partition = list->elems[i].partition;
-        if (strcmp(list->elems[i].topic, source->topic) != 0)
-            continue;
-        count++;
-        if (partition >= 0 && partition < source->group.partition_count)
+    struct assignment in = {.at = member->member_assignment,
+                            .end = (const uint8_t *)member->member_assignment +
+                                   (size_t)member->member_assignment_size};
+    if (!member->member_assignment || member->member_assignment_size <= 0)
+        return 0;
+    int found = 0;
+    (void)get_number(&in, 2); // version
+    for (int32_t topics = get_number(&in, 4); topics > 0 && !in.broken; topics--) {
+        int32_t length = get_number(&in, 2);
+        if (in.broken || length < 0 || length > in.end - in.at)
+            return found;
+        bool ours = (size_t)length == strlen(source->topic) &&
+                    memcmp(in.at, source->topic, (size_t)length) == 0;
+        in.at += length;
+        for (int32_t count = get_number(&in, 4); count > 0 && !in.broken; count--) {
+            int32_t partition = get_number(&in, 4);
+            if (!ours || in.broken || partition < 0 || partition >= source->group.partition_count)
+                continue;
+            found++;
             read[partition] = true;
+        }
     }
-    return count;
+    return found;
 }
 
 static int count_unread(struct mor_source_group *group, const bool *read)
@@ -61,20 +94,18 @@ static int count_unread(struct mor_source_group *group, const bool *read)
     return count;
 }
 
-static void take_members(struct mor_source *source,
-                         const rd_kafka_ConsumerGroupDescription_t *description, int64_t now_ms)
+static void take_members(struct mor_source *source, const struct rd_kafka_group_info *found,
+                         int64_t now_ms)
 {
     struct mor_source_group *group = &source->group;
     MOR_AUTO_FREE bool *read = mor_calloc((size_t)group->partition_count + 1, sizeof *read);
     char *own = rd_kafka_memberid(source->kafka);
     size_t before_us = 0;
     bool member = false;
-    for (size_t i = 0; i < rd_kafka_ConsumerGroupDescription_member_count(description); i++) {
-        const char *id = rd_kafka_MemberDescription_consumer_id(
-            rd_kafka_ConsumerGroupDescription_member(description, i));
-        int order = own ? strcmp(id, own) : 1;
+    for (int i = 0; i < found->member_cnt; i++) {
+        int order = own ? strcmp(found->members[i].member_id, own) : 1;
         member = member || order == 0;
-        before_us += mark_read(source, partitions_of(description, i), read) > 0 && order < 0;
+        before_us += mark_read(source, &found->members[i], read) > 0 && order < 0;
     }
     if (own)
         rd_kafka_mem_free(source->kafka, own);
@@ -87,40 +118,25 @@ static void take_members(struct mor_source *source,
         group->unread_since_ms = now_ms;
 }
 
-static void send_question(struct mor_source *source, const rd_kafka_AdminOptions_t *options)
-{
-    const char *id = source->group.id;
-    rd_kafka_DescribeConsumerGroups(source->kafka, &id, 1, options, source->answer_queue);
-}
-
-void mor_source_take_group(struct mor_source *source, rd_kafka_event_t *event)
-{
-    struct mor_source_group *group = &source->group;
-    const rd_kafka_DescribeConsumerGroups_result_t *result =
-        rd_kafka_event_DescribeConsumerGroups_result(event);
-    size_t count = 0;
-    const rd_kafka_ConsumerGroupDescription_t **groups =
-        result ? rd_kafka_DescribeConsumerGroups_result_groups(result, &count) : NULL;
-    group->asked = false;
-    // No answer, or a group whose assignment the broker makes by itself: nothing to say.
-    bool stable =
-        count == 1 && !rd_kafka_ConsumerGroupDescription_error(groups[0]) &&
-        rd_kafka_ConsumerGroupDescription_state(groups[0]) == RD_KAFKA_CONSUMER_GROUP_STATE_STABLE;
-    if (stable)
-        take_members(source, groups[0], mor_clock_mono_ms());
-    else
-        group->unread_since_ms = 0;
-}
-
 static void ask(struct mor_source *source, int64_t now_ms)
 {
     struct mor_source_group *group = &source->group;
-    if (group->asked || now_ms < group->ask_at_ms || group->partition_count <= 0)
+    if (now_ms < group->ask_at_ms || group->partition_count <= 0)
         return;
-    group->ask_at_ms = now_ms + ASK_INTERVAL_MS;
-    group->asked = true;
-    mor_source_send_admin(source, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, ANSWER_LIMIT_MS,
-                          send_question);
+    const struct rd_kafka_group_list *list = NULL;
+    rd_kafka_resp_err_t code =
+        rd_kafka_list_groups(source->kafka, group->id, &list, ANSWER_LIMIT_MS);
+    // What is not at rest, or has its assignment from the broker, is left alone.
+    if (code == RD_KAFKA_RESP_ERR_NO_ERROR && list->group_cnt == 1 &&
+        list->groups[0].err == RD_KAFKA_RESP_ERR_NO_ERROR &&
+        strcmp(list->groups[0].state, "Stable") == 0)
+        take_members(source, &list->groups[0], now_ms);
+    else
+        group->unread_since_ms = 0;
+    if (list)
+        rd_kafka_group_list_destroy(list);
+    group->ask_at_ms =
+        mor_clock_mono_ms() + (code == RD_KAFKA_RESP_ERR_NO_ERROR ? ASK_INTERVAL_MS : ASK_AGAIN_MS);
 }
 
 static void leave(struct mor_source *source, int64_t now_ms)
@@ -138,6 +154,8 @@ static void leave(struct mor_source *source, int64_t now_ms)
 void mor_source_watch_group(struct mor_source *source, int64_t now_ms)
 {
     struct mor_source_group *group = &source->group;
+    if (!group->id)
+        return;
     if (group->back_at_ms != 0) {
         bool gone = source->part_count == 0 || now_ms >= group->back_at_ms + AWAY_LIMIT_MS;
         if (!gone || now_ms < group->back_at_ms)
@@ -153,13 +171,3 @@ void mor_source_watch_group(struct mor_source *source, int64_t now_ms)
     if (group->unread_since_ms != 0 && now_ms - group->unread_since_ms >= patience_ms)
         leave(source, now_ms);
 }
-
-#else
-
-void mor_source_watch_group(struct mor_source *source, int64_t now_ms)
-{
-    (void)source;
-    (void)now_ms;
-}
-
-#endif

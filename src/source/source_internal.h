@@ -76,9 +76,8 @@ struct mor_chunk_link {
 
 // What is known of the group (source_group.c).
 struct mor_source_group {
-    char *id;
+    char *id;                // NULL = no static member, nothing to watch
     int32_t partition_count; // of the topic, as last described; 0 = not known
-    bool asked;
     int64_t ask_at_ms;
     int64_t unread_since_ms; // at rest with a partition that nobody reads since then; 0 = it is not
     size_t turn;             // members that would leave before us
@@ -187,20 +186,13 @@ void mor_source_facts(struct mor_source *source, int64_t now_ms);
 void mor_source_suspect_identity(struct mor_source *source);
 // Rows for mor_source_lag.
 void mor_source_publish_lag(struct mor_source *source);
-#if RD_KAFKA_VERSION >= MOR_RDKAFKA_2_3
-// Sends a question whose answer comes through mor_source_facts, an error after limit_ms at the
-// latest.
-void mor_source_send_admin(struct mor_source *source, rd_kafka_admin_op_t kind, int64_t limit_ms,
-                           void (*send)(struct mor_source *, const rd_kafka_AdminOptions_t *));
-#endif
 
 // ---- the group (source_group.c) -----------------------------------------------------------------
 
-// Asks who reads which partition when it is time; leaves the group and joins it again when it stays
-// at rest with a partition that is nobody's. Not from a callback.
+// A static member asks who reads which partition when it is time, which takes two seconds when a
+// broker is silent; it leaves the group and joins it again when that stays at rest with a partition
+// that is nobody's. Not from a callback.
 void mor_source_watch_group(struct mor_source *source, int64_t now_ms);
-// Takes in an answer.
-void mor_source_take_group(struct mor_source *source, rd_kafka_event_t *event);
 
 // ---- the thread (source_consumer.c) -------------------------------------------------------------
 
@@ -208,6 +200,8 @@ void mor_source_subscribe(struct mor_source *source);
 
 // ---- configuration (source_config.c) ------------------------------------------------------------
 
+// Whether the operator's properties have this one.
+bool mor_source_user_sets(const struct mor_source_options *options, const char *name);
 // options->group_id NULL: a client without a group.
 enum mor_status mor_source_configure(const struct mor_source_options *options,
                                      rd_kafka_conf_t **ret_conf, struct mor_error *err) MOR_CHECKED;
