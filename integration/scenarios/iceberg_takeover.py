@@ -9,11 +9,12 @@ import signal
 
 import checks
 import iceberg_log
+import pyarrow.parquet
 import readers
 from broker import Broker
 from compare import compare
 from event_topic import EventTopic
-from rig import Scenario, expect, run_moraine, say
+from rig import Failure, Scenario, expect, run_moraine, say
 from service import Service
 from verifying import expect_right
 
@@ -24,6 +25,7 @@ STAGED = itertools.count(1)
 # what Spark writes, and how its rows are removed
 TABLES = {
     "flink_plain": {"version": 2},
+    "flink_dropped": {"version": 2},
     "flink_parts": {"version": 2, "by": "region"},
     "flink_v3": {"version": 3, "by": "region"},
     "spark_cow": {"version": 2, "by": "region", "mode": "copy-on-write", "steps": ("delete", "merge")},
@@ -86,16 +88,16 @@ class Writer:
         for row in rows:
             topic.put(row)
 
-    def stage(self, rows):
+    def stage(self, rows, columns=""):
         name = f"ns.staged_{next(STAGED)}"
-        self.spark.sql(f"CREATE TABLE lake.{name} USING iceberg AS SELECT id, version, region, string(note) AS note, op "
-                       f"FROM VALUES {values(rows)} AS t(id, version, region, note, op)")
+        self.spark.sql(f"CREATE TABLE lake.{name} USING iceberg AS SELECT id, version, region, string(note) AS note, op {columns}"
+                       f" FROM VALUES {values(rows)} AS t(id, version, region, note, op)")
         return name
 
-    def upsert(self, topic, keys, rows, replace=True, **options):
-        """As Flink does in one checkpoint; the model is left to the caller when rows are only removed."""
+    def upsert(self, topic, keys, rows, replace=True, columns=""):
+        """As Flink does in one checkpoint; the model is left to the caller when rows are only removed. `columns`: more of them."""
         parts = {"by": "region", "values": sorted({row["region"] for row in rows})} if TABLES[topic.name].get("by") else {}
-        self.spark.upsert(f"ns.{topic.name}", self.stage(rows), keys, replace=replace, **parts, **options)
+        self.spark.upsert(f"ns.{topic.name}", self.stage(rows, columns), keys, replace=replace, **parts)
         for row in rows if replace else []:
             topic.put(row)
 
@@ -119,7 +121,7 @@ class Writer:
     def drop_column(self, topic):
         name = f"lake.ns.{topic.name}"
         self.spark.sql(f"ALTER TABLE {name} ADD COLUMN batch STRING")
-        self.spark.sql(f"UPDATE {name} SET batch = 'bad' WHERE id IN ('k-1001203', 'k-1') OR region = 'south'")
+        self.spark.sql(f"UPDATE {name} SET batch = 'bad' WHERE id = 'k-1' OR region = 'south'")
         self.spark.sql(f"CREATE TABLE lake.ns.bad USING iceberg AS SELECT id, version, region, note, op, batch FROM {name} "
                        "WHERE batch = 'bad' LIMIT 1")
         self.spark.upsert(f"ns.{topic.name}", "ns.bad", ["batch"], replace=False)
@@ -179,6 +181,23 @@ def check_changes(topic, before, since):
     say(f"  {topic.name}: changes since {since}: { {kind: len(rows) for kind, rows in wanted.items()} }")
 
 
+def compare_changelog(scenario, spark, topic):
+    """Spark's net changes between the first and the last of its own commits."""
+    since, until = versions(topic)[0], versions(topic)[-1]
+    target = scenario.folder / f"changelog-{topic.name}"
+    spark.sql(f"CALL lake.system.create_changelog_view(table => 'ns.{topic.name}', changelog_view => 'changes', net_changes => true, "
+              f"options => map('start-snapshot-id', '{since}', 'end-snapshot-id', '{until}'))")
+    spark.sql(f"INSERT OVERWRITE DIRECTORY '{target}' USING parquet SELECT {', '.join(PLAIN)}, _change_type FROM changes")
+    theirs = {"INSERT": {}, "DELETE": {}}
+    for row in pyarrow.parquet.read_table(target).to_pylist():
+        theirs[row.pop("_change_type")][row["id"]] = row
+    ours = changes(topic, since, until)
+    # nothing says yet what the table's key is: both know rows, and no updates
+    expect(not ours["update"] and ours["insert"] == theirs["INSERT"], f"{topic.name}: new rows are others than in Spark's changelog")
+    expect(ours["delete"] == theirs["DELETE"], f"{topic.name}: deleted rows are others than in Spark's changelog")
+    say(f"  {topic.name}: Spark's changelog has the same changes: { {kind: len(rows) for kind, rows in ours.items()} }")
+
+
 with Scenario("iceberg_takeover") as scenario:
     broker = Broker(scenario)
     warehouse = scenario.folder / "warehouse"
@@ -193,7 +212,7 @@ with Scenario("iceberg_takeover") as scenario:
                      compaction={"mode": "external"})
         writer.create(topic, TABLES[name])
     writer.flink(topics["flink_plain"], ["id"])
-    writer.drop_column(topics["flink_plain"])
+    writer.drop_column(topics["flink_dropped"])
     writer.flink(topics["flink_parts"], ["id", "region"])
     writer.by_note(topics["flink_parts"])
     writer.flink(topics["flink_v3"], ["region", "id"])
@@ -211,15 +230,23 @@ with Scenario("iceberg_takeover") as scenario:
         expect(has_equality_deletes(topic) == name.startswith("flink"), f"{name}: {iceberg_log.snapshots(topic.table)[-1]}")
         expect_right(topic.table, what=" as it was found")
     del topics["twice"]
+    compare_changelog(scenario, spark, topics["spark_cow"])
+    try:
+        compare_changelog(scenario, spark, topics["spark_mor"])
+        raise AssertionError("Spark's changelog takes delete files now: compare it")
+    except Failure as error:
+        expect("Delete files are currently not supported" in str(error), f"Spark's changelog of delete files: {error}")
     for name, topic in topics.items():
         model = topic.old_model()
-        # DuckDB and chDB cannot tell rows by a column that is gone
-        for reader in ("moraine", "duckdb") if name != "flink_plain" else ("moraine",):
-            found = readers.moraine(scenario, topic.table, model.schema) if reader == "moraine" else readers.iceberg(
-                scenario, reader, topic.table, model.schema)
-            compare(f"{reader} of {name} as it was found", model, found, topic.key)
-    for (name, topic), found in zip(topics.items(), readers.spark_iceberg(scenario, [t.table for t in topics.values()])):
-        compare(f"Spark of {name} as it was found", topic.old_model(), found, topic.key)
+        found = readers.moraine(scenario, topic.table, model.schema)
+        compare(f"moraine scan of {name} as it was found", model, found, topic.key)
+    # Spark says that it cannot find the column that was dropped, DuckDB ends without an answer
+    readable = [topic for name, topic in topics.items() if name != "flink_dropped"]
+    for topic in readable:
+        found = readers.iceberg(scenario, "duckdb", topic.table, topic.old_model().schema)
+        compare(f"DuckDB on {topic.name} as it was found", topic.old_model(), found, topic.key)
+    for topic, found in zip(readable, readers.spark_iceberg(scenario, [topic.table for topic in readable])):
+        compare(f"Spark on {topic.name} as it was found", topic.old_model(), found, topic.key)
 
     def ingest(count, chosen):
         for topic in chosen:
@@ -249,7 +276,8 @@ with Scenario("iceberg_takeover") as scenario:
     for name in ("flink_parts", "flink_v3"):
         service.post(f"/topics/{name}/pause")
         numbers = topics[name].some(40)
-        writer.upsert(topics[name], ["id", "region"], [{**topics[name].rows[n], "note": "flink again"} for n in numbers])
+        writer.upsert(topics[name], ["id", "region"], [{**topics[name].rows[n], "note": "flink again"} for n in numbers],
+                      columns=", int(null) AS _kafka_partition, bigint(null) AS _kafka_offset")
         service.post(f"/topics/{name}/resume")
     ingest(200, topics.values())
     check("after Flink wrote again")
