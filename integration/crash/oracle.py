@@ -187,7 +187,7 @@ def check_with_spark(scenario, checked):
     groups = [(f"Spark with Hudi {VERSIONS[bundle]}", lambda tables, bundle=bundle: readers.spark(scenario, VERSIONS[bundle], tables),
                [one for one in checked if one[0].version == version])
               for version, bundle in ((6, "HUDI_BUNDLE_OLD"), (9, "HUDI_BUNDLE_NEW"))]
-    groups.append((readers.SPARK_ICEBERG, lambda tables: readers.spark_iceberg(scenario, tables),
+    groups.append((readers.spark_iceberg_name("main"), lambda tables: readers.spark_iceberg(scenario, tables),
                    [one for one in checked if one[0].is_iceberg]))
     for reader, read, chosen in groups:
         if not chosen:

@@ -82,6 +82,7 @@ def thorough_iceberg(scenario, tables, without=()):
     for table, model, key in tables:
         chosen = [reader for reader in iceberg_readers(table) if (table.name, reader) not in without]
         quick_iceberg(scenario, table, model, key, chosen=chosen)
-    for (table, model, key), found in zip(tables, readers.spark_iceberg(scenario, [t[0] for t in tables])):
-        compare(f"{readers.SPARK_ICEBERG} on {table.name}", model, found, key)
+    for spark in readers.SPARKS:
+        for (table, model, key), found in zip(tables, readers.spark_iceberg(scenario, [t[0] for t in tables], spark)):
+            compare(f"{readers.spark_iceberg_name(spark)} on {table.name}", model, found, key)
     say("  every reader agrees")

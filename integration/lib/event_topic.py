@@ -38,8 +38,12 @@ class EventTopic:
         self.table = service.topic(self.name, {"fields": FIELDS}, {"format": "json"}, table_version, table=table,
                                    **{**keyed, "commit": {"interval": "500ms"}, **options})
 
+    def pick(self):
+        """The number of the next record's key."""
+        return self.random.randrange(self.keys)
+
     def event(self):
-        number = self.random.randrange(self.keys)
+        number = self.pick()
         dice = self.random.random()
         if dice < 0.08 and not self.append:
             return number, None

@@ -81,15 +81,23 @@ def iceberg_name(reader):
     return f"{name} {VERSIONS[version]}"
 
 
-ICEBERG_JAR = CACHE / "jars" / f"iceberg-spark-runtime-3.5_2.12-{VERSIONS['ICEBERG']}.jar"
-SPARK_ICEBERG = f"Spark {VERSIONS['PYSPARK']} with Iceberg {VERSIONS['ICEBERG']}"
+SPARKS = {"main": ("PYSPARK", "3.5_2.12"), "spark": ("PYSPARK_NEW", "4.0_2.13")}  # environment: version, runtime of Iceberg
 
 
-def spark_iceberg(scenario, tables):
-    """As spark(), of Iceberg tables."""
+def iceberg_jar(environment):
+    return CACHE / "jars" / f"iceberg-spark-runtime-{SPARKS[environment][1]}-{VERSIONS['ICEBERG']}.jar"
+
+
+def spark_iceberg_name(environment):
+    return f"Spark {VERSIONS[SPARKS[environment][0]]} with Iceberg {VERSIONS['ICEBERG']}"
+
+
+def spark_iceberg(scenario, tables, environment="main"):
+    """As spark(), of Iceberg tables, by one of SPARKS."""
     folders = [scenario.folder / f"spark-{next(COUNTER)}" for _ in tables]
     tables = [t if str(t).startswith("http") else iceberg_log.for_readers(t) for t in tables]
-    run_reader(SPARK_ICEBERG, "main", "spark_iceberg.py", [ICEBERG_JAR, *(f"{t}={f}" for t, f in zip(tables, folders))])
+    run_reader(spark_iceberg_name(environment), environment, "spark_iceberg.py",
+               [iceberg_jar(environment), *(f"{t}={f}" for t, f in zip(tables, folders))])
     return [pyarrow.parquet.read_table(folder) for folder in folders]
 
 
@@ -105,28 +113,39 @@ class LineSession:
                                       stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log.open("ab"), cwd=HERE / "lib",
                                       preexec_fn=rig.end_with_parent)
         scenario.stack.callback(self.child.kill)
-        self.answer("ready")
+        rig.expect(self.answer() is None, f"{name} did not start")
 
-    def answer(self, wanted):
+    def answer(self):
+        """None, or what the script had against the line."""
         for line in self.child.stdout:
             if line.startswith(("ready", "ok", "error")):
-                rig.expect(line.strip() == wanted, f"{self.name}: {line.strip()}")
-                return
+                return line.strip() if line.startswith("error") else None
         raise Failure(f"{self.name} ended")
 
-    def ask(self, line):
+    def attempt(self, line):
+        """None, or the error."""
         started = time.monotonic()
         self.child.stdin.write(line + "\n")
         self.child.stdin.flush()
-        self.answer("ok")
-        say(f"  {self.name}, {time.monotonic() - started:.1f} s: {line[:110]}")
+        error = self.answer()
+        say(f"  {self.name}, {time.monotonic() - started:.1f} s{', refused' if error else ''}: {line[:110]}")
+        return error
+
+    def ask(self, line):
+        error = self.attempt(line)
+        rig.expect(error is None, f"{self.name}: {error}")
 
 
 class SparkSession(LineSession):
     """A running Spark that executes SQL; its catalog `lake` has the tables below `warehouse`, or those of a REST catalog."""
 
     def __init__(self, scenario, warehouse, catalog_uri=None):
-        super().__init__(scenario, "spark", "spark_session.py", [ICEBERG_JAR, warehouse, *([catalog_uri] if catalog_uri else [])])
+        super().__init__(scenario, "spark", "spark_session.py",
+                         [iceberg_jar("main"), warehouse, *([catalog_uri] if catalog_uri else [])])
+
+    def try_sql(self, statement):
+        """None, or the error."""
+        return self.attempt(" ".join(statement.split()))
 
     def sql(self, statement):
         self.ask(" ".join(statement.split()))

@@ -95,9 +95,11 @@ with Scenario("iceberg_rest") as scenario:
     service.stop()
     check("after four kills")
 
-    results = readers.spark_iceberg(scenario, [f"{catalog.uri} {NAMESPACE}.{topic.name}" for topic in topics])
-    for topic, found in zip(topics, results):
-        compare(f"{readers.SPARK_ICEBERG} on {topic.name}", topic.model(), found, topic.key)
+    for spark in readers.SPARKS:
+        results = readers.spark_iceberg(scenario, [f"{catalog.uri} {NAMESPACE}.{topic.name}" for topic in topics], spark)
+        for topic, found in zip(topics, results):
+            compare(f"{readers.spark_iceberg_name(spark)} on {topic.name}", topic.model(), found, topic.key)
+    for topic in topics:
         document = catalog.metadata(NAMESPACE, topic.name)
         expect(document["format-version"] == TABLES[topic.name]["format_version"], f"{topic.name}: {document['format-version']}")
         commits = moraine("history", topic).splitlines()
