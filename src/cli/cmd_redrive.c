@@ -25,7 +25,8 @@ const struct cli_command cli_redrive_command = {
     .summary =
         "sends dead letters through the pipeline again.\nExactly once, with the configuration as "
         "it is now, beside a running service. What fails again stays a dead letter.\nThe letters "
-        "are in the table that dead_letter.location names ('moraine dead-letters' lists them), or in "
+        "are in the table that dead_letter.location names ('moraine dead-letters' lists them), or "
+        "in "
         "the\nfile of this host's instance, from where they come into a table beside it first.",
     .options = options,
     .option_count = sizeof options / sizeof options[0],
