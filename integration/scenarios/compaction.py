@@ -78,6 +78,8 @@ with Scenario("compaction") as scenario:
         if rounds == 1:
             kept = {topic.name: keep_version(service, topic) for topic in topics}
         if rounds == 2:
+            for topic in topics:  # of this process: the next one may find nothing to merge
+                rig.wait_until(lambda t=topic: metric(service, "compaction_bytes_total", t.name) > 0, 60, "a compaction is counted")
             service.kill()
             say("  killed")
             service.start()
@@ -92,7 +94,6 @@ with Scenario("compaction") as scenario:
     for topic in topics:
         expect(post(service, f"/topics/{topic.name}/compact") == 202, "POST compact was refused")
         rig.wait_until(lambda t=topic: metric(service, "delta_files", t.name) == 0, 60, "no delta files left")
-        expect(metric(service, "compaction_bytes_total", topic.name) > 0, "compaction_bytes_total")
     # after the retention's age the files of merged slices go, and their commits
     rig.wait_until(lambda: all(metric(service, "cleaned_files_total", t.name) > 0 for t in topics), 200, "files removed")
     service.stop()
