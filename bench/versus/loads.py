@@ -33,11 +33,13 @@ def wide(columns):
 
 
 class Load:
-    """A topic's worth of records. `keys` > 0: orders, the first `keys` of which insert."""
+    """A topic's worth of records. `keys` > 0: orders, the first `keys` of which insert; the others update by Zipf's law, from
+    number `even` on any key alike."""
 
-    def __init__(self, name, kind, count, keys=0, partitions=8, days=1, columns=0, duplicates=0, first=0, appended=False):
+    def __init__(self, name, kind, count, keys=0, partitions=8, days=1, columns=0, duplicates=0, first=0, appended=False, even=None):
         self.name, self.kind, self.count, self.keys = name, kind, count, keys
         self.partitions, self.days, self.columns, self.duplicates, self.first = partitions, days, columns, duplicates, first
+        self.even = even
         self.appended = appended  # orders into a table without a key
         self.format = kind.split("-")[1]
         orders = kind.startswith("orders")
@@ -54,6 +56,7 @@ class Load:
                    "-u", self.duplicates]
         command += ["-k", self.keys] if self.keys else []
         command += ["-c", self.columns] if self.columns else []
+        command += ["-r", self.even] if self.even is not None else []
         command += ["-i", schema_id] if schema_id is not None else []
         command += ["-n"] if clock else []
         return [str(part) for part in command]
@@ -61,7 +64,7 @@ class Load:
     def with_(self, **changes):
         """The same load with other counts, name or places."""
         values = {n: getattr(self, n) for n in ("name", "kind", "count", "keys", "partitions", "days", "columns", "duplicates",
-                                                "first", "appended")}
+                                                "first", "appended", "even")}
         return Load(**{**values, **changes})
 
     def frames(self, path, count):

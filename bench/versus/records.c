@@ -2,17 +2,17 @@
 // seed.
 //
 //   versus_records KIND COUNT [-s SEED] [-p PARTITIONS] [-i SCHEMA_ID] [-k KEYS] [-f FIRST]
-//                  [-d DAYS] [-c COLUMNS] [-u DUPLICATES_PER_MILLION] [-o SUMMARY] [-n]
+//                  [-d DAYS] [-c COLUMNS] [-u DUPLICATES_PER_MILLION] [-o SUMMARY] [-n] [-r EVEN]
 //
 // KIND: trips-json, trips-avro (29 columns like New York's taxi trips), orders-avro, orders-json
 // (16 columns with a key), wide-avro, wide-json (COLUMNS columns). Avro has Confluent's five bytes
 // in front when SCHEMA_ID is given.
 //
 // Record n is a function of the seed and n alone. Orders 0 to KEYS - 1 insert every key once, in an
-// order that looks random; those from KEYS on update keys by Zipf's law (exponent 1), one in fifty
-// deletes its key. FIRST is the first record that is sent, the summary counts all before it too.
-// DUPLICATES re-sends one of the thousand records before. With -n the time in a trip's `pickup` or
-// an order's `updated_at` is the clock's.
+// order that looks random; those from KEYS on update keys by Zipf's law (exponent 1), those from
+// EVEN on any key alike; one in fifty deletes its key. FIRST is the first record that is sent, the
+// summary counts all before it too. DUPLICATES re-sends one of the thousand records before. With -n
+// the time in a trip's `pickup` or an order's `updated_at` is the clock's.
 //
 // SUMMARY gets JSON: what a table of all records from 0 on must hold (trips: from FIRST on).
 #include <inttypes.h>
@@ -31,7 +31,7 @@
 
 struct options {
     const char *kind;
-    int64_t count, first, keys, days, columns, duplicates;
+    int64_t count, first, keys, days, columns, duplicates, even;
     uint64_t seed;
     int32_t partitions;
     int32_t schema_id; // -1 = none
@@ -335,7 +335,10 @@ static struct order make_order(const struct options *options, const double *zipf
 {
     uint64_t random = mix(options->seed + (uint64_t)n * 3), noise = mix(random);
     bool inserts = n < options->keys;
-    int64_t id = scatter(inserts ? n : zipf_rank(zipf, random), options->keys);
+    int64_t rank = inserts             ? n
+                   : n < options->even ? zipf_rank(zipf, random)
+                                       : (int64_t)(random % (uint64_t)options->keys);
+    int64_t id = scatter(rank, options->keys);
     return (struct order){
         .id = id,
         .customer = (int64_t)(noise % 5000000),
@@ -567,7 +570,7 @@ static struct sums send_rows(const struct options *options, struct writer *w, in
 
 static void parse(int argc, char **argv, struct options *options)
 {
-    for (int option; (option = getopt(argc, argv, "s:p:i:k:f:d:c:u:o:n")) != -1;) {
+    for (int option; (option = getopt(argc, argv, "s:p:i:k:f:d:c:u:o:nr:")) != -1;) {
         int64_t number =
             option != 'n' && option != 'o' && option != '?' ? strtoll(optarg, NULL, 10) : 0;
         switch (option) {
@@ -595,6 +598,9 @@ static void parse(int argc, char **argv, struct options *options)
         case 'u':
             options->duplicates = number;
             break;
+        case 'r':
+            options->even = number;
+            break;
         case 'o':
             options->summary = optarg;
             break;
@@ -618,8 +624,13 @@ int main(int argc, char **argv)
 {
     static struct writer writer;
     static char buffer[1 << 18];
-    struct options options = {
-        .seed = 42, .partitions = 8, .schema_id = -1, .keys = 1, .days = 1, .columns = 29};
+    struct options options = {.seed = 42,
+                              .partitions = 8,
+                              .schema_id = -1,
+                              .keys = 1,
+                              .days = 1,
+                              .columns = 29,
+                              .even = INT64_MAX};
     parse(argc, argv, &options);
     setvbuf(stdout, buffer, _IOFBF, options.clock ? 4096 : sizeof buffer);
     int64_t sent = 0;
