@@ -48,9 +48,9 @@ def progress(table):
     return states
 
 
-def offsets(table):
-    """{partition: next offset} in the newest deltacommit."""
-    states = progress(table)
+def offsets(table, instant=None):
+    """{partition: next offset} in the newest deltacommit, or in that of the instant."""
+    states = [state for state in progress(table) if instant in (None, state[0])]
     return {int(p): o[0] for p, o in states[-1][1]["offsets"].items()} if states else {}
 
 

@@ -77,6 +77,11 @@ class OrderTopic:
     def expected_broken(self):
         return {(p, o) for p, o, kind, *_ in self.orders.log[:self.sent] if kind == "x"}
 
+    def deleted_since(self, offsets):
+        """Keys that a record at these offsets or later deletes."""
+        return {self.orders.key(number) for partition, offset, kind, number, _ in self.orders.log
+                if kind in "dt" and offset >= offsets.get(partition, 0)}
+
     def compare_while_running(self, read, what, derived=None):
         """What a reader sees now must be the model at the offsets of some commit that was the newest one
         between the start and the end of the reading. Returns the records that commit covers."""
