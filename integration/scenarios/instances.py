@@ -67,10 +67,23 @@ class Fleet:
         found = re.search(rf'moraine_fenced_total{{topic="{self.mode}"}} (\d+)', self.members[name].get("/metrics")[1])
         return int(found.group(1))
 
+    def assigned(self, name):
+        """Numbers of the partitions that an instance has now."""
+        (topic,) = json.loads(self.members[name].get("/lag")[1])["topics"]
+        return [partition["partition"] for partition in topic["partitions"]]
+
+    def wait_assigned(self):
+        """Until no assignment is under way: each instance has partitions, and together they have all."""
+        def settled():
+            assigned = [self.assigned(name) for name in NAMES]
+            return all(assigned) and sorted(sum(assigned, [])) == list(range(PARTITIONS))
+        rig.wait_until(settled, 60, "all partitions to be assigned to three instances")
+
     def freeze(self, name):
         """A zombie: silent for longer than its session, while the others take its partitions; then it goes on."""
         member = self.members[name]
-        member.wait_for_words(member.log_size(), ["event=commit_done"], 60)  # it has partitions, and records come
+        self.wait_assigned()
+        member.wait_for_words(member.log_size(), ["event=commit_done"], 60)  # records come
         position = member.log_size()
         member.process.child.send_signal(signal.SIGSTOP)
         time.sleep(1)
@@ -79,10 +92,12 @@ class Fleet:
         member.process.child.send_signal(signal.SIGCONT)
 
         def lost():
-            log = member.log_since(position)
-            return self.fenced(name) > 0 or "lost=1" in log
+            return self.fenced(name) > 0 or "lost=1" in member.log_since(position)
 
-        rig.wait_until(lost, 30, f"{name} to notice that it lost its partitions")
+        try:
+            rig.wait_until(lost, 30, f"{name} to notice that it lost its partitions")
+        except rig.Failure as error:
+            raise rig.Failure(f"{error}; it says since it was stopped:\n{member.log_since(position)}") from None
         log = member.log_since(position)
         say(f"  {name} came back: {self.fenced(name)} batches fenced off, {log.count('lost=1')} partitions lost")
         member.wait_for_words(position, ["event=partition_assigned"], 60)

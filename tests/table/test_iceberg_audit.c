@@ -92,7 +92,7 @@ static struct mor_values_checked check_values(struct iceberg_fixture *fixture,
 {
     struct mor_table *table = NULL;
     struct mor_error err = MOR_ERROR_INIT;
-    struct mor_values_checked checked;
+    struct mor_values_checked checked = {0};
     if (mor_table_open_read(fixture->base.location, NULL, &table, &err) != MOR_OK ||
         mor_table_check_values(table, take_fault, faults, &checked, &err) != MOR_OK)
         fail_msg("%s", err.message);
