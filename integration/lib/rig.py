@@ -98,6 +98,11 @@ class Process:
         if not self.running:
             raise Failure(f"{self.name} ended with status {self.child.returncode}:\n{tail(self.log)}")
 
+    def cpu_seconds(self):
+        """User and system time that it has spent."""
+        fields = pathlib.Path(f"/proc/{self.child.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
     def stop(self, seconds=30, signal_number=signal.SIGTERM):
         """Ends the process and returns its exit status; kills it when it does not listen."""
         if self.running:

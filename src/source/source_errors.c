@@ -236,10 +236,8 @@ void mor_source_error_callback(rd_kafka_t *kafka, int code, const char *reason, 
     }
     pthread_mutex_unlock(&source->mutex);
     enum mor_log_level level = source->brokers_down ? MOR_LOG_DEBUG : MOR_LOG_WARN; // said before
-    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN) {
+    if (code == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         source->brokers_down = true;
-        mor_source_suspect_identity(source); // the answer tells when one is back
-    }
     if (code == RD_KAFKA_RESP_ERR__FATAL)
         fatal_error(source);
     else

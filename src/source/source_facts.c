@@ -13,11 +13,13 @@
 #define CONNECT_TRIES        3
 #define IDENTITY_INTERVAL_MS 30000
 #define IDENTITY_RETRY_MS    1000
-#define ANSWER_LIMIT_MS      10000
+#define ANSWER_LIMIT_MS      5000
 #define MISSING_TRIES        6
 #define MISSING_PAUSE_US     500000
 #define LAG_INTERVAL_MS      10000
 #define LAG_LOST_MS          20000
+#define BROKER_INTERVAL_MS   1000
+#define BROKER_LIMIT_MS      500
 // A topic that is not there so many times in a row, a second apart, is gone; once may be a broker
 // that has just started.
 #define TOPIC_MISSING_MAX 3
@@ -343,6 +345,25 @@ void mor_source_publish_lag(struct mor_source *source)
     free(old);
 }
 
+// ---- brokers ----------------------------------------------------------------------------------
+
+// Whether one is back. No request of the admin API waits for that: as long as one does, librdkafka
+// 2.15 connects to the broker that it is for again and again without a pause, a core's worth.
+static void look_for_broker(struct mor_source *source, int64_t now_ms)
+{
+    if (now_ms < source->broker_at_ms)
+        return;
+    const struct rd_kafka_metadata *metadata = NULL;
+    rd_kafka_resp_err_t code =
+        rd_kafka_metadata(source->kafka, 0, NULL, &metadata, BROKER_LIMIT_MS);
+    source->broker_at_ms = mor_clock_mono_ms() + BROKER_INTERVAL_MS;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR)
+        return;
+    rd_kafka_metadata_destroy(metadata);
+    mor_source_heard(source);
+    mor_source_suspect_identity(source); // the topic may be another one by now
+}
+
 // ---- answers ------------------------------------------------------------------------------------
 
 void mor_source_facts(struct mor_source *source, int64_t now_ms)
@@ -360,6 +381,10 @@ void mor_source_facts(struct mor_source *source, int64_t now_ms)
         rd_kafka_event_destroy(event);
     }
     if (source->failed)
+        return;
+    if (source->brokers_down)
+        look_for_broker(source, now_ms);
+    if (source->brokers_down)
         return;
     ask_identity(source, now_ms);
 #if RD_KAFKA_VERSION >= MOR_RDKAFKA_2_3

@@ -121,7 +121,7 @@ static void take_members(struct mor_source *source, const struct rd_kafka_group_
 static void ask(struct mor_source *source, int64_t now_ms)
 {
     struct mor_source_group *group = &source->group;
-    if (now_ms < group->ask_at_ms || group->partition_count <= 0)
+    if (now_ms < group->ask_at_ms || group->partition_count <= 0 || source->brokers_down)
         return;
     const struct rd_kafka_group_list *list = NULL;
     rd_kafka_resp_err_t code =

@@ -101,8 +101,9 @@ struct mor_source {
     bool pressure;      // memory budget nearly spent
     int64_t pressure_since_ms;
     atomic_llong alive_ms;
-    bool brokers_down; // said so, and nothing came since
-    bool failed;       // the topic as a whole; nothing is read any more
+    bool brokers_down;    // said so, and nothing came since
+    int64_t broker_at_ms; // when to look whether one is back
+    bool failed;          // the topic as a whole; nothing is read any more
     bool identity_known, identity_asked;
     int64_t identity_at_ms; // when to ask next
     int64_t confirm_asked;  // the newest wanted when the question on its way was sent
@@ -180,7 +181,8 @@ void mor_source_log_callback(const rd_kafka_t *kafka, int level, const char *fac
 // Checks that the topic is there, waiting some seconds for a broker. Any thread.
 enum mor_status mor_source_check_topic(struct mor_source *source,
                                        struct mor_error *err) MOR_CHECKED;
-// Asks for identity and offsets when it is time, and takes in the answers.
+// Asks for identity and offsets when it is time, and takes in the answers. While all brokers are
+// down, looks for one instead, which takes up to half a second.
 void mor_source_facts(struct mor_source *source, int64_t now_ms);
 // Asks for the identity as soon as possible.
 void mor_source_suspect_identity(struct mor_source *source);
