@@ -135,6 +135,11 @@ class Moraine:
         return {"records": sent["records"], "p50": ages[0], "p99": ages[1], "max": ages[2], "rows": ages[3], "rate": rate,
                 "sent_rate": sent["records"] / sent["seconds"], "commits": len(shown), "cpu": cpu, "rss": self.meter.rss()}
 
+    def compact(self):
+        """Merges every file group, while the service is stopped."""
+        status, _, errors = rig.run_moraine("compact", self.table, "--all", timeout=900)
+        rig.expect(status == 0, f"compact: status {status}: {errors}")
+
     def checked_table(self):
         """What read_sums.py opens."""
         return self.table if self.form == "hudi" else iceberg_log.metadata_files(self.table)[-1][1]

@@ -1,10 +1,13 @@
 #include "key_filter.h"
 
+#include <sys/mman.h>
+
 #include "moraine/base/memory.h"
 
 #define BLOCK_WORDS      8
 #define BLOCK_BITS       256
 #define LAYER_KEYS_FIRST 1024
+#define HUGE_BYTES       ((uintptr_t)2 << 20)
 
 static const uint32_t salts[BLOCK_WORDS] = {0x47b6137bU, 0x44974d91U, 0x8824ad5bU, 0xa2b7289dU,
                                             0x705495c7U, 0x2df1424bU, 0x9efc4947U, 0x5c6bfb31U};
@@ -12,6 +15,18 @@ static const uint32_t salts[BLOCK_WORDS] = {0x47b6137bU, 0x44974d91U, 0x8824ad5b
 static uint32_t *block_of(const struct key_filter_layer *layer, uint64_t hash)
 {
     return layer->words + ((hash >> 32) * layer->block_count >> 32) * BLOCK_WORDS;
+}
+
+// Zeroed; the whole huge pages of a large one are asked for as such: every question is a miss of
+// the TLB otherwise.
+static uint32_t *alloc_words(size_t bytes)
+{
+    uint32_t *words = mor_calloc(1, bytes);
+    uintptr_t first = ((uintptr_t)words + HUGE_BYTES - 1) / HUGE_BYTES * HUGE_BYTES;
+    uintptr_t end = ((uintptr_t)words + bytes) / HUGE_BYTES * HUGE_BYTES;
+    if (first < end)
+        (void)madvise((uint8_t *)words + (first - (uintptr_t)words), end - first, MADV_HUGEPAGE);
+    return words;
 }
 
 // A new layer is at least twice the one before, so their number stays small.
@@ -25,7 +40,7 @@ static size_t add_layer(struct key_filter *filter, size_t expected_more)
     struct key_filter_layer *layer = &filter->layers[filter->layer_count++];
     size_t blocks = (keys * FILTER_BITS_PER_KEY + BLOCK_BITS - 1) / BLOCK_BITS;
     *layer = (struct key_filter_layer){
-        .words = mor_calloc(blocks * BLOCK_WORDS, sizeof(uint32_t)),
+        .words = alloc_words(blocks * BLOCK_WORDS * sizeof(uint32_t)),
         .block_count = blocks,
         .capacity = keys,
     };

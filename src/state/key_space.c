@@ -301,10 +301,10 @@ void mor_key_shard_to_filters(struct key_space *space, struct key_shard *shard)
         struct key_slot *slot = key_slot_at(shard, i);
         if (!is_alive(space, slot) || !is_on_disk(space, slot))
             continue;
-        uint32_t bucket = space->has_buckets ? ID_BUCKET(slot->value) : 0;
         // layers double when the guess is too small, so a share of the whole is guess enough
-        mor_key_shard_filter_add(space, shard, bucket, key_slot_hash(slot),
-                                 space->has_buckets ? on_disk / 16 : on_disk);
+        if (space->has_buckets)
+            mor_key_shard_filter_add(space, shard, ID_BUCKET(slot->value), key_slot_hash(slot),
+                                     on_disk / 16);
         slot->value = KEY_NOWHERE;
     }
     struct key_shard old = {

@@ -2,8 +2,8 @@
 //
 // A shard is an open-addressing table whose slots stand in the order of the hashes (slot = hash *
 // capacity), so that a sorted run goes in and out as one sweep over memory. When the space outgrows
-// its share, a shard keeps only what is in flight, and a filter per bucket says whether a sorted
-// run on disk is worth reading.
+// its share, a shard keeps only what is in flight, and filters (of ids per bucket, of keys per run)
+// say whether a sorted run on disk is worth reading.
 #ifndef MORAINE_STATE_KEY_SPACE_H
 #define MORAINE_STATE_KEY_SPACE_H
 
@@ -46,7 +46,7 @@ struct key_shard {
     size_t capacity;
     size_t used; // slots that are not empty, entries that are gone included
     bool filtered;
-    struct key_filter *filters; // one per bucket; the index has one, bucket 0
+    struct key_filter *filters; // of ids, one per bucket; keys have one per sorted run
     size_t filter_count;
 };
 
@@ -148,7 +148,7 @@ struct key_slot *mor_key_shard_put(struct key_shard *shard, struct mor_hash128 h
 // Adds to the filter of the bucket, for an entry that is on disk.
 void mor_key_shard_filter_add(struct key_space *space, struct key_shard *shard, uint32_t bucket,
                               struct mor_hash128 hash, size_t expected_more);
-// Entries on disk go from the table to the filters; entries in flight stay.
+// Entries on disk leave the table, ids for the filters; entries in flight stay.
 void mor_key_shard_to_filters(struct key_space *space, struct key_shard *shard);
 // Drops the filters of buckets that are purged.
 void mor_key_shard_forget_old(struct key_space *space, struct key_shard *shard);

@@ -30,10 +30,14 @@ void mor_run_entry_put(uint8_t *to, uint32_t entry_size, const struct run_entry 
         memcpy(to + 24, &entry->ordering, 8);
 }
 
-void mor_sorted_run_done(struct sorted_run *run)
+size_t mor_sorted_run_done(struct sorted_run *run)
 {
+    size_t bytes = run->filter != NULL ? mor_key_filter_done(run->filter) : 0;
+    free(run->filter);
     free(run->fences);
+    run->filter = NULL;
     run->fences = NULL;
+    return bytes;
 }
 
 uint64_t mor_run_digest_add(uint64_t digest, uint64_t chunk_checksum)
@@ -209,51 +213,87 @@ static bool chunk_of(const struct sorted_run *run, struct mor_hash128 hash, uint
     return low > 0;
 }
 
-// Hashes are evenly spread, so the first guess is close; the steps after it halve what is left,
-// should they not be.
-static bool find_entry(const uint8_t *entries, uint32_t entry_size, size_t count,
-                       struct mor_hash128 hash, struct run_entry *ret_entry)
+struct search {
+    const uint8_t *entries;
+    size_t low, high;             // it stands in [low, high), if anywhere
+    uint64_t low_hash, high_hash; // bounds of what stands there
+    size_t guess;
+    unsigned steps;
+};
+
+// Hashes are evenly spread: each step guesses between its bounds and comes closer by a root. Should
+// they not be, halving ends it.
+#define GUESSES_MAX 8
+
+static void guess(struct search *search, uint32_t entry_size, uint64_t hash)
 {
-    size_t low = 0, high = count;
-    uint64_t first = mor_run_entry_at(entries, entry_size, 0).hash.high;
-    uint64_t last = mor_run_entry_at(entries, entry_size, count - 1).hash.high;
-    size_t guess = 0;
-    if (hash.high > first && last > first)
-        guess = (size_t)((unsigned __int128)(hash.high - first) * (count - 1) / (last - first));
-    for (size_t step = 16; low < high;) {
-        size_t middle = guess < low ? low : guess >= high ? high - 1 : guess;
-        struct run_entry entry = mor_run_entry_at(entries, entry_size, middle);
-        int order = mor_run_compare(entry.hash, hash);
-        if (order == 0) {
-            *ret_entry = entry;
-            return true;
-        }
-        if (order < 0)
-            low = middle + 1;
-        else
-            high = middle;
-        // gallop away from the first guess, then halve
-        if (step < high - low) {
-            guess = order < 0 ? low + step : high - step;
-            step *= 4;
-        } else {
-            guess = low + (high - low) / 2;
-        }
+    size_t span = search->high - search->low;
+    size_t step = span / 2;
+    if (search->steps < GUESSES_MAX && search->high_hash > search->low_hash) {
+        double above = hash > search->low_hash ? (double)(hash - search->low_hash) : 0;
+        step = (size_t)(above * (double)span / (double)(search->high_hash - search->low_hash));
     }
+    search->guess = search->low + (step < span ? step : span - 1);
+    __builtin_prefetch(search->entries + search->guess * entry_size);
+}
+
+// Whether the search is over.
+static bool look(struct search *search, uint32_t entry_size, struct mor_hash128 hash,
+                 bool *ret_found, struct run_entry *ret_entry)
+{
+    struct run_entry entry = mor_run_entry_at(search->entries, entry_size, search->guess);
+    int order = mor_run_compare(entry.hash, hash);
+    if (order == 0) {
+        *ret_found = true;
+        *ret_entry = entry;
+        return true;
+    }
+    if (order < 0) {
+        search->low = search->guess + 1;
+        search->low_hash = entry.hash.high;
+    } else {
+        search->high = search->guess;
+        search->high_hash = entry.hash.high;
+    }
+    if (search->low == search->high)
+        return true;
+    search->steps++;
+    guess(search, entry_size, hash.high);
     return false;
 }
 
 int mor_sorted_run_find(const struct sorted_run *run, MDB_txn *txn, MDB_dbi dbi,
-                        struct mor_hash128 hash, bool *ret_found, struct run_entry *ret_entry)
+                        const struct mor_hash128 *hashes, size_t count, bool *ret_found,
+                        struct run_entry *ret_entries)
 {
-    *ret_found = false;
-    uint32_t chunk;
-    if (!chunk_of(run, hash, &chunk))
-        return MDB_SUCCESS;
-    const uint8_t *entries;
-    size_t count;
-    int code = mor_sorted_run_chunk(run, txn, dbi, chunk, false, &entries, &count, NULL);
-    if (code == MDB_SUCCESS)
-        *ret_found = find_entry(entries, run->entry_size, count, hash, ret_entry);
-    return code;
+    assert(count <= RUN_SEARCHES);
+    struct search searches[RUN_SEARCHES];
+    uint8_t open[RUN_SEARCHES]; // numbers of the searches that are not over
+    size_t open_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct search *search = &searches[i];
+        *search = (struct search){0};
+        ret_found[i] = false;
+        uint32_t chunk;
+        if (!chunk_of(run, hashes[i], &chunk))
+            continue;
+        int code = mor_sorted_run_chunk(run, txn, dbi, chunk, false, &search->entries,
+                                        &search->high, NULL);
+        if (code != MDB_SUCCESS)
+            return code;
+        search->low_hash = run->fences[chunk].high;
+        search->high_hash = chunk + 1 < run->chunk_count ? run->fences[chunk + 1].high : UINT64_MAX;
+        guess(search, run->entry_size, hashes[i].high);
+        open[open_count++] = (uint8_t)i;
+    }
+    while (open_count > 0) {
+        size_t kept = 0;
+        for (size_t i = 0; i < open_count; i++) {
+            uint8_t at = open[i];
+            if (!look(&searches[at], run->entry_size, hashes[at], &ret_found[at], &ret_entries[at]))
+                open[kept++] = at;
+        }
+        open_count = kept;
+    }
+    return MDB_SUCCESS;
 }

@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "key_filter.h"
 #include "moraine/base/hash.h"
 
 #define RUN_OF_IDS  'D'
@@ -51,6 +52,7 @@ struct sorted_run {
     uint64_t digest;
     uint64_t record_hash;       // of key and record, for the sum over all runs
     struct mor_hash128 *fences; // first hash of each chunk
+    struct key_filter *filter;  // of its hashes; NULL: any may be in it
 };
 
 // One entry out of a chunk; what its size has no room for is 0.
@@ -72,7 +74,8 @@ static inline size_t mor_run_chunk_entries_max(uint32_t entry_size)
     return (RUN_CHUNK_BYTES - RUN_CHUNK_HEADER) / entry_size;
 }
 
-void mor_sorted_run_done(struct sorted_run *run);
+// Frees fences and filter; returns the bytes of the filter.
+size_t mor_sorted_run_done(struct sorted_run *run);
 
 // All of these return LMDB codes; MDB_CORRUPTED = not what was written.
 
@@ -93,9 +96,12 @@ MDB_val mor_sorted_run_chunk_key(const struct sorted_run *run, uint32_t chunk,
 int mor_sorted_run_chunk(const struct sorted_run *run, MDB_txn *txn, MDB_dbi dbi, uint32_t chunk,
                          bool verify, const uint8_t **ret_entries, size_t *ret_count,
                          uint64_t *ret_checksum);
-// *ret_found, and the entry when it was found.
+// Looks for `count` hashes, at most RUN_SEARCHES, at once, so that their cache misses overlap:
+// which were found, and the entries of those.
+#define RUN_SEARCHES 16
 int mor_sorted_run_find(const struct sorted_run *run, MDB_txn *txn, MDB_dbi dbi,
-                        struct mor_hash128 hash, bool *ret_found, struct run_entry *ret_entry);
+                        const struct mor_hash128 *hashes, size_t count, bool *ret_found,
+                        struct run_entry *ret_entries);
 uint64_t mor_run_digest_add(uint64_t digest, uint64_t chunk_checksum);
 
 // Checksum of a value whose first 8 bytes are the checksum itself.

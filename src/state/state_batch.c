@@ -501,7 +501,7 @@ static void settle_run_of_keys(struct mor_state *state, const struct packed_run 
         for (end = start + 1; end < count; end++)
             if (key_shard_of(mor_run_entry_at(entries, KEY_ENTRY_SIZE, end).hash) != shard)
                 break;
-        mor_state_take_in_keys(state, &state->keys.shards[shard], entries, start, end, end - start);
+        mor_state_take_in_keys(state, &state->keys.shards[shard], entries, start, end);
     }
 }
 

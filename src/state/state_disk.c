@@ -76,9 +76,17 @@ void mor_run_list_add(struct run_list *list, const struct sorted_run *run)
     list->runs[at] = *run;
 }
 
-void mor_run_list_remove(struct run_list *list, size_t index)
+static void free_run(struct mor_state *state, struct sorted_run *run)
 {
-    mor_sorted_run_done(&list->runs[index]);
+    size_t bytes = mor_sorted_run_done(run);
+    atomic_fetch_sub(&state->keys.bytes, bytes);
+    mor_budget_give(state->budget, bytes);
+}
+
+void mor_run_list_remove(struct mor_state *state, size_t index)
+{
+    struct run_list *list = &state->runs;
+    free_run(state, &list->runs[index]);
     memmove(&list->runs[index], &list->runs[index + 1],
             (list->count - index - 1) * sizeof *list->runs);
     list->count--;
@@ -252,7 +260,7 @@ static void publish_change(void *context)
     state->sums = write->sums;
     for (size_t i = state->runs.count; i > 0; i--)
         if (is_dropped(write, &state->runs.runs[i - 1]))
-            mor_run_list_remove(&state->runs, i - 1);
+            mor_run_list_remove(state, i - 1);
     for (size_t i = 0; i < write->added_count; i++)
         mor_run_list_add(&state->runs, &write->added[i]);
     write->added_count = 0;
@@ -512,7 +520,7 @@ enum mor_status mor_state_disk_open(struct mor_state *state, struct mor_error *e
 void mor_state_disk_close(struct mor_state *state)
 {
     for (size_t i = 0; i < state->runs.count; i++)
-        mor_sorted_run_done(&state->runs.runs[i]);
+        free_run(state, &state->runs.runs[i]);
     free(state->runs.runs);
     state->runs = (struct run_list){0};
     state->sums = (struct state_sums){0};

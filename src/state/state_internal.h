@@ -3,7 +3,8 @@
 // Locks, never two at once but for write_mutex, under which readers or mutex may be taken:
 //   shard mutexes          slots and filters of a shard
 //   env.write_mutex        one write transaction; sums and next sequence
-//   env.readers            (read) the list of sorted runs and the map; (write) changing them
+//   env.readers            (read) the list of sorted runs, their filters and the map; (write)
+//                          changing them
 //   mutex                  names, demotions, wishes to the merger and its trouble
 //   merge_mutex            one merge at a time; outermost
 // Mark and batches belong to the committer.
@@ -144,14 +145,13 @@ enum mor_status mor_state_disk_open(struct mor_state *state, struct mor_error *e
 void mor_state_disk_close(struct mor_state *state);
 int mor_state_put_sums(const struct state_sums *sums, MDB_txn *txn, MDB_dbi dbi);
 void mor_run_list_add(struct run_list *list, const struct sorted_run *run);
-void mor_run_list_remove(struct run_list *list, size_t index);
+void mor_run_list_remove(struct mor_state *state, size_t index);
 
 // ---- state_load.c -------------------------------------------------------------------------------
 
-// Entries [start, end) of a sorted run of keys, all of one shard, go into its table or filter.
-// `expected`: entries that are coming for this shard.
+// Entries [start, end) of a sorted run of keys, all of one shard, go into its table, if it has one.
 void mor_state_take_in_keys(struct mor_state *state, struct key_shard *shard,
-                            const uint8_t *entries, size_t start, size_t end, size_t expected);
+                            const uint8_t *entries, size_t start, size_t end);
 // Reads every sorted run into memory, with all checks.
 enum mor_status mor_state_load_runs(struct mor_state *state, struct mor_error *err) MOR_CHECKED;
 

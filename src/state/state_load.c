@@ -46,27 +46,24 @@ static void take_in_ids(struct mor_state *state, struct key_shard *shard,
 }
 
 void mor_state_take_in_keys(struct mor_state *state, struct key_shard *shard,
-                            const uint8_t *entries, size_t start, size_t end, size_t expected)
+                            const uint8_t *entries, size_t start, size_t end)
 {
     MOR_LOCKED(&shard->mutex);
+    if (shard->filtered)
+        return;
     // Most keys of a commit may be known, and need no room. There must be room for all of the
     // others at once: they come in the order of the slots and would crowd together at the
     // beginning.
     size_t missing = 0;
-    for (size_t i = start; i < end && !shard->filtered; i++) {
+    for (size_t i = start; i < end; i++) {
         prefetch_ahead(shard, entries, KEY_ENTRY_SIZE, i, end);
         missing +=
             mor_key_shard_find(shard, mor_run_entry_at(entries, KEY_ENTRY_SIZE, i).hash) == NULL;
     }
-    if (!shard->filtered)
-        mor_key_shard_reserve(&state->keys, shard, missing);
+    mor_key_shard_reserve(&state->keys, shard, missing);
     for (size_t i = start; i < end; i++) {
         prefetch_ahead(shard, entries, KEY_ENTRY_SIZE, i, end);
         struct run_entry entry = mor_run_entry_at(entries, KEY_ENTRY_SIZE, i);
-        if (shard->filtered) {
-            mor_key_shard_filter_add(&state->keys, shard, 0, entry.hash, expected);
-            continue;
-        }
         struct key_slot *slot = mor_key_shard_put(shard, entry.hash);
         slot->value = entry.value;
         slot->ordering[0] = entry.ordering;
@@ -90,8 +87,7 @@ static bool take_in_chunk(struct mor_state *state, const struct sorted_run *run,
         if (run->kind == RUN_OF_IDS)
             take_in_ids(state, &state->ids.shards[shard], run, entries, start, end);
         else
-            mor_state_take_in_keys(state, &state->keys.shards[shard], entries, start, end,
-                                   run->entry_count / KEY_SHARDS);
+            mor_state_take_in_keys(state, &state->keys.shards[shard], entries, start, end);
     }
     return true;
 }

@@ -1,4 +1,5 @@
 #include <assert.h>
+#include <string.h>
 
 #include "moraine/base/thread.h"
 #include "state_internal.h"
@@ -21,7 +22,7 @@ enum mor_status mor_state_find_id(struct mor_state *state, MDB_txn *txn, struct 
         if (!may_hold(run, bucket))
             continue;
         struct run_entry entry;
-        int code = mor_sorted_run_find(run, txn, state->env.dbi, hash, ret_found, &entry);
+        int code = mor_sorted_run_find(run, txn, state->env.dbi, &hash, 1, ret_found, &entry);
         if (code == MDB_NOTFOUND && run->bucket < atomic_load(&state->ids.purge_horizon))
             continue; // dropped by a commit that the list does not know yet
         if (code != MDB_SUCCESS)
@@ -38,15 +39,9 @@ struct key_question {
     struct mor_state *state;
     const struct mor_hash128 *keys;
     struct mor_state_entry *entries;
-    uint32_t *perhaps; // keys that a filter lets through
+    uint32_t *perhaps; // keys that sorted runs may have
     size_t perhaps_count;
 };
-
-static void note_perhaps(void *context, uint32_t bucket)
-{
-    (void)bucket;
-    *(bool *)context = true;
-}
 
 static struct mor_state_entry answer(const struct mor_state *state, uint64_t value,
                                      uint64_t ordering)
@@ -69,12 +64,41 @@ static void look_in_shard(struct key_question *question, struct key_shard *shard
         question->entries[order[i]] = slot != NULL
                                           ? answer(question->state, slot->value, slot->ordering[0])
                                           : answer(question->state, KEY_NOWHERE, 0);
-        bool perhaps = false;
         if (shard->filtered)
-            mor_key_shard_ask_filters(shard, hash, note_perhaps, &perhaps);
-        if (perhaps)
             question->perhaps[question->perhaps_count++] = order[i];
     }
+}
+
+// Looks for some keys in one run; those that it does not have stay in perhaps[], from `*kept` on.
+static int look_in_run(struct key_question *question, const struct sorted_run *run, MDB_txn *txn,
+                       const uint32_t *indices, size_t count, size_t *kept)
+{
+    struct mor_hash128 hashes[RUN_SEARCHES];
+    uint32_t asked[RUN_SEARCHES];
+    size_t asked_count = 0;
+    for (size_t i = 0; i < count && run->filter != NULL; i++)
+        mor_key_filter_prefetch(run->filter, question->keys[indices[i]].low);
+    for (size_t i = 0; i < count; i++) {
+        struct mor_hash128 hash = key_normalise(question->keys[indices[i]]);
+        if (run->filter != NULL && !mor_key_filter_has(run->filter, hash.low)) {
+            question->perhaps[(*kept)++] = indices[i];
+            continue;
+        }
+        hashes[asked_count] = hash;
+        asked[asked_count++] = indices[i];
+    }
+    bool found[RUN_SEARCHES];
+    struct run_entry entries[RUN_SEARCHES];
+    int code = mor_sorted_run_find(run, txn, question->state->env.dbi, hashes, asked_count, found,
+                                   entries);
+    for (size_t i = 0; i < asked_count && code == MDB_SUCCESS; i++) {
+        if (found[i])
+            question->entries[asked[i]] =
+                answer(question->state, entries[i].value, entries[i].ordering);
+        else
+            question->perhaps[(*kept)++] = asked[i];
+    }
+    return code;
 }
 
 // The latest run that has the key tells.
@@ -84,16 +108,18 @@ static enum mor_status look_in_runs(struct key_question *question, struct mor_er
     MDB_txn *txn;
     MOR_TRY(mor_state_env_read(&state->env, &txn, err));
     int code = MDB_SUCCESS;
-    for (size_t i = 0; i < question->perhaps_count && code == MDB_SUCCESS; i++) {
-        uint32_t index = question->perhaps[i];
-        bool found = false;
-        struct run_entry entry;
-        for (size_t r = state->runs.count; r > 0 && !found && code == MDB_SUCCESS; r--)
-            if (state->runs.runs[r - 1].kind == RUN_OF_KEYS)
-                code = mor_sorted_run_find(&state->runs.runs[r - 1], txn, state->env.dbi,
-                                           key_normalise(question->keys[index]), &found, &entry);
-        if (found)
-            question->entries[index] = answer(state, entry.value, entry.ordering);
+    for (size_t r = state->runs.count; r > 0 && code == MDB_SUCCESS; r--) {
+        const struct sorted_run *run = &state->runs.runs[r - 1];
+        size_t count = question->perhaps_count, kept = 0;
+        if (run->kind != RUN_OF_KEYS)
+            continue;
+        for (size_t i = 0; i < count && code == MDB_SUCCESS; i += RUN_SEARCHES) {
+            size_t part = count - i < RUN_SEARCHES ? count - i : RUN_SEARCHES;
+            uint32_t indices[RUN_SEARCHES];
+            memcpy(indices, question->perhaps + i, part * sizeof *indices);
+            code = look_in_run(question, run, txn, indices, part, &kept);
+        }
+        question->perhaps_count = kept;
     }
     if (code != MDB_SUCCESS)
         mor_state_env_error(&state->env, code, "looking for a key", err);

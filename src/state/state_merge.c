@@ -61,6 +61,121 @@ static size_t choose(const struct run_list *list, size_t *ret_first)
     return 0;
 }
 
+// ---- filters of runs ----------------------------------------------------------------------------
+
+// When the keys are more than fit into memory, most of those that are looked for stand in one of
+// many runs: a filter of each saves reading the others.
+
+struct filtering {
+    uint64_t sequence; // of the run
+    struct key_filter *filter;
+    uint32_t chunk; // next to read
+    bool complete;
+};
+
+static bool keys_are_filtered(struct mor_state *state)
+{
+    MOR_LOCKED(&state->keys.shards[0].mutex);
+    return state->keys.shards[0].filtered;
+}
+
+// The run to go on with: the one that was begun, or the first without a filter.
+static struct sorted_run *find_unfiltered(struct mor_state *state, struct filtering *work)
+{
+    for (size_t i = 0; i < state->runs.count; i++) {
+        struct sorted_run *run = &state->runs.runs[i];
+        if (run->kind != RUN_OF_KEYS || run->filter != NULL ||
+            (work->filter != NULL && run->sequence != work->sequence))
+            continue;
+        if (work->filter == NULL) {
+            work->sequence = run->sequence;
+            work->filter = mor_calloc(1, sizeof *work->filter);
+        }
+        return run;
+    }
+    return NULL;
+}
+
+// Some chunks of a run go into its filter.
+static int add_to_filter(struct mor_state *state, struct filtering *work,
+                         const struct sorted_run *run, MDB_txn *txn)
+{
+    size_t bytes = 0;
+    int code = MDB_SUCCESS;
+    for (int done = 0; done < PIECE_CHUNKS && work->chunk < run->chunk_count; done++) {
+        const uint8_t *entries;
+        size_t count;
+        code = mor_sorted_run_chunk(run, txn, state->env.dbi, work->chunk++, false, &entries,
+                                    &count, NULL);
+        if (code != MDB_SUCCESS)
+            break;
+        for (size_t i = 0; i < count; i++)
+            bytes += mor_key_filter_add(work->filter,
+                                        mor_run_entry_at(entries, run->entry_size, i).hash.low,
+                                        run->entry_count);
+    }
+    atomic_fetch_add(&state->keys.bytes, bytes);
+    mor_budget_take(state->budget, bytes);
+    work->complete = work->chunk == run->chunk_count;
+    return code;
+}
+
+static void drop_filter(struct mor_state *state, struct filtering *work)
+{
+    if (work->filter == NULL)
+        return;
+    size_t bytes = mor_key_filter_done(work->filter);
+    atomic_fetch_sub(&state->keys.bytes, bytes);
+    mor_budget_give(state->budget, bytes);
+    free(work->filter);
+    work->filter = NULL;
+}
+
+static enum mor_status read_into_filter(struct mor_state *state, struct filtering *work,
+                                        struct mor_error *err)
+{
+    MDB_txn *txn;
+    MOR_TRY(mor_state_env_read(&state->env, &txn, err));
+    const struct sorted_run *run = find_unfiltered(state, work);
+    int code = run != NULL ? add_to_filter(state, work, run, txn) : MDB_SUCCESS;
+    mor_state_env_read_end(&state->env, txn);
+    if (code != MDB_SUCCESS)
+        return mor_state_env_error(&state->env, code, "filtering a sorted run", err);
+    work->complete = work->complete || run == NULL;
+    return MOR_OK;
+}
+
+// One run that has no filter gets it. Only merging takes runs of keys away, and merge_mutex is
+// held.
+static enum mor_status filter_run(struct mor_state *state, bool *ret_filtered,
+                                  struct mor_error *err)
+{
+    struct filtering work = {0};
+    enum mor_status status = MOR_OK;
+    while (status == MOR_OK && !work.complete)
+        status = read_into_filter(state, &work, err);
+    *ret_filtered = status == MOR_OK && work.filter != NULL;
+    if (*ret_filtered) {
+        pthread_rwlock_wrlock(&state->env.readers);
+        struct sorted_run *run = find_unfiltered(state, &work);
+        if (run != NULL) {
+            run->filter = work.filter;
+            work.filter = NULL;
+        }
+        pthread_rwlock_unlock(&state->env.readers);
+    }
+    drop_filter(state, &work);
+    return status;
+}
+
+static enum mor_status filter_runs(struct mor_state *state, struct mor_error *err)
+{
+    bool more = keys_are_filtered(state);
+    while (more)
+        MOR_TRY(filter_run(state, &more, err));
+    return MOR_OK;
+}
+
 // ---- merging ------------------------------------------------------------------------------------
 
 struct merge_source {
@@ -197,7 +312,7 @@ static void publish_merge(void *context)
     keep_piece(context);
     merge->state->sums = merge->sums;
     for (size_t i = 0; i < merge->source_count; i++)
-        mor_run_list_remove(list, find_source(list, &merge->sources[i].run));
+        mor_run_list_remove(merge->state, find_source(list, &merge->sources[i].run));
     if (merge->output.chunk_count > 0) {
         mor_run_list_add(list, &merge->output);
         merge->output.fences = NULL;
@@ -241,6 +356,7 @@ static bool plan(struct merge *merge)
     for (size_t i = 0; i < merge->source_count; i++) {
         merge->sources[i] = (struct merge_source){.run = list->runs[first + i]};
         merge->sources[i].run.fences = NULL;
+        merge->sources[i].run.filter = NULL;
     }
     if (merge->source_count > 0) {
         const struct sorted_run *oldest = &list->runs[first];
@@ -336,7 +452,7 @@ enum mor_status mor_state_merge(struct mor_state *state, bool *ret_merged, struc
     mor_sorted_run_done(&merge->tried);
     mor_buffer_done(&merge->piece);
     free(merge);
-    return status;
+    return status == MOR_OK ? filter_runs(state, err) : status;
 }
 
 // ---- thread -------------------------------------------------------------------------------------

@@ -62,24 +62,35 @@ static void check_run(size_t count, uint32_t entry_size, bool skewed)
     }
     free(entries);
     assert_int_equal(mor_sorted_run_add_record(&run, o.txn, o.dbi), 0);
-    for (size_t i = 0; i < count; i += 1 + count / 5000) {
-        bool found;
-        struct run_entry entry;
-        struct mor_hash128 hash = hash_at(i, count, skewed);
-        assert_int_equal(mor_sorted_run_find(&run, o.txn, o.dbi, hash, &found, &entry), 0);
-        assert_true(found);
-        assert_true(entry.value == (entry_size == ID_ENTRY_SIZE ? 0 : i));
-        assert_true(entry.ordering == (entry_size == KEY_ENTRY_SIZE ? ~i : 0));
-        hash.low += 1000000;
-        assert_int_equal(mor_sorted_run_find(&run, o.txn, o.dbi, hash, &found, &entry), 0);
-        assert_false(found);
+    // every other one is in the run, some at once
+    struct mor_hash128 hashes[RUN_SEARCHES];
+    bool found[RUN_SEARCHES];
+    struct run_entry found_entries[RUN_SEARCHES];
+    const size_t step = 1 + count / 5000;
+    for (size_t first = 0; first < count; first += step * RUN_SEARCHES / 2) {
+        size_t asked = 0;
+        for (size_t i = first; i < count && asked < RUN_SEARCHES; i += step) {
+            hashes[asked++] = hash_at(i, count, skewed);
+            hashes[asked] = hash_at(i, count, skewed);
+            hashes[asked++].low += 1000000;
+        }
+        assert_int_equal(
+            mor_sorted_run_find(&run, o.txn, o.dbi, hashes, asked, found, found_entries), 0);
+        for (size_t at = 0; at < asked; at++) {
+            size_t i = first + at / 2 * step;
+            assert_int_equal(found[at], at % 2 == 0);
+            if (!found[at])
+                continue;
+            assert_true(found_entries[at].value == (entry_size == ID_ENTRY_SIZE ? 0 : i));
+            assert_true(found_entries[at].ordering == (entry_size == KEY_ENTRY_SIZE ? ~i : 0));
+        }
     }
-    bool found;
-    struct run_entry entry;
-    struct mor_hash128 first = {0, 0}, last = {UINT64_MAX, UINT64_MAX};
-    assert_int_equal(mor_sorted_run_find(&run, o.txn, o.dbi, first, &found, &entry), 0);
-    assert_int_equal(mor_sorted_run_find(&run, o.txn, o.dbi, last, &found, &entry), 0);
-    assert_false(found);
+    hashes[0] = (struct mor_hash128){0, 0};
+    hashes[1] = (struct mor_hash128){UINT64_MAX, UINT64_MAX};
+    found[0] = found[1] = true;
+    assert_int_equal(mor_sorted_run_find(&run, o.txn, o.dbi, hashes, 2, found, found_entries), 0);
+    assert_false(found[1]);
+    assert_true(!found[0] || hash_at(0, count, skewed).low == 0);
     assert_int_equal(mor_sorted_run_delete(&run, o.txn, o.dbi), 0);
     MDB_stat facts;
     assert_int_equal(mdb_stat(o.txn, o.dbi, &facts), 0);
