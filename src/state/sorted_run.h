@@ -69,6 +69,13 @@ static inline int mor_run_compare(struct mor_hash128 a, struct mor_hash128 b)
     return a.low < b.low ? -1 : a.low > b.low;
 }
 
+// What a run's filter is asked with: its leading bits choose the block, so a sorted run goes in as
+// one sweep over memory.
+static inline uint64_t mor_run_filter_hash(struct mor_hash128 hash)
+{
+    return (hash.high & ~UINT64_C(0xffffffff)) | (hash.low & UINT64_C(0xffffffff));
+}
+
 static inline size_t mor_run_chunk_entries_max(uint32_t entry_size)
 {
     return (RUN_CHUNK_BYTES - RUN_CHUNK_HEADER) / entry_size;

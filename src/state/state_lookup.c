@@ -77,10 +77,11 @@ static int look_in_run(struct key_question *question, const struct sorted_run *r
     uint32_t asked[RUN_SEARCHES];
     size_t asked_count = 0;
     for (size_t i = 0; i < count && run->filter != NULL; i++)
-        mor_key_filter_prefetch(run->filter, question->keys[indices[i]].low);
+        mor_key_filter_prefetch(run->filter,
+                                mor_run_filter_hash(key_normalise(question->keys[indices[i]])));
     for (size_t i = 0; i < count; i++) {
         struct mor_hash128 hash = key_normalise(question->keys[indices[i]]);
-        if (run->filter != NULL && !mor_key_filter_has(run->filter, hash.low)) {
+        if (run->filter != NULL && !mor_key_filter_has(run->filter, mor_run_filter_hash(hash))) {
             question->perhaps[(*kept)++] = indices[i];
             continue;
         }

@@ -110,9 +110,10 @@ static int add_to_filter(struct mor_state *state, struct filtering *work,
         if (code != MDB_SUCCESS)
             break;
         for (size_t i = 0; i < count; i++)
-            bytes += mor_key_filter_add(work->filter,
-                                        mor_run_entry_at(entries, run->entry_size, i).hash.low,
-                                        run->entry_count);
+            bytes += mor_key_filter_add(
+                work->filter,
+                mor_run_filter_hash(mor_run_entry_at(entries, run->entry_size, i).hash),
+                run->entry_count);
     }
     atomic_fetch_add(&state->keys.bytes, bytes);
     mor_budget_take(state->budget, bytes);
