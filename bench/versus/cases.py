@@ -152,16 +152,20 @@ def upsert_compacting(scenario, options):
     return upsert(scenario, options, keys, updates, size(options, "512MiB", "2GiB"), compaction={"mode": "auto"})
 
 
+# What the sender manages beside the broker on the first core, with room: above it, records wait there, which says nothing of us.
+SENT_MOST = 100_000
+
+
 # ---- time to see ---------------------------------------------------------------------------------------
 
 
 def freshness(scenario, options):
-    """From Kafka's timestamp to the commit that shows the record: 1 s commits, half of the drain rate."""
+    """From when a record is made and sent to the commit that shows it: 1 s commits, half of the drain rate, 100,000 a second at most."""
     bed = Bed(scenario)
     load = Load("trips_avro", "trips-avro", size(options, 1_000_000, 5_000_000))
     topic = bed.send(load)
     drained = drain_once(bed, load, topic, ONE, 0, **interval(options))
-    rate = drained["visible_rate"] / 2
+    rate = min(drained["visible_rate"] / 2, SENT_MOST)
     found = {"load": describe(load), "settings": {"moraine": {"commit": {"interval": "1s"}}}, "drain": [drained], "rate": rate,
              "moraine": []}
     for number in range(options.runs):
