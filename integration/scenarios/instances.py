@@ -68,9 +68,9 @@ class Fleet:
         return int(found.group(1))
 
     def assigned(self, name):
-        """Numbers of the partitions that an instance has now."""
-        (topic,) = json.loads(self.members[name].get("/lag")[1])["topics"]
-        return [partition["partition"] for partition in topic["partitions"]]
+        """Numbers of the partitions that an instance has, as of its latest snapshot."""
+        topics = json.loads(self.members[name].get("/lag")[1])["topics"]
+        return [partition["partition"] for topic in topics for partition in topic["partitions"]]
 
     def wait_assigned(self):
         """Until no assignment is under way: each instance has partitions, and together they have all."""
