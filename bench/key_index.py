@@ -6,7 +6,6 @@ with and without the local state. Real Kafka, from the rig of integration/.
 
 e.g. `on 1000000 1000000 512MiB`: a million inserts, then a million updates of random keys by a new process."""
 
-import os
 import shutil
 import sys
 import time
@@ -25,12 +24,6 @@ REST = """(hash(i) % 1000)::int as delay, (hash(i + 1) % 3000)::int as distance,
     'B' || (hash(i + 7) % 300) as destination"""
 
 
-def cpu_s(service):
-    with open(f"/proc/{service.process.child.pid}/stat", encoding="ascii") as stat:
-        parts = stat.read().rsplit(")", 1)[1].split()
-    return (int(parts[11]) + int(parts[12])) / os.sysconf("SC_CLK_TCK")
-
-
 with Scenario("key_index") as scenario:
     broker = Broker(scenario)
     broker.create_topic("t", PARTITIONS)
@@ -46,7 +39,7 @@ with Scenario("key_index") as scenario:
         started = time.monotonic()
         service.start()
         service.wait_for(table, sent["offsets"], 900)
-        seconds, used = time.monotonic() - started, cpu_s(service)
+        seconds, used = time.monotonic() - started, service.process.cpu_seconds()
         say(f"{mode} {memory} {what}: {count / seconds:,.0f} rows/s, {seconds:.1f} s, CPU {used / count * 1e6:.2f} us a row "
             f"({used:.2f} s), VmHWM {service.memory_high_bytes() >> 20} MiB")
         service.stop()

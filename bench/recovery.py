@@ -47,12 +47,6 @@ def frames(first, count):
         yield bytes(part)
 
 
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
-        fields = stat.read().rpartition(") ")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 def seconds_to_commit(service, table, offsets):
     """From the start of the process to a commit with the records that waited for it: by the clock, and of its CPU."""
     before = sum(hudi_timeline.offsets(table).values())
@@ -63,7 +57,7 @@ def seconds_to_commit(service, table, offsets):
         expect(time.monotonic() - started < 600, "no commit within ten minutes")
         time.sleep(0.02)
     seconds = time.monotonic() - started
-    cpu = cpu_seconds(service.process.child.pid)
+    cpu = service.process.cpu_seconds()
     service.wait_for(table, offsets, 60)
     return seconds, cpu
 

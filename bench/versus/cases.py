@@ -152,11 +152,10 @@ def upsert_compacting(scenario, options):
     return upsert(scenario, options, keys, updates, size(options, "512MiB", "2GiB"), compaction={"mode": "auto"})
 
 
+# ---- time to see ---------------------------------------------------------------------------------------
+
 # What the sender manages beside the broker on the first core, with room: above it, records wait there, which says nothing of us.
 SENT_MOST = 100_000
-
-
-# ---- time to see ---------------------------------------------------------------------------------------
 
 
 def freshness(scenario, options):
