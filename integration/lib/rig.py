@@ -2,9 +2,11 @@
 
 import contextlib
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -27,6 +29,7 @@ def read_versions(path=HERE / "versions"):
 
 VERSIONS = read_versions()
 LIBC = ctypes.CDLL(None)
+PORT_LOCKS = pathlib.Path(tempfile.gettempdir()) / "moraine-ports"
 
 
 class Failure(Exception):
@@ -43,16 +46,24 @@ def say(message):
 
 
 def free_ports(count):
-    """Ports on loopback that nobody listens on at this moment."""
-    sockets = []
-    for _ in range(count):
-        s = socket.socket()
-        s.bind(("127.0.0.1", 0))
-        sockets.append(s)
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+    """Ports on loopback for servers, this process's until it ends. They lie below those that the kernel gives to clients
+    (ip_local_port_range), and a locked file each keeps scenarios that run side by side apart."""
+    PORT_LOCKS.mkdir(exist_ok=True)
+    ports = []
+    for port in random.sample(range(20000, 32000), 2000):
+        lock = os.open(PORT_LOCKS / str(port), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with socket.socket() as s:
+                s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what waits for late packets may be bound again
+                s.bind(("127.0.0.1", port))
+        except OSError:
+            os.close(lock)
+            continue
+        ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise Failure(f"no {count} free ports on loopback")
 
 
 def wait_until(condition, seconds, what, pause=0.2):
