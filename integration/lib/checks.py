@@ -59,10 +59,10 @@ def spark(scenario, tables, what=""):
 # ---- Iceberg --------------------------------------------------------------------------------------------
 
 
-def iceberg_readers(table):
+def iceberg_readers(table, duckdb="duckdb"):
     """Those that read the table as it is: chDB knows no deletion vectors."""
     vectors = iceberg_log.format_version(table) >= 3 and iceberg_log.total(table, "delete-files") > 0
-    return [reader for reader in readers.ICEBERG_READERS if reader != "chdb" or not vectors]
+    return ["pyiceberg", duckdb] if vectors else ["pyiceberg", duckdb, "chdb"]
 
 
 def quick_iceberg(scenario, table, model, key, what="", chosen=("pyiceberg",)):
@@ -77,11 +77,10 @@ def quick_iceberg(scenario, table, model, key, what="", chosen=("pyiceberg",)):
     say(f"  {table.name}{what}: {count} rows equal the model")
 
 
-def thorough_iceberg(scenario, tables, without=()):
-    """Every reader that knows the table's version, but for `without`: {(table's name, reader)}. tables: [(folder, model, key)]."""
+def thorough_iceberg(scenario, tables, duckdb="duckdb"):
+    """Every reader that knows the table's version. tables: [(folder, model, key)]."""
     for table, model, key in tables:
-        chosen = [reader for reader in iceberg_readers(table) if (table.name, reader) not in without]
-        quick_iceberg(scenario, table, model, key, chosen=chosen)
+        quick_iceberg(scenario, table, model, key, chosen=iceberg_readers(table, duckdb))
     for spark in readers.SPARKS:
         for (table, model, key), found in zip(tables, readers.spark_iceberg(scenario, [t[0] for t in tables], spark)):
             compare(f"{readers.spark_iceberg_name(spark)} on {table.name}", model, found, key)

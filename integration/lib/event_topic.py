@@ -22,8 +22,8 @@ ARROW = pyarrow.schema([("id", pyarrow.string()), ("version", pyarrow.int64()), 
 class EventTopic:
     """append: rows stay as they come, in a table without keys, and there are no tombstones."""
 
-    def __init__(self, broker, name, seed, keys=3_000, append=False):
-        self.broker, self.name, self.keys, self.append = broker, name, keys, append
+    def __init__(self, broker, name, seed, keys=3_000, append=False, regions=REGIONS):
+        self.broker, self.name, self.keys, self.append, self.regions = broker, name, keys, append, regions
         self.random = random.Random(seed)
         self.offsets = dict.fromkeys(range(PARTITIONS), 0)
         self.rows, self.versions = {}, {}
@@ -49,7 +49,7 @@ class EventTopic:
             return number, None
         # a third of the versions is older than what the key has had
         version = 1000 + self.sent // 20 + self.random.randrange(-300, 300)
-        return number, {"id": f"k-{number}", "version": version, "region": self.random.choice(REGIONS),
+        return number, {"id": f"k-{number}", "version": version, "region": self.random.choice(self.regions),
                         "note": self.random.choice([None, "", "Straße 5, 東京", "x" * 40]), "op": "d" if dice < 0.3 else "u"}
 
     def happen(self, number, row):

@@ -1,4 +1,4 @@
-"""Reads one Iceberg table: read_iceberg.py pyiceberg|duckdb|chdb TABLE ARROW_FILE; TABLE is a folder, for PyIceberg also the
+"""Reads one Iceberg table: read_iceberg.py pyiceberg|duckdb|duckdb_uncached|chdb TABLE ARROW_FILE; TABLE is a folder, for PyIceberg also the
 address of a REST catalog, a blank, and the table's name in it."""
 
 import os
@@ -18,7 +18,7 @@ def read_pyiceberg(table):
     return StaticTable.from_metadata(table).scan().to_arrow()
 
 
-def read_duckdb(table):
+def read_duckdb(table, *settings):
     import duckdb
     from duckdb_extensions import import_extension
 
@@ -27,8 +27,14 @@ def read_duckdb(table):
         for extension in ("avro", "iceberg"):
             import_extension(extension, con=db)
             db.load_extension(extension)
-        db.sql("set timezone = 'UTC'")
+        for setting in ("timezone = 'UTC'", *settings):
+            db.sql(f"set {setting}")
         return db.sql(f"select * from iceberg_scan({table!r})").to_arrow_table()
+
+
+def read_duckdb_uncached(table):
+    """For tables with Puffin files of others: see docs/iceberg.md."""
+    return read_duckdb(table, "enable_external_file_cache = false")
 
 
 def read_chdb(table):
@@ -42,6 +48,6 @@ def read_chdb(table):
 
 if __name__ == "__main__":
     reader, table, target = sys.argv[1:]
-    rows = {"pyiceberg": read_pyiceberg, "duckdb": read_duckdb, "chdb": read_chdb}[reader](table)
+    rows = globals()[f"read_{reader}"](table)
     with pyarrow.OSFile(target, "wb") as file, pyarrow.ipc.new_file(file, rows.schema) as writer:
         writer.write_table(rows)

@@ -47,7 +47,8 @@ def spark(scenario, bundle, tables):
     return [pyarrow.parquet.read_table(folder) for folder in folders]
 
 
-ICEBERG_READERS = {"pyiceberg": ("PyIceberg", "PYICEBERG"), "duckdb": ("DuckDB", "DUCKDB_ICEBERG"), "chdb": ("chDB", "CHDB")}
+ICEBERG_READERS = {"pyiceberg": ("PyIceberg", "PYICEBERG"), "duckdb": ("DuckDB", "DUCKDB_ICEBERG"),
+                   "duckdb_uncached": ("DuckDB without its file cache", "DUCKDB_ICEBERG"), "chdb": ("chDB", "CHDB")}
 
 
 def iceberg(scenario, reader, table, schema):

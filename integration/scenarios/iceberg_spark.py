@@ -45,5 +45,5 @@ with Scenario("iceberg_spark") as scenario:
         for topic in topics:
             checks.quick_iceberg(scenario, topic.table, topic.model(), topic.key, f" after {step.__name__}")
     service.stop()
-    # DuckDB 1.5.5 gives one of the data files here the deletion vector of another; every other reader agrees with the model
-    checks.thorough_iceberg(scenario, [(topic.table, topic.model(), topic.key) for topic in topics], {("shared_v3", "duckdb")})
+    # with its cache DuckDB 1.5.5 may give one data file the vector of another in Spark's Puffin files
+    checks.thorough_iceberg(scenario, [(topic.table, topic.model(), topic.key) for topic in topics], "duckdb_uncached")

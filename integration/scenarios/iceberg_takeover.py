@@ -288,4 +288,4 @@ with Scenario("iceberg_takeover") as scenario:
         expect(not has_equality_deletes(topic), f"{name} has equality deletes after compaction: {iceberg_log.snapshots(topic.table)[-1]}")
         check_changes(topic, before[name], found_at[name])
         expect_right(topic.table)
-    checks.thorough_iceberg(scenario, [(topic.table, topic.model(), topic.key) for topic in [*topics.values(), twice]])
+    checks.thorough_iceberg(scenario, [(topic.table, topic.model(), topic.key) for topic in [*topics.values(), twice]], "duckdb_uncached")

@@ -22,7 +22,10 @@ TABLES = {
     "plain_v2": {"format_version": 2},
     "region_v3": {"format_version": 3, "partition_by": ["region"]},
     "mixed_v3": {"format_version": 3, "partition_by": ["truncate(1, region)", "bucket(2, id)"]},
+    "skewed_v3": {"format_version": 3, "partition_by": ["region"]},
 }
+# the vectors of a commit are of very different sizes
+SKEWED = {"skewed_v3": {"keys": 12_000, "regions": ["north"] * 30 + ["south"]}}
 # these are rewritten all the time, so rows move under the index
 UPKEEP = {name: {"compaction": {"max_delta_files": 1, "max_delta_ratio": 0.05, "target_file_size": "1MiB"}} for name in ("region_v2", "mixed_v3")}
 
@@ -41,7 +44,7 @@ def check_deletes(topic):
 
 with Scenario("iceberg_upserts") as scenario:
     broker = Broker(scenario)
-    topics = [EventTopic(broker, name, SEED + number) for number, name in enumerate(TABLES)]
+    topics = [EventTopic(broker, name, SEED + number, **SKEWED.get(name, {})) for number, name in enumerate(TABLES)]
     first, second = Service(scenario, broker), Service(scenario, broker, name="second")
     for service in (first, second):
         service.allow_posts()

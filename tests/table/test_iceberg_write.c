@@ -171,6 +171,65 @@ static void deletes_of_one_file_do_not_pile_up(void **state)
     mor_arena_done(&arena);
 }
 
+// How many vectors of the current snapshot follow another one of their Puffin file in their
+// manifest; each of them must lie before that one.
+static size_t count_followers(struct iceberg_fixture *fixture)
+{
+    struct iceberg_table *table = iceberg_of(fixture->base.table);
+    struct mor_error *err = &fixture->base.err;
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    ICEBERG_AUTO_METADATA *metadata = iceberg_known(table);
+    ICEBERG_AUTO_STATE *last = NULL;
+    assert_int_equal(iceberg_state_open(table, metadata, -1, &last, err), MOR_OK);
+    size_t followers = 0;
+    for (size_t m = 0; m < last->manifest_count; m++) {
+        struct iceberg_entry *entries = NULL;
+        size_t count = 0;
+        if (last->manifests[m].content != ICEBERG_MANIFEST_DELETES)
+            continue;
+        assert_int_equal(iceberg_state_read_manifest(table, last, m, &arena, &entries, &count, err),
+                         MOR_OK);
+        for (size_t i = 1; i < count; i++) {
+            const struct iceberg_data_file *file = &entries[i].file, *before = &entries[i - 1].file;
+            if (strcmp(file->file_path, before->file_path) != 0)
+                continue;
+            assert_true(file->content_offset < before->content_offset);
+            followers++;
+        }
+    }
+    mor_arena_done(&arena);
+    return followers;
+}
+
+static void vectors_are_listed_from_the_end_of_their_file(void **state)
+{
+    struct iceberg_fixture *fixture = *state;
+    fixture->base.options.format_version = 3;
+    fixture->base.options.partition_field_count = 0;
+    table_open(&fixture->base);
+    struct table_row rows[12];
+    char ids[12][8];
+    for (int i = 0; i < 12; i++) {
+        snprintf(ids[i], sizeof ids[i], "k%d", i);
+        rows[i] = (struct table_row){ids[i], i, 0, 1, false};
+    }
+    for (int i = 0; i < 6; i++) // two rows a file: none becomes empty
+        iceberg_must_commit(fixture, &rows[2 * (size_t)i], 2);
+    struct table_row changed[6];
+    for (int i = 0; i < 6; i++)
+        changed[i] = (struct table_row){ids[2 * i], 0, 0, 2, false};
+    iceberg_must_commit(fixture, changed, 6);
+    assert_int_equal(count_followers(fixture), 5);
+    // manifests are merged meanwhile
+    for (int i = 0; i < 20; i++) {
+        struct table_row more[] = {{"x", i, 0, 10 + i, false}, {"y", i, 0, 10 + i, false}};
+        iceberg_must_commit(fixture, more, 1 + (size_t)i % 2);
+    }
+    assert_true(count_followers(fixture) >= 5);
+    iceberg_check(fixture);
+}
+
 static void an_upgrade_continues_position_deletes(void **state)
 {
     struct iceberg_fixture *fixture = *state;
@@ -377,6 +436,8 @@ int main(void)
                                         iceberg_teardown),
         cmocka_unit_test_setup_teardown(deletes_of_one_file_do_not_pile_up, iceberg_setup,
                                         iceberg_teardown),
+        cmocka_unit_test_setup_teardown(vectors_are_listed_from_the_end_of_their_file,
+                                        iceberg_setup, iceberg_teardown),
         cmocka_unit_test_setup_teardown(an_upgrade_continues_position_deletes, iceberg_setup,
                                         iceberg_teardown),
         cmocka_unit_test_setup_teardown(another_commit_is_a_conflict, iceberg_setup,

@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "iceberg/iceberg_draft.h"
@@ -177,6 +178,19 @@ static int compare_items(const void *a, const void *b)
     return (left->number > right->number) - (left->number < right->number);
 }
 
+// The vectors of a Puffin file from its end to its start. DuckDB's extension of Iceberg before
+// duckdb-iceberg's 8b2e25f reads a vector together with what lies between it and a part of the file
+// that it read before, and takes one that lies within such a part from the part's start: with the
+// last vector first, there is never anything in between.
+static int compare_places(const void *a, const void *b)
+{
+    const struct item *left = a, *right = b;
+    int order = strcmp(left->entry.file.file_path, right->entry.file.file_path);
+    int64_t left_offset = left->entry.file.content_offset;
+    int64_t right_offset = right->entry.file.content_offset;
+    return order != 0 ? order : (left_offset < right_offset) - (left_offset > right_offset);
+}
+
 // ---- writing ------------------------------------------------------------------------------------
 
 static enum mor_status put_manifest(struct plan *plan, struct iceberg_manifest_writer *writer,
@@ -230,6 +244,8 @@ static enum mor_status write_items(struct plan *plan, enum iceberg_manifest_cont
     size_t count = plan->items.count, parts = (count + limit - 1) / limit;
     for (size_t first = 0, part = 0; part < parts; part++) {
         size_t size = (count - first + parts - part - 1) / (parts - part);
+        if (content == ICEBERG_MANIFEST_DELETES)
+            qsort(plan->items.list + first, size, sizeof *plan->items.list, compare_places);
         MOR_TRY(write_one(plan, content, spec_id, first, size, err));
         first += size;
     }
