@@ -325,6 +325,47 @@ static void check_kill(struct iceberg_fixture *fixture, const char *point, bool 
     table_close(&fixture->base);
 }
 
+// Stands still between looking at the table and looking at what is attached to it.
+static void begin_slowly(struct iceberg_fixture *fixture)
+{
+    struct mor_write *write = NULL;
+    struct mor_uuid id = mor_uuid_v7();
+    fixture->base.options.instance = "slow";
+    setenv("MORAINE_FAILPOINTS", "iceberg.purge=stop", 1);
+    if (mor_fault_init(&fixture->base.err) != MOR_OK ||
+        mor_table_open_write(&fixture->base.options, &fixture->base.table, &fixture->base.err) !=
+            MOR_OK ||
+        mor_write_begin(fixture->base.table, &id, &write, &fixture->base.err) != MOR_OK)
+        _exit(2);
+    mor_write_free(write);
+    mor_table_free(fixture->base.table);
+    _exit(0);
+}
+
+static void what_others_attach_meanwhile_stays(void **state)
+{
+    struct iceberg_fixture *fixture = *state;
+    int status = 0;
+    table_open(&fixture->base);
+    assert_int_equal(commit_with(fixture, first_rows, 3, "A"), MOR_OK);
+    table_close(&fixture->base);
+    pid_t child = fork();
+    if (child == 0)
+        begin_slowly(fixture);
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_true(WIFSTOPPED(status));
+    table_open(&fixture->base);
+    iceberg_of(fixture->base.table)->turn_wait_ms = 10; // the other one has it
+    assert_int_equal(commit_with(fixture, second_rows, 3, "B"), MOR_OK);
+    assert_int_equal(commit_with(fixture, first_rows, 3, "C"), MOR_OK);
+    assert_attached(fixture, NULL, "ABC");
+    kill(child, SIGCONT);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_attached(fixture, NULL, "ABC");
+    table_close(&fixture->base);
+}
+
 static const struct {
     const char *point;
     bool is_in;
@@ -363,6 +404,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(commits_of_others_are_built_upon, iceberg_setup,
                                         iceberg_teardown),
         cmocka_unit_test_setup_teardown(the_ledger_outlives_our_snapshots, iceberg_setup,
+                                        iceberg_teardown),
+        cmocka_unit_test_setup_teardown(what_others_attach_meanwhile_stays, iceberg_setup,
                                         iceberg_teardown),
         cmocka_unit_test(a_commit_is_in_the_table_or_not),
     };

@@ -6,6 +6,7 @@
 
 #include "iceberg/iceberg_write.h"
 #include "moraine/base/fault.h"
+#include "moraine/base/map.h"
 
 #define KIND_LENGTH_MAX 32
 
@@ -139,28 +140,53 @@ static int64_t newest_own(const struct iceberg_metadata *metadata)
     return -1;
 }
 
-enum mor_status iceberg_attached_purge(struct mor_store *store,
-                                       const struct iceberg_metadata *metadata,
-                                       struct mor_error *err)
+// Names of everything that is attached, whatever its kind.
+static enum mor_status list_attached(struct mor_store *store, struct mor_arena *arena,
+                                     struct mor_map *ret_keys, struct mor_error *err)
 {
-    struct mor_arena arena;
     struct mor_object_info *kinds = NULL;
     size_t kind_count = 0;
-    int64_t newest = newest_own(metadata);
-    mor_arena_init(&arena, 0, NULL);
-    enum mor_status status =
-        mor_store_list_names(store, ICEBERG_ATTACHED_PREFIX, &arena, &kinds, &kind_count, err);
-    for (size_t k = 0; k < kind_count && status == MOR_OK; k++) {
+    MOR_TRY(mor_store_list_names(store, ICEBERG_ATTACHED_PREFIX, arena, &kinds, &kind_count, err));
+    for (size_t k = 0; k < kind_count; k++) {
         struct mor_object_info *objects = NULL;
         size_t count = 0;
-        status = mor_store_list_names(store, kinds[k].key, &arena, &objects, &count, err);
-        for (size_t i = 0; i < count && status == MOR_OK; i++) {
-            struct name name;
-            if (parse_name(objects[i].key, &name) &&
-                (name.sequence_number > newest || is_gone(metadata, name.snapshot_id)))
-                status = mor_store_delete(store, objects[i].key, true, err);
-        }
+        MOR_TRY(mor_store_list_names(store, kinds[k].key, arena, &objects, &count, err));
+        for (size_t i = 0; i < count; i++)
+            mor_map_put_text(ret_keys, objects[i].key, NULL);
     }
+    return MOR_OK;
+}
+
+// `keys` were there before the metadata was read: what is later than its newest commit, or not of
+// its history, never comes to count again.
+static enum mor_status purge(struct mor_store *store, const struct iceberg_metadata *metadata,
+                             const struct mor_map *keys, struct mor_error *err)
+{
+    int64_t newest = newest_own(metadata);
+    for (size_t i = 0; i < keys->count; i++) {
+        struct name name;
+        if (parse_name(keys->entries[i].key, &name) &&
+            (name.sequence_number > newest || is_gone(metadata, name.snapshot_id)))
+            MOR_TRY(mor_store_delete(store, keys->entries[i].key, true, err));
+    }
+    return MOR_OK;
+}
+
+enum mor_status iceberg_attached_purge(struct iceberg_table *table, struct mor_error *err)
+{
+    struct mor_store *store = table->table.store;
+    ICEBERG_AUTO_METADATA *metadata = NULL;
+    struct mor_map keys = {0};
+    struct mor_arena arena;
+    mor_arena_init(&arena, 0, NULL);
+    enum mor_status status = mor_fault("iceberg.purge", err);
+    if (status == MOR_OK)
+        status = list_attached(store, &arena, &keys, err);
+    if (status == MOR_OK)
+        status = iceberg_load(table, &metadata, err);
+    if (status == MOR_OK)
+        status = purge(store, metadata, &keys, err);
+    mor_map_done(&keys);
     mor_arena_done(&arena);
     return status;
 }

@@ -211,9 +211,9 @@ char *iceberg_staged_key(int64_t sequence_number, int64_t snapshot_id, const cha
 enum mor_status iceberg_attached_settle(struct mor_store *store,
                                         const struct iceberg_metadata *metadata,
                                         struct mor_error *err) MOR_CHECKED;
-// Deletes what is attached to commits that were taken back.
-enum mor_status iceberg_attached_purge(struct mor_store *store,
-                                       const struct iceberg_metadata *metadata,
+// Deletes what is attached to commits that were taken back, by the table as it is now: others may
+// have committed since the caller looked.
+enum mor_status iceberg_attached_purge(struct iceberg_table *table,
                                        struct mor_error *err) MOR_CHECKED;
 
 // ---- iceberg_slices.c, iceberg_history.c --------------------------------------------------------

@@ -28,7 +28,7 @@ static enum mor_status follow(struct iceberg_table *table, const struct iceberg_
                  iceberg_was_taken_back(metadata, table->seen_snapshot_id, table->seen_sequence);
     MOR_TRY(iceberg_attached_settle(store, metadata, err));
     if (taken || !table->attached_checked)
-        MOR_TRY(iceberg_attached_purge(store, metadata, err));
+        MOR_TRY(iceberg_attached_purge(table, err));
     table->attached_checked = true;
     table->went_back |= taken;
     return MOR_OK;
