@@ -107,6 +107,21 @@ enum mor_status mor_sink_finish(struct mor_sink *sink, struct mor_error *err) MO
 enum mor_status mor_sink_finish_deferred(struct mor_sink *sink, struct mor_error *err) MOR_CHECKED;
 void mor_sink_free(struct mor_sink *sink); // NULL allowed; removes what is unfinished
 
+// Objects of one commit, made durable together: a file system that writes a journal does it once
+// for many of them, not once for each. Any thread may add; each object appears under its key with
+// mor_sink_batch_publish, or before.
+struct mor_sink_batch;
+struct mor_sink_batch *mor_sink_batch_new(void);
+// Takes the sink, also when it fails: all of the object is written. A failure may be of another
+// object of the batch.
+enum mor_status mor_sink_batch_add(struct mor_sink_batch *batch, struct mor_sink *take_sink,
+                                   struct mor_error *err) MOR_CHECKED;
+// Makes the objects durable under their keys (put-if-absent), the names with the next
+// mor_store_sync. A batch that lost an object fails here for ever.
+enum mor_status mor_sink_batch_publish(struct mor_sink_batch *batch,
+                                       struct mor_error *err) MOR_CHECKED;
+void mor_sink_batch_free(struct mor_sink_batch *batch); // NULL allowed; what waits is gone
+
 // ---- locks --------------------------------------------------------------------------------------
 
 // An exclusive lock that ends with the process (flock on the file `key`, made when absent).

@@ -83,6 +83,17 @@ static void forbid_core(void)
     }
 }
 
+// A commit to many partitions has many files open at once, and the usual soft limit is one of the
+// days of select().
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 void cli_configure_log(const struct mor_config *config)
 {
     size_t count;
@@ -101,6 +112,7 @@ enum mor_status cli_service_start(struct cli_service *service, const char *confi
     pthread_mutex_init(&service->mutex, NULL);
     tune_malloc(take_config);
     forbid_core();
+    raise_descriptors();
     cli_configure_log(take_config);
     mor_budget_init(&service->budget, cli_memory_for_records(take_config));
     log_start(take_config);

@@ -53,11 +53,24 @@ static enum mor_status local_sink_write(struct mor_sink *base, const void *bytes
     return MOR_OK;
 }
 
+static enum mor_status local_sink_complete(struct mor_sink *base, struct mor_error *err)
+{
+    struct local_sink *sink = (struct local_sink *)base;
+    MOR_TRY(sink_flush(sink, err));
+    free(sink->buffer);
+    sink->buffer = NULL;
+    // a hint: blocks are allocated now, so that one commit of the file system's journal is enough
+    // for all files that are waiting for their fsync
+    (void)!sync_file_range(sink->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+    return MOR_OK;
+}
+
 static enum mor_status local_sink_finish(struct mor_sink *base, bool deferred,
                                          struct mor_error *err)
 {
     struct local_sink *sink = (struct local_sink *)base;
-    MOR_TRY(sink_flush(sink, err));
+    if (sink->buffer)
+        MOR_TRY(sink_flush(sink, err));
     // nothing but the name to keep of an empty file, and names are made durable by their directory
     if (sink->written_bytes > 0)
         MOR_TRY(mor_local_fsync(sink->fd, sink->key, err));
@@ -86,6 +99,7 @@ static void local_sink_free(struct mor_sink *base)
 
 static const struct mor_sink_ops local_sink_ops = {
     .write = local_sink_write,
+    .complete = local_sink_complete,
     .finish = local_sink_finish,
     .free = local_sink_free,
 };

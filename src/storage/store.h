@@ -41,6 +41,9 @@ struct mor_store {
 struct mor_sink_ops {
     enum mor_status (*write)(struct mor_sink *sink, const void *bytes, size_t size_bytes,
                              struct mor_error *err);
+    // Nothing is written any more: what there is starts on its way to the disk.
+    enum mor_status (*complete)(struct mor_sink *sink, struct mor_error *err);
+    // Also of a sink that is complete.
     enum mor_status (*finish)(struct mor_sink *sink, bool deferred, struct mor_error *err);
     void (*free)(struct mor_sink *sink);
 };

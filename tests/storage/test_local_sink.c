@@ -1,5 +1,7 @@
 #include "storage_test.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
 
@@ -83,6 +85,101 @@ static void full_disk_is_retry_with_words_and_leaves_nothing(void **state)
     assert_int_equal(umount(small), 0);
 }
 
+// ---- batches ------------------------------------------------------------------------------------
+
+static enum mor_status add_object(struct storage_fixture *fixture, struct mor_sink_batch *batch,
+                                  int number)
+{
+    char key[32];
+    struct mor_sink *sink = NULL;
+    snprintf(key, sizeof key, "d%d/x%d", number % 7, number);
+    assert_int_equal(mor_store_create(fixture->store, key, &sink, &fixture->err), MOR_OK);
+    assert_int_equal(mor_sink_write(sink, key, strlen(key), &fixture->err), MOR_OK);
+    return mor_sink_batch_add(batch, sink, &fixture->err);
+}
+
+static size_t count_objects(struct storage_fixture *fixture)
+{
+    struct mor_arena arena;
+    struct mor_object_info *objects = NULL;
+    size_t count = 0;
+    mor_arena_init(&arena, 0, NULL);
+    assert_int_equal(
+        mor_store_list(fixture->store, "", true, &arena, &objects, &count, &fixture->err), MOR_OK);
+    for (size_t i = 0; i < count; i++) {
+        MOR_AUTO_BUFFER bytes = {0};
+        assert_int_equal(mor_store_get(fixture->store, objects[i].key, 100, &bytes, &fixture->err),
+                         MOR_OK);
+        assert_string_equal(mor_buffer_terminate(&bytes), objects[i].key);
+    }
+    mor_arena_done(&arena);
+    return count;
+}
+
+static size_t count_descriptors(void)
+{
+    size_t count = 0;
+    for (int fd = 0; fd < 1024; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void objects_of_a_batch_appear_when_it_is_published(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    struct mor_sink_batch *batch = mor_sink_batch_new();
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(add_object(fixture, batch, i), MOR_OK);
+    assert_int_equal(count_objects(fixture), 0);
+    assert_int_equal(mor_sink_batch_publish(batch, &fixture->err), MOR_OK);
+    assert_int_equal(count_objects(fixture), 10);
+    assert_int_equal(mor_sink_batch_publish(batch, &fixture->err), MOR_OK); // nothing is left
+    mor_sink_batch_free(batch);
+}
+
+static void a_large_batch_holds_few_descriptors(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    struct mor_sink_batch *batch = mor_sink_batch_new();
+    size_t before = count_descriptors();
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(add_object(fixture, batch, i), MOR_OK);
+    assert_true(count_descriptors() <= before + 256);
+    assert_int_equal(mor_sink_batch_publish(batch, &fixture->err), MOR_OK);
+    assert_int_equal(count_objects(fixture), 1000);
+    mor_sink_batch_free(batch);
+    assert_int_equal(count_descriptors(), before);
+}
+
+static void a_batch_that_is_freed_leaves_nothing(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    struct mor_sink_batch *batch = mor_sink_batch_new();
+    int64_t temporary = -1;
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(add_object(fixture, batch, i), MOR_OK);
+    mor_sink_batch_free(batch);
+    assert_int_equal(count_objects(fixture), 0);
+    assert_int_equal(mor_store_clean_temporary(fixture->store, &temporary, &fixture->err), MOR_OK);
+    assert_int_equal(temporary, 0);
+}
+
+static void a_batch_that_lost_an_object_is_never_good(void **state)
+{
+    struct storage_fixture *fixture = *state;
+    struct mor_sink_batch *batch = mor_sink_batch_new();
+    assert_int_equal(mor_store_put_new(fixture->store, "d1/x1", "d1/x1", 5, &fixture->err), MOR_OK);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(add_object(fixture, batch, i), MOR_OK);
+    assert_int_equal(mor_sink_batch_publish(batch, &fixture->err), MOR_CONFLICT);
+    assert_non_null(strstr(fixture->err.message, "d1/x1"));
+    assert_int_equal(add_object(fixture, batch, 4), MOR_OK);
+    // the object that it took in later does not make up for it
+    assert_int_equal(mor_sink_batch_publish(batch, &fixture->err), MOR_CONFLICT);
+    assert_non_null(strstr(fixture->err.message, "d1/x1"));
+    mor_sink_batch_free(batch);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, storage_setup, storage_teardown)
@@ -91,6 +188,10 @@ int main(void)
         TEST(sink_freed_unfinished_leaves_nothing),
         TEST(finishing_over_an_existing_object_is_a_conflict),
         TEST(full_disk_is_retry_with_words_and_leaves_nothing),
+        TEST(objects_of_a_batch_appear_when_it_is_published),
+        TEST(a_large_batch_holds_few_descriptors),
+        TEST(a_batch_that_is_freed_leaves_nothing),
+        TEST(a_batch_that_lost_an_object_is_never_good),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,7 +48,11 @@ static void files_hold_the_two_columns_sorted_with_their_ids(void **state)
     for (uint64_t i = 0; i < 10000; i++)
         mor_position_set_add(set, i * 7 % 70001);
     struct iceberg_delete_file file;
-    assert_ok(iceberg_delete_file_write(f->store, "data/d.parquet", URI, set, NULL, &file, &err));
+    struct mor_sink_batch *files = mor_sink_batch_new();
+    assert_ok(
+        iceberg_delete_file_write(f->store, files, "data/d.parquet", URI, set, NULL, &file, &err));
+    assert_ok(mor_sink_batch_publish(files, &err));
+    mor_sink_batch_free(files);
     assert_int_equal(file.row_count, mor_position_set_count(set));
     assert_int_equal(file.first, mor_position_set_first(set));
     assert_int_equal(file.last, mor_position_set_last(set));

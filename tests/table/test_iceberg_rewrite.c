@@ -159,7 +159,8 @@ static void a_rewrite_of_what_is_gone_is_a_conflict(void **state)
     assert_int_equal(mor_rewrite_commit(slow, &result, &fixture->base.err), MOR_CONFLICT);
     mor_rewrite_free(slow);
     mor_rewrite_free(fast);
-    assert_int_equal(table_count_files(&fixture->base, "data/.*parquet$"), files - 3);
+    // those of the slow one never got their names
+    assert_int_equal(table_count_files(&fixture->base, "data/.*parquet$"), files);
     iceberg_relocate(fixture, upkeep);
     mor_table_free(upkeep);
 }

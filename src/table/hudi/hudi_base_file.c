@@ -93,10 +93,11 @@ enum mor_status hudi_base_file_append(struct hudi_base_file *file,
     return mor_parquet_writer_append_columns(file->writer, columns, count, err);
 }
 
-enum mor_status hudi_base_file_finish(struct hudi_base_file *file, int64_t *ret_size_bytes,
-                                      struct mor_error *err)
+enum mor_status hudi_base_file_finish(struct hudi_base_file *file, struct mor_sink_batch *batch,
+                                      int64_t *ret_size_bytes, struct mor_error *err)
 {
     struct mor_parquet_writer *writer = file->writer;
+    struct mor_sink *sink = file->sink;
     mor_parquet_writer_add_metadata(writer, "hoodie_min_record_key",
                                     mor_buffer_terminate(&file->least_key));
     mor_parquet_writer_add_metadata(writer, "hoodie_max_record_key",
@@ -108,8 +109,9 @@ enum mor_status hudi_base_file_finish(struct hudi_base_file *file, int64_t *ret_
     mor_parquet_writer_add_metadata(writer, "org.apache.spark.version", "3.5.0");
     MOR_TRY(mor_parquet_writer_finish(writer, err));
     MOR_TRY(mor_fault("hudi.file_written", err));
-    *ret_size_bytes = mor_sink_position(file->sink);
-    return mor_sink_finish_deferred(file->sink, err);
+    *ret_size_bytes = mor_sink_position(sink);
+    file->sink = NULL;
+    return mor_sink_batch_add(batch, sink, err);
 }
 
 void hudi_base_file_done(struct hudi_base_file *file)

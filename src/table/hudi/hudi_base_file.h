@@ -30,9 +30,9 @@ enum mor_status hudi_base_file_open(struct hudi_base_file *file, const struct hu
 enum mor_status hudi_base_file_append(struct hudi_base_file *file,
                                       const struct mor_parquet_column_rows *columns, size_t count,
                                       struct mor_error *err) MOR_CHECKED;
-// The bytes are durable, the name with the next mor_store_sync.
-enum mor_status hudi_base_file_finish(struct hudi_base_file *file, int64_t *ret_size_bytes,
-                                      struct mor_error *err) MOR_CHECKED;
+// The object joins the batch.
+enum mor_status hudi_base_file_finish(struct hudi_base_file *file, struct mor_sink_batch *batch,
+                                      int64_t *ret_size_bytes, struct mor_error *err) MOR_CHECKED;
 void hudi_base_file_done(struct hudi_base_file *file); // removes what is unfinished
 
 #endif

@@ -405,23 +405,6 @@ enum mor_status hudi_chain_put(struct mor_store *store, const struct hudi_slot *
 
 // ---- helping ------------------------------------------------------------------------------------
 
-// Java sees a directory as a partition only when this file is in it, so it comes before the data.
-static enum mor_status put_partition(struct mor_store *store, const char *partition,
-                                     const char *instant, struct mor_error *err)
-{
-    int depth = *partition ? 1 : 0;
-    for (const char *c = partition; *c; c++)
-        depth += *c == '/';
-    MOR_AUTO_FREE char *key = mor_asprintf("%s%s" PARTITION_MD, partition, *partition ? "/" : "");
-    MOR_AUTO_FREE char *text =
-        mor_asprintf("#partition metadata\ncommitTime=%s\npartitionDepth=%d\n", instant, depth);
-    enum mor_status status = mor_store_put_new_deferred(store, key, text, strlen(text), err);
-    if (status != MOR_CONFLICT)
-        return status;
-    *err = MOR_ERROR_INIT;
-    return MOR_OK;
-}
-
 static enum mor_status exists(struct mor_store *store, const char *key, bool *ret_exists,
                               struct mor_error *err)
 {
@@ -432,6 +415,28 @@ static enum mor_status exists(struct mor_store *store, const char *key, bool *re
     *ret_exists = status == MOR_OK;
     if (status == MOR_NOT_FOUND)
         *err = MOR_ERROR_INIT;
+    return MOR_OK;
+}
+
+// Java sees a directory as a partition only when this file is in it, so it comes before the data.
+static enum mor_status put_partition(struct mor_store *store, const char *partition,
+                                     const char *instant, struct mor_error *err)
+{
+    int depth = *partition ? 1 : 0;
+    for (const char *c = partition; *c; c++)
+        depth += *c == '/';
+    MOR_AUTO_FREE char *key = mor_asprintf("%s%s" PARTITION_MD, partition, *partition ? "/" : "");
+    // another thread or instance helps at the same time; the directory is synced in any case
+    bool there = false;
+    MOR_TRY(exists(store, key, &there, err));
+    if (there)
+        return MOR_OK;
+    MOR_AUTO_FREE char *text =
+        mor_asprintf("#partition metadata\ncommitTime=%s\npartitionDepth=%d\n", instant, depth);
+    enum mor_status status = mor_store_put_new_deferred(store, key, text, strlen(text), err);
+    if (status != MOR_CONFLICT)
+        return status;
+    *err = MOR_ERROR_INIT;
     return MOR_OK;
 }
 

@@ -96,7 +96,8 @@ struct hudi_change {
     struct hudi_slot slot;    // number and previous: 0 and "" until decided
     bool decided;             // its files must stay
     size_t move_capacity, partition_capacity, delete_capacity;
-    pthread_mutex_t mutex; // guards the staged keys
+    struct mor_sink_batch *files; // staged data files; any thread adds
+    pthread_mutex_t mutex;        // guards the staged keys
     char **staged;
     size_t staged_count, staged_capacity;
 };

@@ -24,6 +24,7 @@ void hudi_change_init(struct hudi_change *change, struct hudi_table *table,
     slot->completed = completed;
     slot->writer = mor_arena_strdup(&slot->arena, table->instance);
     mor_uuid_format(batch_id, slot->batch);
+    change->files = mor_sink_batch_new();
     pthread_mutex_init(&change->mutex, NULL);
     MOR_LOCKED(&table->mutex);
     hudi_time_next(later_of(table->last_time, timeline_last), slot->instant);
@@ -150,6 +151,7 @@ enum mor_status hudi_change_decide(struct hudi_change *change, const struct hudi
     struct hudi_slot *slot = &change->slot;
     struct mor_store *store = table->table.store;
     MOR_TRY(stage_completed(change, timeline_last, completed, err));
+    MOR_TRY(mor_sink_batch_publish(change->files, err));
     MOR_TRY(mor_fault("hudi.sync", err));
     MOR_TRY(mor_store_sync(store, err));
     MOR_TRY(mor_fault("hudi.staged", err));
@@ -178,6 +180,7 @@ enum mor_status hudi_change_decide(struct hudi_change *change, const struct hudi
 
 void hudi_change_done(struct hudi_change *change)
 {
+    mor_sink_batch_free(change->files);
     for (size_t i = 0; i < change->staged_count; i++) {
         // what cannot be removed now goes when the instance opens the table again
         struct mor_error ignored = MOR_ERROR_INIT;

@@ -312,7 +312,7 @@ enum mor_status hudi_encode_base(struct hudi_write *write, const struct mor_chan
     if (status == MOR_OK)
         status = write_rows(&gathering, &file, group->upserts, group->upsert_count, err);
     if (status == MOR_OK)
-        status = hudi_base_file_finish(&file, &stat->size_bytes, err);
+        status = hudi_base_file_finish(&file, write->change.files, &stat->size_bytes, err);
     stat->rows = (int64_t)group->upsert_count;
     hudi_base_file_done(&file);
     gathering_done(&gathering);
@@ -497,7 +497,8 @@ enum mor_status hudi_encode_log(struct hudi_write *write, const struct mor_chang
         stat->rows = (int64_t)group->upsert_count;
         stat->deletes = (int64_t)group->delete_count;
         stat->size_bytes = mor_sink_position(sink);
-        status = mor_sink_finish_deferred(sink, err);
+        status = mor_sink_batch_add(write->change.files, sink, err);
+        sink = NULL;
     }
     mor_buffer_done(&bytes);
     gathering_done(&gathering);

@@ -290,7 +290,7 @@ enum mor_status hudi_rewrite_file_finish(struct mor_rewrite_file *take_file,
     struct hudi_rewrite *rewrite = (struct hudi_rewrite *)take_file->rewrite;
     enum mor_status status = mor_fault("hudi.rewrite_file", err);
     if (status == MOR_OK)
-        status = hudi_base_file_finish(&file->base, &file->size_bytes, err);
+        status = hudi_base_file_finish(&file->base, rewrite->change.files, &file->size_bytes, err);
     if (status != MOR_OK) {
         hudi_rewrite_file_free(take_file);
         return status;

@@ -49,7 +49,8 @@ enum mor_status iceberg_data_writer_append(struct iceberg_data_writer *writer,
     return mor_parquet_writer_append(writer->writer, &batch, 0, row_count, err);
 }
 
-enum mor_status iceberg_data_writer_finish(struct iceberg_data_writer *writer, const char *uri,
+enum mor_status iceberg_data_writer_finish(struct iceberg_data_writer *writer,
+                                           struct mor_sink_batch *batch, const char *uri,
                                            struct mor_arena *arena,
                                            struct iceberg_data_file *ret_file,
                                            struct mor_error *err)
@@ -76,7 +77,9 @@ enum mor_status iceberg_data_writer_finish(struct iceberg_data_writer *writer, c
     ret_file->metrics = metrics;
     mor_parquet_writer_row_groups(writer->writer, arena, &offsets, &ret_file->split_offset_count);
     ret_file->split_offsets = offsets;
-    return mor_sink_finish_deferred(writer->sink, err);
+    struct mor_sink *sink = writer->sink;
+    writer->sink = NULL;
+    return mor_sink_batch_add(batch, sink, err);
 }
 
 void iceberg_data_writer_done(struct iceberg_data_writer *writer)

@@ -30,9 +30,10 @@ enum mor_status iceberg_data_writer_open(struct iceberg_data_writer *writer,
 enum mor_status iceberg_data_writer_append(struct iceberg_data_writer *writer,
                                            const struct mor_vector *columns, size_t row_count,
                                            struct mor_error *err) MOR_CHECKED;
-// The bytes are durable, the name with the next mor_store_sync. *ret_file: all but the partition;
-// `uri` is borrowed, the rest in the arena.
-enum mor_status iceberg_data_writer_finish(struct iceberg_data_writer *writer, const char *uri,
+// The object joins the batch. *ret_file: all but the partition; `uri` is borrowed, the rest in the
+// arena.
+enum mor_status iceberg_data_writer_finish(struct iceberg_data_writer *writer,
+                                           struct mor_sink_batch *batch, const char *uri,
                                            struct mor_arena *arena,
                                            struct iceberg_data_file *ret_file,
                                            struct mor_error *err) MOR_CHECKED;

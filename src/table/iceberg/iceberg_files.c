@@ -14,6 +14,7 @@ void iceberg_files_init(struct iceberg_files *files, struct iceberg_table *table
     struct mor_uuid uuid = mor_uuid_v7();
     *files = (struct iceberg_files){.table = table, .metadata = iceberg_metadata_ref(metadata)};
     mor_uuid_format(&uuid, files->uuid);
+    files->sinks = mor_sink_batch_new();
     pthread_mutex_init(&files->mutex, NULL);
 }
 
@@ -29,6 +30,7 @@ void iceberg_files_done(struct iceberg_files *files, bool keep)
 {
     if (!files->table)
         return;
+    mor_sink_batch_free(files->sinks);
     for (size_t i = 0; i < files->count; i++) {
         if (!keep && files->list[i]->key)
             delete_key(files, files->list[i]->key);
@@ -163,8 +165,8 @@ static enum mor_status add_file(struct iceberg_files *files, const struct iceber
     struct iceberg_written *written = iceberg_files_new(files, mor_buffer_terminate(&partition),
                                                         "-deletes.parquet", spec->spec_id);
     enum mor_status status =
-        iceberg_delete_file_write(table->table.store, written->key, target->file_path, positions,
-                                  table->table.budget, &file, err);
+        iceberg_delete_file_write(table->table.store, files->sinks, written->key, target->file_path,
+                                  positions, table->table.budget, &file, err);
     if (status != MOR_OK) {
         iceberg_written_free(written);
         return status;
@@ -242,5 +244,5 @@ enum mor_status iceberg_files_finish(struct iceberg_files *files, struct mor_err
             written->file.file_size_bytes =
                 (int64_t)files->puffins[written->puffin].puffin.bytes.size_bytes;
     }
-    return MOR_OK;
+    return mor_sink_batch_publish(files->sinks, err);
 }

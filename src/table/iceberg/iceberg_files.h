@@ -26,6 +26,7 @@ struct iceberg_files {
     struct iceberg_table *table;
     struct iceberg_metadata *metadata; // names are made with its location
     char uuid[MOR_UUID_TEXT_SIZE];     // in all names: no other attempt has it
+    struct mor_sink_batch *sinks;      // of the files; any thread adds
     pthread_mutex_t mutex;             // guards what follows
     struct iceberg_written **list;
     size_t count, capacity;
@@ -54,7 +55,8 @@ enum mor_status iceberg_files_add_deletes(struct iceberg_files *files,
                                           const struct iceberg_data_file *target,
                                           const struct mor_position_set *positions,
                                           struct mor_error *err) MOR_CHECKED;
-// Writes what is still in memory; nothing is added any more.
+// Writes what is still in memory and gives every file its name; nothing is added any more. Again it
+// only says whether that worked.
 enum mor_status iceberg_files_finish(struct iceberg_files *files,
                                      struct mor_error *err) MOR_CHECKED;
 

@@ -74,18 +74,21 @@ static enum mor_status write_parquet(struct mor_sink *sink, const char *uri,
     return status;
 }
 
-enum mor_status
-iceberg_delete_file_write(struct mor_store *store, const char *key, const char *data_file_uri,
-                          const struct mor_position_set *positions, struct mor_budget *budget,
-                          struct iceberg_delete_file *ret_file, struct mor_error *err)
+enum mor_status iceberg_delete_file_write(struct mor_store *store, struct mor_sink_batch *batch,
+                                          const char *key, const char *data_file_uri,
+                                          const struct mor_position_set *positions,
+                                          struct mor_budget *budget,
+                                          struct iceberg_delete_file *ret_file,
+                                          struct mor_error *err)
 {
     struct mor_sink *sink;
     MOR_TRY(mor_store_create(store, key, &sink, err));
     enum mor_status status = write_parquet(sink, data_file_uri, positions, budget, err);
     int64_t size_bytes = mor_sink_position(sink);
     if (status == MOR_OK)
-        status = mor_sink_finish_deferred(sink, err);
-    mor_sink_free(sink);
+        status = mor_sink_batch_add(batch, sink, err);
+    else
+        mor_sink_free(sink);
     if (status != MOR_OK)
         return mor_error_wrap(err, "could not write '%s'", key);
     *ret_file =

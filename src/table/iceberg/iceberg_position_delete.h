@@ -17,13 +17,15 @@ struct iceberg_delete_file {
     int64_t row_count;
     int64_t first, last; // positions
 };
-// Writes the object `key`: durable, its name with the next mor_store_sync. The URI is that of the
+// Writes the object `key`, which joins the batch. The URI is that of the
 // data file, byte for byte as the manifests spell it. `positions` is not empty. Errors: those of
 // mor_sink_*.
-enum mor_status
-iceberg_delete_file_write(struct mor_store *store, const char *key, const char *data_file_uri,
-                          const struct mor_position_set *positions, struct mor_budget *budget,
-                          struct iceberg_delete_file *ret_file, struct mor_error *err) MOR_CHECKED;
+enum mor_status iceberg_delete_file_write(struct mor_store *store, struct mor_sink_batch *batch,
+                                          const char *key, const char *data_file_uri,
+                                          const struct mor_position_set *positions,
+                                          struct mor_budget *budget,
+                                          struct iceberg_delete_file *ret_file,
+                                          struct mor_error *err) MOR_CHECKED;
 // Adds to `positions` those that the file (of any writer) has for the data file with this URI; rows
 // of other data files are passed over, unread where statistics allow it. DATA: no position-delete
 // file, or damaged.

@@ -218,7 +218,8 @@ static enum mor_status finish(struct iceberg_rewrite *rewrite, struct iceberg_re
     if (file->row_count == 0)
         return MOR_OK; // its sources leave the table, and nothing comes
     const char *uri = iceberg_files_uri(&rewrite->files, written, written->key);
-    MOR_TRY(iceberg_data_writer_finish(&file->writer, uri, &written->arena, &written->file, err));
+    MOR_TRY(iceberg_data_writer_finish(&file->writer, rewrite->files.sinks, uri, &written->arena,
+                                       &written->file, err));
     take_partition(rewrite, file);
     iceberg_files_add(&rewrite->files, written);
     return MOR_OK;

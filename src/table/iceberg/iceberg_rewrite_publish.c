@@ -204,6 +204,7 @@ static enum mor_status build(struct attempt *attempt, struct mor_error *err)
         if (rewrite->finished[i]->fits)
             MOR_TRY(add_file(attempt, rewrite->finished[i], err));
     }
+    MOR_TRY(iceberg_files_finish(&rewrite->files, err));
     MOR_TRY(iceberg_files_finish(&attempt->deletes, err));
     for (size_t i = 0; i < attempt->deletes.count; i++)
         iceberg_draft_add(&attempt->draft, attempt->deletes.list[i]->spec_id,

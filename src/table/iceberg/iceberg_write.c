@@ -138,7 +138,8 @@ static enum mor_status write_file(struct iceberg_write *write, const struct mor_
     if (status == MOR_OK)
         status = write_rows(changes, group, scratch, &writer, err);
     if (status == MOR_OK)
-        status = iceberg_data_writer_finish(&writer, uri, &written->arena, &written->file, err);
+        status = iceberg_data_writer_finish(&writer, write->files.sinks, uri, &written->arena,
+                                            &written->file, err);
     iceberg_data_writer_done(&writer);
     mor_batch_free(scratch);
     MOR_TRY(status);
