@@ -167,13 +167,14 @@ static inline const int32_t *mor_vector_offsets(const struct mor_vector *vector)
 {
     return (const int32_t *)(const void *)vector->offsets.data;
 }
-// Bytes of slot `index` of a variable-width vector; borrowed until the vector changes.
+// Bytes of slot `index` of a variable-width vector, never NULL; borrowed until the vector changes.
 static inline const uint8_t *mor_vector_bytes_at(const struct mor_vector *vector, size_t index,
                                                  size_t *ret_size_bytes)
 {
     const int32_t *offsets = mor_vector_offsets(vector);
     *ret_size_bytes = (size_t)(offsets[index + 1] - offsets[index]);
-    return vector->data.data + offsets[index];
+    const uint8_t *bytes = vector->data.data; // NULL: all values are empty
+    return bytes ? bytes + offsets[index] : (const uint8_t *)"";
 }
 // Appends the bit to a bitmap that holds `length` bits.
 void mor_bitmap_append(struct mor_buffer *bits, size_t length, bool bit);

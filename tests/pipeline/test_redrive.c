@@ -1,4 +1,4 @@
-// Dead letters whose writer schema has more than the table: a redrive takes the columns over, too.
+// Dead letters sent again: those whose writer schema has more than the table bring the columns along.
 #include "check.h"
 
 #include <time.h>
@@ -51,7 +51,7 @@ static void write_file(const char *folder, const char *name, const char *text)
     assert_int_equal(fclose(file), 0);
 }
 
-static void set_up(struct rig *rig)
+static void set_up(struct rig *rig, const char *records)
 {
     struct mor_error err = MOR_ERROR_INIT;
     struct mor_config_report notes = {0};
@@ -64,11 +64,11 @@ static void set_up(struct rig *rig)
         "instance: test\nstate_dir: %s/state\nmemory: 64MiB\nlanes: 2\n"
         "kafka: {bootstrap.servers: \"%s\"}\nschema_registry: {url: \"%s\"}\ntopics: topic.yaml\n",
         rig->folder, mor_demo_broker_address(rig->broker), rig->server.url);
-    MOR_AUTO_FREE char *topic = mor_asprintf(
-        "topic: events\nvalue: {format: avro}\nschema: registry\ncommit: {interval: 100ms}\n"
-        "max_dead_letter_ratio: 1\ndead_letter: {location: \"file://%s/letters\"}\n"
-        "table: {format: hudi, location: \"file://%s\"}\n",
-        rig->folder, rig->table);
+    MOR_AUTO_FREE char *topic =
+        mor_asprintf("topic: events\n%scommit: {interval: 100ms}\n"
+                     "max_dead_letter_ratio: 1\ndead_letter: {location: \"file://%s/letters\"}\n"
+                     "table: {format: hudi, location: \"file://%s\"}\n",
+                     records, rig->folder, rig->table);
     write_file(rig->folder, "moraine.yaml", service);
     write_file(rig->folder, "topic.yaml", topic);
     MOR_AUTO_FREE char *path = mor_asprintf("%s/moraine.yaml", rig->folder);
@@ -96,11 +96,12 @@ static struct mor_registry *registry_of(const struct rig *rig)
     return registry;
 }
 
-static void produce(struct rig *rig, int32_t partition, const char *value, size_t size)
+static void produce(struct rig *rig, int32_t partition, const char *key, const char *value,
+                    size_t size)
 {
     struct mor_error err = MOR_ERROR_INIT;
-    assert_ok(
-        mor_demo_broker_produce(rig->broker, partition, NULL, 0, value, size, 1767225600000, &err));
+    assert_ok(mor_demo_broker_produce(rig->broker, partition, key, key ? strlen(key) : 0, value,
+                                      size, 1767225600000, &err));
     assert_ok(mor_demo_broker_flush(rig->broker, &err));
 }
 
@@ -130,28 +131,35 @@ static void run_until_read(struct rig *rig, int64_t records)
     mor_registry_free(registry);
 }
 
+static struct mor_redrive_report redrive(struct rig *rig)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_registry *registry = registry_of(rig);
+    struct mor_redrive_options options = {.config = rig->config,
+                                          .topic = &rig->config->topics[0],
+                                          .registry = registry,
+                                          .limit = -1,
+                                          .budget = &rig->budget,
+                                          .budget_share_bytes = 64u << 20};
+    struct mor_redrive_report report;
+    assert_ok(mor_redrive(&options, &report, &err));
+    mor_registry_free(registry);
+    return report;
+}
+
 static void what_letters_have_more_becomes_columns(void **state)
 {
     (void)state;
     struct rig rig;
     struct mor_error err = MOR_ERROR_INIT;
-    set_up(&rig);
-    produce(&rig, 0, "\0\0\0\0\1\2", 6);
-    produce(&rig, 0, "\0\0\0\0\3\4\2x", 8);
-    produce(&rig, 1, "\0\0\0\0\4\6\16", 7);
-    produce(&rig, 1, "\0\0\0\0\5\6", 6); // stays unknown
+    set_up(&rig, "value: {format: avro}\nschema: registry\n");
+    produce(&rig, 0, NULL, "\0\0\0\0\1\2", 6);
+    produce(&rig, 0, NULL, "\0\0\0\0\3\4\2x", 8);
+    produce(&rig, 1, NULL, "\0\0\0\0\4\6\16", 7);
+    produce(&rig, 1, NULL, "\0\0\0\0\5\6", 6); // stays unknown
     run_until_read(&rig, 4);
     atomic_store(&rig.server.mode, 1);
-    struct mor_registry *registry = registry_of(&rig);
-    struct mor_redrive_options options = {.config = rig.config,
-                                          .topic = &rig.config->topics[0],
-                                          .registry = registry,
-                                          .limit = -1,
-                                          .budget = &rig.budget,
-                                          .budget_share_bytes = 64u << 20};
-    struct mor_redrive_report report;
-    assert_ok(mor_redrive(&options, &report, &err));
-    mor_registry_free(registry);
+    struct mor_redrive_report report = redrive(&rig);
     assert_int_equal(report.landed, 2);
     assert_int_equal(report.dead_again, 1);
 
@@ -184,9 +192,49 @@ static void what_letters_have_more_becomes_columns(void **state)
     tear_down(&rig);
 }
 
+static int64_t count_rows(const struct rig *rig)
+{
+    struct mor_error err = MOR_ERROR_INIT;
+    struct mor_scan_options options = {0};
+    struct mor_table *table;
+    struct mor_scan *scan;
+    int64_t rows = 0;
+    assert_ok(mor_table_open_read(rig->table, NULL, &table, &err));
+    assert_ok(mor_scan_open(table, &options, &scan, &err));
+    struct mor_batch *batch = mor_batch_new(mor_scan_schema(scan), NULL);
+    do {
+        assert_ok(mor_scan_next(scan, batch, &err));
+        rows += (int64_t)batch->row_count;
+    } while (batch->row_count > 0);
+    mor_batch_free(batch);
+    mor_scan_free(scan);
+    mor_table_free(table);
+    return rows;
+}
+
+// All letters at hand have no bytes at all, and none of them is a tombstone for that.
+static void a_letter_with_an_empty_value_is_no_tombstone(void **state)
+{
+    (void)state;
+    struct rig rig;
+    set_up(&rig, "value: {format: json}\nkey: [id]\nordering: n\nschema: {fields: [{name: id, "
+                 "type: string, nullable: false}, {name: n, type: long, nullable: false}]}\n");
+    static const char row[] = "{\"id\": \"a\", \"n\": 1}";
+    produce(&rig, 0, "a", row, sizeof row - 1);
+    produce(&rig, 0, "a", "", 0);
+    run_until_read(&rig, 2);
+    assert_int_equal(count_rows(&rig), 1);
+    struct mor_redrive_report report = redrive(&rig);
+    assert_int_equal(report.landed, 0);
+    assert_int_equal(report.dead_again, 1);
+    assert_int_equal(count_rows(&rig), 1);
+    tear_down(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_letter_with_an_empty_value_is_no_tombstone),
         cmocka_unit_test(what_letters_have_more_becomes_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
