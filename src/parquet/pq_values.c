@@ -130,7 +130,9 @@ static void append_bytes(struct mor_pq_values *values, const struct mor_vector *
         to[n] = base + (uint32_t)(from[i + 1] - from[0]);
         n += present ? present[i] : 1;
     }
-    mor_buffer_append(&values->data, vector->data.data + from[0], (size_t)(from[count] - from[0]));
+    size_t size_bytes = (size_t)(from[count] - from[0]);
+    if (size_bytes > 0) // there may be no memory for nothing
+        mor_buffer_append(&values->data, vector->data.data + from[0], size_bytes);
     values->offsets.size_bytes += n * sizeof(uint32_t);
     values->count += n;
 }

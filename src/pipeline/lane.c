@@ -322,8 +322,10 @@ static enum mor_status route_chunk(struct chunk_work *work, struct mor_error *er
 {
     struct mor_lane_batch *batch = work->batch;
     struct mor_run *run = work->run;
-    uint32_t *groups = batch->groups + run->row_first;
     mor_lane_batch_refresh_view(batch);
+    if (run->row_count == 0)
+        return MOR_OK;
+    uint32_t *groups = batch->groups + run->row_first;
     mor_router_route(batch->router, &batch->view, run->row_first, run->row_count,
                      work->lane->keys_only, groups,
                      work->plan->keyed ? batch->keys + run->row_first : NULL);

@@ -60,8 +60,8 @@ static inline void copy_rows(struct iceberg_fixture *fixture, struct mor_table *
     } while (all->row_count > 0);
     mor_batch_free(all);
     mor_batch_free(kept);
-    mor_schema_free(read);
     mor_parquet_reader_free(reader);
+    mor_schema_free(read);
     mor_reader_free(object);
     mor_position_set_free(removed);
 }
