@@ -1,5 +1,5 @@
-"""Reads one Iceberg table: read_iceberg.py pyiceberg|duckdb|duckdb_uncached|chdb TABLE ARROW_FILE; TABLE is a folder, for PyIceberg also the
-address of a REST catalog, a blank, and the table's name in it."""
+"""Reads one Iceberg table: read_iceberg.py pyiceberg|duckdb|duckdb_uncached|chdb TABLE ARROW_FILE; TABLE is a folder, for
+PyIceberg also the address of a REST catalog, a blank, and the table's name in it."""
 
 import os
 import sys

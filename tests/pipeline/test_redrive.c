@@ -1,4 +1,4 @@
-// Dead letters sent again: those whose writer schema has more than the table bring the columns along.
+// Dead letters sent again: what they have more becomes columns, and none is taken for a tombstone.
 #include "check.h"
 
 #include <time.h>
