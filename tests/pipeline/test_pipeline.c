@@ -1,6 +1,7 @@
 // The whole pipeline of a topic on the embedded broker: what goes in is what a scan finds.
 
 #include "check.h"
+#include "table_rows_count.h"
 
 #include <time.h>
 #include <unistd.h>
@@ -650,26 +651,6 @@ static void the_offsets_follow_a_table_that_was_rolled_back(void **state)
         assert_int_equal(versions[10 + id], 1);
     }
     tear_down(&rig);
-}
-
-static int64_t count_rows(const char *location)
-{
-    struct mor_error err = MOR_ERROR_INIT;
-    struct mor_scan_options options = {0};
-    struct mor_table *table;
-    struct mor_scan *running;
-    assert_ok(mor_table_open_read(location, NULL, &table, &err));
-    assert_ok(mor_scan_open(table, &options, &running, &err));
-    struct mor_batch *batch = mor_batch_new(mor_scan_schema(running), NULL);
-    int64_t count = 0;
-    do {
-        assert_ok(mor_scan_next(running, batch, &err));
-        count += (int64_t)batch->row_count;
-    } while (batch->row_count > 0);
-    mor_batch_free(batch);
-    mor_scan_free(running);
-    mor_table_free(table);
-    return count;
 }
 
 static void dead_letters_land_in_their_table_once(void **state)

@@ -1,5 +1,6 @@
 // Dead letters sent again: what they have more becomes columns, and none is taken for a tombstone.
 #include "check.h"
+#include "table_rows_count.h"
 
 #include <time.h>
 
@@ -192,26 +193,6 @@ static void what_letters_have_more_becomes_columns(void **state)
     tear_down(&rig);
 }
 
-static int64_t count_rows(const struct rig *rig)
-{
-    struct mor_error err = MOR_ERROR_INIT;
-    struct mor_scan_options options = {0};
-    struct mor_table *table;
-    struct mor_scan *scan;
-    int64_t rows = 0;
-    assert_ok(mor_table_open_read(rig->table, NULL, &table, &err));
-    assert_ok(mor_scan_open(table, &options, &scan, &err));
-    struct mor_batch *batch = mor_batch_new(mor_scan_schema(scan), NULL);
-    do {
-        assert_ok(mor_scan_next(scan, batch, &err));
-        rows += (int64_t)batch->row_count;
-    } while (batch->row_count > 0);
-    mor_batch_free(batch);
-    mor_scan_free(scan);
-    mor_table_free(table);
-    return rows;
-}
-
 // All letters at hand have no bytes at all, and none of them is a tombstone for that.
 static void a_letter_with_an_empty_value_is_no_tombstone(void **state)
 {
@@ -223,11 +204,11 @@ static void a_letter_with_an_empty_value_is_no_tombstone(void **state)
     produce(&rig, 0, "a", row, sizeof row - 1);
     produce(&rig, 0, "a", "", 0);
     run_until_read(&rig, 2);
-    assert_int_equal(count_rows(&rig), 1);
+    assert_int_equal(count_rows(rig.table), 1);
     struct mor_redrive_report report = redrive(&rig);
     assert_int_equal(report.landed, 0);
     assert_int_equal(report.dead_again, 1);
-    assert_int_equal(count_rows(&rig), 1);
+    assert_int_equal(count_rows(rig.table), 1);
     tear_down(&rig);
 }
 
